@@ -1,0 +1,164 @@
+//! What may be typed. Resolution of defaults that depend on the machine happens in [`crate::setup`].
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "Examples:
+  casemate ingest /var/log/export.zip
+  casemate investigate --all --site site.toml
+  casemate serve
+  casemate search 'user:alice AND process:powershell.exe'
+  casemate doctor";
+
+/// Investigates security alerts on a local model. Nothing leaves this machine.
+#[derive(Debug, Parser)]
+#[command(name = "casemate", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options every subcommand takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Directory that holds events, indexes, alerts and investigations
+    #[arg(long, global = true, value_name = "DIR", default_value = "casemate-data", env = "CASEMATE_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Directory that holds `rules/` and `playbooks/`
+    #[arg(long, global = true, value_name = "DIR", default_value = "config", env = "CASEMATE_CONFIG")]
+    pub(crate) config: PathBuf,
+    /// Directory that holds the model files
+    #[arg(long, global = true, value_name = "DIR", default_value = "models", env = "CASEMATE_MODELS")]
+    pub(crate) models: PathBuf,
+    /// Further directory of Sigma rules; may be given several times
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Print one JSON document on stdout; everything else goes to stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log more on stderr: -v progress, -vv detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve API and page on the loopback interface until Ctrl-C
+    #[command(after_help = "Example:\n  casemate serve --listen 127.0.0.1:8470 --site site.toml")]
+    Serve(ServeArgs),
+    /// Take in log files and directories, then raise alerts
+    #[command(after_help = "Formats are recognised by content, never by name: Windows event JSON, EVTX, syslog, \
+        auditd, Zeek, Suricata EVE, CloudTrail, JSON lines, plain text; .zip and .gz of them.\n\
+        Exit status 1 if anything was quarantined or a file was damaged; what could be read is in all the same.\n\n\
+        Example:\n  casemate ingest export.evtx /var/log/remote/")]
+    Ingest(IngestArgs),
+    /// Find events by text, entity and time, or templates by meaning
+    #[command(after_help = "Examples:\n  casemate search 'process:rundll32.exe AND comsvcs' --limit 5\n  \
+        casemate search --entity user:alice --after 2026-01-01T00:00:00Z\n  \
+        casemate search --semantic 'password dump of lsass'\n  casemate search --quarantine")]
+    Search(SearchArgs),
+    /// Investigate alerts and print the reports
+    #[command(after_help = "Examples:\n  casemate investigate 3\n  casemate investigate --all --model small")]
+    Investigate(InvestigateArgs),
+    /// Say whether models, indexes, processor and sealing are as they should be
+    #[command(after_help = "Example:\n  casemate doctor --json")]
+    Doctor(DoctorArgs),
+}
+
+/// Which model investigates, and what the site says of itself.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// Model that reads the evidence: `default`, `small`, `tiny`, the path of a GGUF file, or `none` for a
+    /// report from rules and facts alone
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
+    pub(crate) model: String,
+    /// What the site says of itself: assets, administrators, approved tools, scanners (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) site: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Loopback address and port to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8470")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    /// Files and directories
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Take in files again even if the same bytes were taken in before
+    #[arg(long)]
+    pub(crate) again: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// Words and field:value terms, joined by AND unless OR is written; all events if left out
+    #[arg(default_value = "")]
+    pub(crate) query: String,
+    /// Only events that name one of these, written kind:value (host, user, ip, process, file, hash, domain,
+    /// registry)
+    #[arg(long, value_name = "KIND:VALUE")]
+    pub(crate) entity: Vec<String>,
+    /// Only events at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) after: Option<jiff::Timestamp>,
+    /// Only events before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Option<jiff::Timestamp>,
+    /// Most results to print
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+    /// Search message templates by meaning instead of events by words
+    #[arg(long, conflicts_with_all = ["entity", "after", "before", "quarantine"], requires = "query")]
+    pub(crate) semantic: bool,
+    /// List quarantined records instead
+    #[arg(long, conflicts_with_all = ["entity", "after", "before", "query"])]
+    pub(crate) quarantine: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InvestigateArgs {
+    /// Numbers of the alerts
+    #[arg(required_unless_present = "all", value_name = "ALERT")]
+    pub(crate) alerts: Vec<u64>,
+    /// Every alert that has no investigation yet
+    #[arg(long, conflicts_with = "alerts")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Skip hashing the model files
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("casemate "), "{} has no example", command.get_name());
+        }
+    }
+}

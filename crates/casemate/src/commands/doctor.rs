@@ -1,0 +1,218 @@
+//! `casemate doctor`: is everything there, whole and as it should be?
+//!
+//! Exit status 1 if there are problems; each says what to do.
+
+use crate::cli::{DoctorArgs, Global};
+use crate::failure::Outcome;
+use crate::machine::{Cpu, Egress};
+use crate::models::{self, Entry, FileEntry};
+use crate::{output, setup};
+use casemate_pipeline::Pipeline;
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    models: Vec<ModelStatus>,
+    indexes: Option<Indexes>,
+    rules: usize,
+    cpu: Cpu,
+    capacity: Option<f64>,
+    egress: Egress,
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelStatus {
+    name: String,
+    role: String,
+    path: String,
+    status: Status,
+    sha256: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// Size and hash are the catalogue's.
+    Verified,
+    /// Size is the catalogue's; the hash was not looked at (`--quick`).
+    SizeMatches,
+    /// Not there.
+    Absent,
+    /// There, and not what the catalogue says.
+    Damaged,
+}
+
+#[derive(Debug, Serialize)]
+struct Indexes {
+    data_dir: String,
+    #[serde(flatten)]
+    counts: casemate_store::Counts,
+    templates_indexed: usize,
+    open_seconds: f64,
+}
+
+pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
+    let started = Instant::now();
+    let mut problems = Vec::new();
+    let models = check_models(&global.models, args.quick, &mut problems)?;
+    let rules = match setup::rules(global) {
+        Ok(rules) => rules.len(),
+        Err(failure) => {
+            problems.push(failure.to_string());
+            0
+        }
+    };
+    let indexes = check_indexes(global, &mut problems);
+    let cpu = Cpu::detect();
+    if !cpu.has("avx2") {
+        problems.push(
+            "the processor has no AVX2: inference runs on portable code, several times slower; use --model tiny \
+             or another machine"
+                .to_owned(),
+        );
+    }
+    let report =
+        Report { models, indexes, rules, cpu, capacity: None, egress: Egress::check(), problems };
+    if global.json {
+        output::json(&report, started)?;
+    } else {
+        report.print()?;
+    }
+    Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn check_models(dir: &Path, quick: bool, problems: &mut Vec<String>) -> anyhow::Result<Vec<ModelStatus>> {
+    let mut statuses = Vec::new();
+    for Entry { name, role, files } in models::catalog()? {
+        let needed = role == "investigator" || role == "embedder";
+        for file in files {
+            let (status, sha256) = check_file(dir, &file, quick)?;
+            let path = dir.join(&file.path);
+            match status {
+                Status::Absent if needed => problems.push(format!(
+                    "model {name} is not at {}: `casemate-stage fetch --only {name}` on a connected machine",
+                    path.display()
+                )),
+                Status::Damaged => problems.push(format!(
+                    "{} is not the file the catalogue names: remove it and `casemate-stage fetch --only {name}`",
+                    path.display()
+                )),
+                _ => {}
+            }
+            let (name, role) = (name.clone(), role.clone());
+            statuses.push(ModelStatus { name, role, path: path.display().to_string(), status, sha256 });
+        }
+    }
+    Ok(statuses)
+}
+
+fn check_file(dir: &Path, file: &FileEntry, quick: bool) -> anyhow::Result<(Status, Option<String>)> {
+    let path = dir.join(&file.path);
+    let Ok(metadata) = path.metadata() else { return Ok((Status::Absent, None)) };
+    if metadata.len() != file.bytes {
+        return Ok((Status::Damaged, None));
+    }
+    if quick {
+        return Ok((Status::SizeMatches, None));
+    }
+    let sha256 = casemate_disk::sha256_file(&path, |_| {})?;
+    let status = if sha256 == file.sha256 { Status::Verified } else { Status::Damaged };
+    Ok((status, Some(sha256)))
+}
+
+/// Opens the data directory as `serve` would. One that is not there yet is no problem.
+fn check_indexes(global: &Global, problems: &mut Vec<String>) -> Option<Indexes> {
+    if !global.data_dir.is_dir() {
+        return None;
+    }
+    let started = Instant::now();
+    let opened = Pipeline::open(&global.data_dir, casemate_detect::Rules::default(), None)
+        .and_then(|pipeline| Ok((pipeline.store().counts()?, pipeline.indexed_templates())));
+    match opened {
+        Ok((counts, templates_indexed)) => Some(Indexes {
+            data_dir: global.data_dir.display().to_string(),
+            counts,
+            templates_indexed,
+            open_seconds: output::seconds(started),
+        }),
+        Err(error) => {
+            problems.push(error.to_string());
+            None
+        }
+    }
+}
+
+impl Report {
+    fn print(&self) -> std::io::Result<()> {
+        output::line(&format!("cpu      {}", self.cpu.describe()))?;
+        for model in &self.models {
+            let status = match model.status {
+                Status::Verified => "verified",
+                Status::SizeMatches => "size matches, hash not checked",
+                Status::Absent => "absent",
+                Status::Damaged => "DAMAGED",
+            };
+            output::line(&format!("model    {} ({}): {status}, {}", model.name, model.role, model.path))?;
+            if let Some(sha256) = &model.sha256 {
+                output::line(&format!("         sha256 {sha256}"))?;
+            }
+        }
+        output::line(&format!("rules    {}", self.rules))?;
+        match &self.indexes {
+            Some(indexes) => output::line(&format!(
+                "data     {}: {} events, {} quarantined, {} alerts, {} investigations, {} templates ({} in the \
+                 vector index), {:.1} MB, opened in {:.3} s",
+                indexes.data_dir,
+                indexes.counts.events,
+                indexes.counts.quarantined.values().sum::<u64>(),
+                indexes.counts.alerts,
+                indexes.counts.investigations,
+                indexes.counts.templates,
+                indexes.templates_indexed,
+                indexes.counts.bytes_on_disk as f64 / 1e6,
+                indexes.open_seconds
+            ))?,
+            None => output::line("data     none yet")?,
+        }
+        let sealed = if self.egress.sealed { "sealed" } else { "not sealed by the system" };
+        output::line(&format!("egress   {sealed}: {}", self.egress.why))?;
+        for problem in &self.problems {
+            output::line(&format!("PROBLEM  {problem}"))?;
+        }
+        if self.problems.is_empty() {
+            output::line("no problems")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_files_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = FileEntry {
+            path: "m.gguf".into(),
+            bytes: 3,
+            // SHA-256 of "abc".
+            sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
+        };
+        let mut check = |content: Option<&str>, quick, expected| {
+            if let Some(content) = content {
+                fs_err::write(dir.path().join("m.gguf"), content).unwrap();
+            }
+            assert_eq!(check_file(dir.path(), &file, quick).unwrap().0, expected);
+        };
+        check(None, false, Status::Absent);
+        check(Some("abc"), false, Status::Verified);
+        check(Some("abd"), false, Status::Damaged);
+        check(Some("abd"), true, Status::SizeMatches);
+        check(Some("ab"), true, Status::Damaged);
+    }
+}

@@ -1,0 +1,7 @@
+//! One module per subcommand.
+
+pub(crate) mod doctor;
+pub(crate) mod ingest;
+pub(crate) mod investigate;
+pub(crate) mod search;
+pub(crate) mod serve;

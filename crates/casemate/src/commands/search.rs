@@ -1,0 +1,172 @@
+//! `casemate search`: events by words, entity and time; templates by meaning; what was quarantined.
+
+use crate::cli::{Global, SearchArgs};
+use crate::failure::{Failure, Outcome};
+use crate::{output, setup};
+use anyhow::anyhow;
+use casemate_event::{Entity, EventId, Format, Quarantined, Stored, TemplateId};
+use casemate_pipeline::Pipeline;
+use casemate_store::{Order, Query};
+use serde::Serialize;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(Debug, Serialize)]
+struct EventLine {
+    id: EventId,
+    time: jiff::Timestamp,
+    format: Format,
+    message: String,
+    entities: Vec<Entity>,
+}
+
+#[derive(Debug, Serialize)]
+struct Events {
+    total: u64,
+    events: Vec<EventLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct TemplateLine {
+    id: TemplateId,
+    similarity: f32,
+    text: String,
+    events: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Templates {
+    templates: Vec<TemplateLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct QuarantineLine {
+    source: String,
+    position: u64,
+    reason: casemate_event::QuarantineReason,
+    detail: String,
+    bytes: usize,
+    start: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Quarantine {
+    quarantined: Vec<QuarantineLine>,
+}
+
+pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
+    let started = Instant::now();
+    let pipeline = setup::pipeline(global)?;
+    let limit = args.limit as usize;
+    if args.quarantine {
+        let quarantined = pipeline.store().quarantine(limit)?.into_iter().map(QuarantineLine::from).collect();
+        return print(global, started, &Quarantine { quarantined }, Quarantine::print);
+    }
+    if args.semantic {
+        return print(global, started, &semantic(&pipeline, &args.query, limit)?, Templates::print);
+    }
+    let entities = args.entity.iter().map(|text| text.parse::<Entity>());
+    let query = Query {
+        text: args.query.clone(),
+        after: args.after,
+        before: args.before,
+        entities: entities.collect::<Result<_, _>>().map_err(|error| Failure::input(anyhow!(error)))?,
+        limit,
+        order: Order::OldestFirst,
+        ..Query::default()
+    };
+    let found = match pipeline.store().search(&query) {
+        Ok(found) => found,
+        Err(error @ casemate_store::Error::Query { .. }) => return Err(Failure::input(error)),
+        Err(error) => return Err(error.into()),
+    };
+    let events = found.hits.into_iter().map(EventLine::from).collect();
+    print(global, started, &Events { total: found.total, events }, Events::print)
+}
+
+fn semantic(pipeline: &Pipeline, text: &str, limit: usize) -> Outcome<Templates> {
+    let mut templates = Vec::new();
+    for (id, similarity) in pipeline.similar(text, limit)? {
+        if let Some(template) = pipeline.store().template(id)? {
+            templates.push(TemplateLine { id, similarity, text: template.text, events: template.count });
+        }
+    }
+    Ok(Templates { templates })
+}
+
+fn print<T: Serialize>(
+    global: &Global,
+    started: Instant,
+    result: &T,
+    as_text: impl Fn(&T) -> std::io::Result<()>,
+) -> Outcome {
+    if global.json {
+        output::json(result, started)?;
+    } else {
+        as_text(result)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Events {
+    fn print(&self) -> std::io::Result<()> {
+        for event in &self.events {
+            output::line(&format!("{:>8}  {:.3}  {}", event.id.0, event.time, printable(&event.message)))?;
+        }
+        output::line(&format!("{} of {} events", self.events.len(), self.total))
+    }
+}
+
+impl Templates {
+    fn print(&self) -> std::io::Result<()> {
+        for template in &self.templates {
+            let text = printable(&template.text);
+            output::line(&format!("{:.3}  {:>7} events  {text}", template.similarity, template.events))?;
+        }
+        output::line(&format!("{} templates", self.templates.len()))
+    }
+}
+
+impl Quarantine {
+    fn print(&self) -> std::io::Result<()> {
+        for record in &self.quarantined {
+            output::line(&format!(
+                "{}:{}  {}  {} ({} bytes)  {}",
+                record.source,
+                record.position,
+                record.reason,
+                record.detail,
+                record.bytes,
+                printable(&record.start)
+            ))?;
+        }
+        output::line(&format!("{} records", self.quarantined.len()))
+    }
+}
+
+impl From<Stored> for EventLine {
+    fn from(stored: Stored) -> Self {
+        let entities = stored.event.entities();
+        let Stored { id, event } = stored;
+        Self { id, time: event.time, format: event.format, message: event.message, entities }
+    }
+}
+
+impl From<Quarantined> for QuarantineLine {
+    fn from(record: Quarantined) -> Self {
+        let start = &record.raw[..record.raw.len().min(80)];
+        Self {
+            source: record.source,
+            position: record.position,
+            reason: record.reason,
+            detail: record.detail,
+            bytes: record.raw.len(),
+            start: String::from_utf8_lossy(start).into_owned(),
+        }
+    }
+}
+
+/// Log text as a terminal may see it: no control characters, which could rewrite what is on the screen.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

@@ -1,0 +1,32 @@
+//! `casemate`, the appliance: takes in logs, finds alerts, investigates them on a local model, serves the
+//! result. This crate is command line, configuration and wiring; what it does lives in the crates below.
+//!
+//! Exit status: 0 done, 1 failed, 2 bad usage or input.
+
+mod cli;
+mod commands;
+mod failure;
+mod machine;
+mod models;
+mod output;
+mod setup;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    output::log_to_stderr(&cli.global);
+    let result = match &cli.command {
+        Command::Serve(args) => commands::serve::run(&cli.global, args),
+        Command::Ingest(args) => commands::ingest::run(&cli.global, args),
+        Command::Search(args) => commands::search::run(&cli.global, args),
+        Command::Investigate(args) => commands::investigate::run(&cli.global, args),
+        Command::Doctor(args) => commands::doctor::run(&cli.global, args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

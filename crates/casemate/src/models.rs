@@ -1,0 +1,135 @@
+//! Which model files are meant, are they there, and are they what the catalogue says?
+//!
+//! The catalogue is the same file `casemate-stage` fetches by; this side only reads names, sizes and hashes.
+
+use crate::failure::{Failure, Outcome};
+use anyhow::{Context, anyhow};
+use casemate_inference::{Embedder, Model};
+use casemate_investigate::LoadedModel;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+const CATALOG: &str = include_str!("../../../models/catalog.toml");
+
+/// One model the catalogue knows. Keys that only fetching needs are not read here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) role: String,
+    #[serde(rename = "file")]
+    pub(crate) files: Vec<FileEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct FileEntry {
+    /// Path under the models directory.
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Catalog {
+    #[serde(rename = "model")]
+    models: Vec<Entry>,
+}
+
+/// The models the catalogue lists, in its order.
+pub(crate) fn catalog() -> anyhow::Result<Vec<Entry>> {
+    let catalog: Catalog = toml::from_str(CATALOG).context("models/catalog.toml, compiled in, is not valid")?;
+    Ok(catalog.models)
+}
+
+/// Resolves what was typed for `--model` to a file; `None` for `none`.
+fn resolve(wanted: &str, models: &Path) -> Outcome<Option<PathBuf>> {
+    let role = match wanted {
+        "none" => return Ok(None),
+        "default" => "investigator",
+        other => other,
+    };
+    let from_catalog = catalog()?.into_iter().find(|entry| entry.role == role || entry.name == role);
+    let path = match from_catalog.as_ref().and_then(|entry| entry.files.first()) {
+        Some(file) => models.join(&file.path),
+        None => PathBuf::from(wanted),
+    };
+    if path.is_file() {
+        return Ok(Some(path));
+    }
+    Err(Failure::input(match from_catalog {
+        Some(entry) => anyhow!(
+            "model {wanted:?} is not at {}; fetch it on a connected machine with `casemate-stage fetch --only {}`, \
+             give its directory with --models, or use --model none for a report from rules and facts alone",
+            path.display(),
+            entry.name
+        ),
+        None => anyhow!(
+            "no model {wanted:?}: it is no file and no name in the catalogue; give default, small, tiny, none or \
+             the path of a GGUF file"
+        ),
+    }))
+}
+
+/// Loads the investigator named by `--model`, hashing its file meanwhile; `None` for `none`.
+pub(crate) fn load_investigator(wanted: &str, models: &Path) -> Outcome<Option<LoadedModel>> {
+    let Some(path) = resolve(wanted, models)? else { return Ok(None) };
+    let (model, sha256) = thread::scope(|scope| {
+        let hash = scope.spawn(|| casemate_disk::sha256_file(&path, |_| {}));
+        let model = Model::load(&path);
+        (model, hash.join())
+    });
+    let model = model.map_err(Failure::input)?;
+    let sha256 = sha256.map_err(|_| anyhow!("hashing {} was interrupted", path.display()))??;
+    Ok(Some(LoadedModel { model, sha256 }))
+}
+
+/// Where the embedding model lives under `models`.
+pub(crate) fn embedder_dir(models: &Path) -> anyhow::Result<PathBuf> {
+    let entry = catalog()?
+        .into_iter()
+        .find(|entry| entry.role == "embedder")
+        .context("models/catalog.toml names no embedder")?;
+    let file = entry.files.first().context("the embedder in models/catalog.toml has no files")?;
+    let parent = file.path.parent().unwrap_or(Path::new(""));
+    Ok(models.join(parent))
+}
+
+/// Loads the embedding model; `None`, with a warning on stderr, where it is not there.
+pub(crate) fn load_embedder(models: &Path) -> Outcome<Option<Embedder>> {
+    let dir = embedder_dir(models)?;
+    if !dir.is_dir() {
+        tracing::warn!(
+            "no embedding model at {}: search by meaning is off until it is there (`casemate-stage fetch`)",
+            dir.display()
+        );
+        return Ok(None);
+    }
+    Ok(Some(Embedder::load(&dir).map_err(Failure::input)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn catalog_names_the_three_roles_of_an_investigator_and_the_embedder() {
+        let catalog = catalog().unwrap();
+        for role in ["investigator", "small", "tiny", "embedder"] {
+            assert!(catalog.iter().any(|entry| entry.role == role), "{role}");
+        }
+        for file in catalog.iter().flat_map(|entry| &entry.files) {
+            assert_eq!(file.sha256.len(), 64, "{}", file.path.display());
+            assert!(file.bytes > 0 && file.path.is_relative());
+        }
+    }
+
+    #[test]
+    fn an_absent_model_is_said_with_what_to_do() {
+        let models = tempfile::tempdir().unwrap();
+        for (wanted, expected) in [("default", "casemate-stage fetch"), ("gpt-9", "no model \"gpt-9\"")] {
+            let Err(failure) = resolve(wanted, models.path()) else { panic!("{wanted} was found") };
+            assert!(format!("{failure:?}").contains(expected), "{failure:?}");
+        }
+        assert!(resolve("none", models.path()).is_ok_and(|path| path.is_none()));
+    }
+}

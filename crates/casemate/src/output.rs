@@ -1,0 +1,100 @@
+//! How does the command line speak? Results on stdout (text or one JSON document), the rest on stderr.
+
+use crate::cli::Global;
+use crate::machine;
+use casemate_pipeline::Stage;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
+use tracing_subscriber::EnvFilter;
+
+/// Sends log lines to stderr; `CASEMATE_LOG` overrides `-v`.
+pub(crate) fn log_to_stderr(global: &Global) {
+    let level = match global.verbose {
+        0 => "warn,evtx=off,tantivy=warn",
+        1 => "info,evtx=off,tantivy=warn",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("CASEMATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}
+
+/// Prints one line on stdout. A reader that has gone away (`| head`) is no failure.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    ignore_broken_pipe(writeln!(io::stdout().lock(), "{text}"))
+}
+
+/// A JSON document with the cost of the command beside its result.
+#[derive(Debug, Serialize)]
+struct Document<'a, T> {
+    #[serde(flatten)]
+    result: &'a T,
+    seconds: f64,
+    peak_rss_bytes: Option<u64>,
+}
+
+/// Prints `result` as the one JSON document on stdout.
+pub(crate) fn json<T: Serialize>(result: &T, started: Instant) -> io::Result<()> {
+    let document =
+        Document { result, seconds: seconds(started), peak_rss_bytes: machine::peak_rss_bytes() };
+    let mut stdout = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut stdout, &document)?;
+    ignore_broken_pipe(writeln!(stdout))
+}
+
+/// Seconds since `started`, to the millisecond.
+pub(crate) fn seconds(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+fn ignore_broken_pipe(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// One bar on stderr that follows a stage; nothing is drawn where stderr is no terminal.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    stage: Option<Stage>,
+}
+
+impl Bar {
+    pub(crate) fn new() -> Self {
+        Self { bar: ProgressBar::no_length(), stage: None }
+    }
+
+    /// Shows `done` of `total` in `stage`, about `what`.
+    pub(crate) fn show(&mut self, stage: Stage, done: u64, total: u64, what: &str) {
+        if self.stage != Some(stage) {
+            self.stage = Some(stage);
+            self.bar.reset();
+            let counted = if stage == Stage::Ingest { "{bytes}/{total_bytes}" } else { "{pos}/{len}" };
+            let template = format!("{{prefix:>8}} {{bar:32}} {counted} {{eta}} {{wide_msg}}");
+            self.bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar.set_prefix(stage.to_string());
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.bar.set_message(what.to_owned());
+    }
+
+    /// A bar that counts `total` pieces of work named by messages.
+    pub(crate) fn counting(prefix: &str, total: u64) -> ProgressBar {
+        let bar = ProgressBar::new(total);
+        let style = ProgressStyle::with_template("{prefix:>8} {bar:32} {pos}/{len} {elapsed} {wide_msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(prefix.to_owned());
+        bar
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

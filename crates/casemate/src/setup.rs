@@ -1,0 +1,53 @@
+//! What was asked for, opened and checked: rules, playbooks, site file, data directory.
+
+use crate::cli::{Global, ModelArgs};
+use crate::failure::{Failure, Outcome};
+use crate::models;
+use anyhow::anyhow;
+use casemate_detect::Rules;
+use casemate_investigate::{Investigator, Playbooks, Site};
+use casemate_pipeline::Pipeline;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Rules of the configuration directory and of every `--rules`; broken files are warned about and left out.
+pub(crate) fn rules(global: &Global) -> Outcome<Rules> {
+    let starter = config_dir(global, "rules")?;
+    let dirs: Vec<PathBuf> = std::iter::once(starter).chain(global.rules.iter().cloned()).collect();
+    let (rules, problems) = Rules::load(&dirs).map_err(Failure::input)?;
+    for problem in &problems {
+        tracing::warn!("rule {} left out: {}", problem.path.display(), problem.reason);
+    }
+    Ok(rules)
+}
+
+fn config_dir(global: &Global, name: &str) -> Outcome<PathBuf> {
+    let dir = global.config.join(name);
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    Err(Failure::input(anyhow!(
+        "no {name} at {}; give the directory that holds rules/ and playbooks/ with --config",
+        dir.display()
+    )))
+}
+
+/// Opens the data directory with rules and, where it is there, the embedding model.
+pub(crate) fn pipeline(global: &Global) -> Outcome<Pipeline> {
+    let rules = rules(global)?;
+    let embedder = models::load_embedder(&global.models)?;
+    Ok(Pipeline::open(&global.data_dir, rules, embedder)?)
+}
+
+/// Opens everything an investigation needs.
+pub(crate) fn investigator(global: &Global, args: &ModelArgs) -> Outcome<(Arc<Pipeline>, Investigator)> {
+    let playbooks = Playbooks::load(&config_dir(global, "playbooks")?).map_err(Failure::input)?;
+    let site = match &args.site {
+        Some(path) => Site::load(path).map_err(Failure::input)?,
+        None => Site::default(),
+    };
+    let pipeline = Arc::new(pipeline(global)?);
+    let model = models::load_investigator(&args.model, &global.models)?;
+    let investigator = Investigator::new(Arc::clone(&pipeline), model, playbooks, site);
+    Ok((pipeline, investigator))
+}

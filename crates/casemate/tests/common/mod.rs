@@ -1,0 +1,163 @@
+//! Runs the real `casemate` binary over throw-away data directories.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test support")]
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// Root of the workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// `tests/data/NAME` of the workspace.
+pub fn data(name: &str) -> PathBuf {
+    root().join("tests/data").join(name)
+}
+
+/// The models directory; `None`, with a message, where the models have not been fetched.
+pub fn models() -> Option<PathBuf> {
+    let dir = std::env::var_os("CASEMATE_MODELS").map_or_else(|| root().join("models"), PathBuf::from);
+    let there = dir.join("SmolLM2-135M-Instruct.Q4_1.gguf").is_file();
+    if !there {
+        eprintln!("skipped: no models in {} (casemate-stage fetch gets them)", dir.display());
+    }
+    there.then_some(dir)
+}
+
+/// A data directory of its own, without models.
+pub struct Site {
+    dir: TempDir,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub code: i32,
+    pub json: Value,
+    pub stderr: String,
+}
+
+impl Output {
+    /// Asserts the exit status and that the complaint (stderr or `problems`) contains every part.
+    #[track_caller]
+    pub fn fails_with(&self, code: i32, parts: &[&str]) {
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        assert_eq!(self.code, code, "{self:?}");
+        let said = format!("{} {}", self.stderr, self.json["problems"]);
+        for part in parts {
+            assert!(said.contains(part), "{part:?} is not said in: {said}");
+        }
+    }
+}
+
+impl Site {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Writes a file beside the data directory and returns its path.
+    pub fn file(&self, name: &str, content: &[u8]) -> String {
+        let path = self.dir.path().join(name);
+        fs_err::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
+        command.args(args).arg("--json").env_clear();
+        command.arg("--data-dir").arg(self.data_dir());
+        command.arg("--config").arg(root().join("config"));
+        command.arg("--models").arg(self.dir.path().join("no-models"));
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        finish(&mut self.command(args))
+    }
+
+    pub fn ingest_bytes(&self, name: &str, bytes: &[u8]) -> Output {
+        self.run(&["ingest", &self.file(name, bytes)])
+    }
+
+    /// Starts `casemate serve` without a model on a free port and waits until it says that it serves.
+    pub fn serve(&self) -> Server {
+        let args = ["serve", "--model", "none", "--listen", "127.0.0.1:0"];
+        let mut child = self.command(&args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("http://") {
+            line.clear();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "the server ended before it served");
+        }
+        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        Server { child, address }
+    }
+
+    /// Runs as a user who may not write the data directory; `None`, with a message, where that cannot be
+    /// arranged. Root is above permissions, so as root the binary is copied to where `nobody` can run it.
+    pub fn run_unprivileged_with_read_only_data(&self, args: &[&str]) -> Option<Output> {
+        const NOBODY: u32 = 65_534;
+        let data = self.data_dir();
+        fs_err::create_dir(&data).unwrap();
+        for (path, mode) in [(self.dir.path(), 0o755), (data.as_path(), 0o555)] {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let root_user = fs_err::read_to_string("/proc/self/status").unwrap().contains("\nUid:\t0\t");
+        if !root_user {
+            return Some(self.run(args));
+        }
+        let binary = self.dir.path().join("casemate");
+        fs_err::copy(env!("CARGO_BIN_EXE_casemate"), &binary).unwrap();
+        std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
+        let config = self.dir.path().join("config");
+        for name in ["rules", "playbooks"] {
+            fs_err::create_dir_all(config.join(name)).unwrap();
+        }
+        let mut command = Command::new(&binary);
+        command.args(args).arg("--json").arg("--data-dir").arg(&data).arg("--config").arg(&config);
+        command.env_clear().current_dir("/").uid(NOBODY).gid(NOBODY);
+        if Command::new(&binary).arg("--version").uid(NOBODY).gid(NOBODY).output().is_err() {
+            eprintln!("skipped: cannot run as another user here");
+            return None;
+        }
+        Some(finish(&mut command))
+    }
+}
+
+fn finish(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A running `casemate serve`, ended when dropped.
+pub struct Server {
+    child: Child,
+    pub address: String,
+}
+
+impl Server {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}

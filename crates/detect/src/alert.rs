@@ -1,0 +1,128 @@
+//! How does a match become an alert, and which alerts are the same one?
+
+use crate::Rule;
+use casemate_event::{
+    Alert, AlertId, AlertOrigin, Class, Entity, EntityKind, Event, Severity, Stored, field,
+};
+
+/// Matches of this severity or worse are worth an alert; the others are context for investigations.
+pub const ALERT_LEVEL: Severity = Severity::Medium;
+
+/// The alert that this one event raises. Its id is 0 until it is stored.
+pub fn alert(rule: &Rule, stored: &Stored) -> Alert {
+    Alert {
+        id: AlertId(0),
+        origin: AlertOrigin::Rule(rule.id.clone()),
+        title: rule.title.clone(),
+        severity: rule.severity,
+        techniques: rule.techniques.clone(),
+        first_time: stored.event.time,
+        last_time: stored.event.time,
+        events: vec![stored.id],
+        event_count: 1,
+        entities: stored.event.entities(),
+    }
+}
+
+/// What makes two matches parts of one alert: the rule, the host it happened on and the user who acted.
+///
+/// Where a network sensor saw it, the address it came from stands for the host. Where a machine acted, the
+/// user acted upon tells more (who was locked out), and a new service is itself, whoever's name its log
+/// gives. The machine account and `SYSTEM` are one user: Sysmon names the one, the Security log the other.
+pub fn fold_key(rule: &Rule, event: &Event) -> String {
+    let host = event
+        .field(field::DEVICE_HOSTNAME)
+        .filter(|_| event.field(field::SRC_IP).is_none() || has_acting_host(event))
+        .or_else(|| event.field(field::SRC_IP))
+        .or_else(|| event.field(field::DEVICE_IP))
+        .map(|name| Entity::new(EntityKind::Host, name).value)
+        .unwrap_or_default();
+    let user = |name| event.field(name).map(|name| Entity::new(EntityKind::User, name).value);
+    let is_machine = |user: &String| {
+        matches!(user.as_str(), "system" | "localsystem") || user.strip_suffix('$') == Some(host.as_str())
+    };
+    let service = event.field(field::SERVICE_NAME).filter(|_| event.class == Class::WindowsServiceActivity);
+    let actor = match (service, user(field::ACTOR_USER), user(field::USER)) {
+        (Some(service), _, _) => service.to_lowercase(),
+        (None, Some(actor), _) if !is_machine(&actor) => actor,
+        (None, _, Some(target)) if !is_machine(&target) => target,
+        (None, None, None) => String::new(),
+        (None, _, _) => "system".to_owned(),
+    };
+    format!("{}|{host}|{actor}", rule.id)
+}
+
+/// Whether the host that wrote the record is the host it happened on, as opposed to a sensor on the wire.
+fn has_acting_host(event: &Event) -> bool {
+    use casemate_event::Format::{SuricataEve, ZeekJson, ZeekTsv};
+    !matches!(event.format, ZeekTsv | ZeekJson | SuricataEve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::tests::event;
+    use casemate_event::{EventId, Format};
+    use std::path::PathBuf;
+
+    fn rule() -> Rule {
+        Rule {
+            id: "r1".to_owned(),
+            title: "Something".to_owned(),
+            description: String::new(),
+            severity: Severity::High,
+            techniques: vec!["T1003.001".to_owned()],
+            tactics: Vec::new(),
+            false_positives: Vec::new(),
+            path: PathBuf::new(),
+        }
+    }
+
+    fn check(format: Format, fields: &[(&str, &str)], expected: &str) {
+        let mut event = event(format, &[]);
+        event.fields = fields.iter().copied().collect();
+        assert_eq!(fold_key(&rule(), &event), expected, "{fields:?}");
+    }
+
+    #[test]
+    fn host_and_acting_user_fold() {
+        let host = (field::DEVICE_HOSTNAME, "WS1.example.local");
+        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "EXAMPLE\\Alice")], "r1|ws1|alice");
+        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "WS1$")], "r1|ws1|system");
+        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "NT AUTHORITY\\SYSTEM")], "r1|ws1|system");
+        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "WS1$"), (field::USER, "bob")], "r1|ws1|bob");
+        check(Format::WindowsJson, &[host, (field::SRC_IP, "10.0.0.9"), (field::USER, "bob")], "r1|ws1|bob");
+        check(
+            Format::ZeekTsv,
+            &[(field::DEVICE_HOSTNAME, "dmz"), (field::SRC_IP, "10.0.0.9")],
+            "r1|10.0.0.9|",
+        );
+        check(Format::Text, &[], "r1||");
+    }
+
+    #[test]
+    fn a_service_is_itself_in_either_log() {
+        let mut event = event(Format::WindowsJson, &[]);
+        event.class = Class::WindowsServiceActivity;
+        for actor in ["LocalSystem", "alice"] {
+            event.fields =
+                [(field::ACTOR_USER, actor), (field::SERVICE_NAME, "Updater")].into_iter().collect();
+            assert_eq!(fold_key(&rule(), &event), "r1||updater");
+        }
+    }
+
+    #[test]
+    fn an_alert_carries_the_rule_and_the_event() {
+        let mut event = event(Format::WindowsJson, &[]);
+        event.fields = [(field::ACTOR_USER, "alice")].into_iter().collect();
+        let stored = Stored { id: EventId(7), event };
+        let alert = alert(&rule(), &stored);
+        assert_eq!(
+            (alert.id, alert.events.as_slice(), alert.event_count),
+            (AlertId(0), &[EventId(7)][..], 1)
+        );
+        assert_eq!(alert.origin, AlertOrigin::Rule("r1".to_owned()));
+        assert_eq!(alert.techniques, ["T1003.001"]);
+        assert_eq!(alert.entities.len(), 1);
+    }
+}

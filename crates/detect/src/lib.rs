@@ -1,0 +1,38 @@
+//! Which rules does this event match? Sigma detection rules over [`Event`](casemate_event::Event)s.
+//!
+//! Rules are read from directories once, grouped by the log source they ask for, and matched one event at a
+//! time against the fields as the vendor named them. One rule that cannot be used is a [`Problem`] of that
+//! rule, never a failure of the rest.
+//!
+//! Deliberately not here: correlation over several events (reported as a problem), storing or folding of
+//! alerts, and any opinion on whether a match is an attack.
+
+mod alert;
+mod dash;
+mod logsource;
+mod rule;
+mod rules;
+mod view;
+
+pub use alert::{ALERT_LEVEL, alert, fold_key};
+pub use rule::Rule;
+pub use rules::{Problem, Rules};
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why rules could not be loaded at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A directory or file that was named cannot be read.
+    #[error("cannot read rules at {}: {source}; name a directory of Sigma rules (*.yml)", path.display())]
+    Read {
+        /// What was named.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,260 @@
+//! Which Sigma log sources does this event belong to?
+//!
+//! Sigma names a source by product, category and service. The mapping from Windows channels and event ids,
+//! syslog programs and Zeek logs follows the Sigma specification's log source guide. Sources that no decoder
+//! writes (cloud consoles other than CloudTrail, EDR products) have no entry: their rules load and never
+//! match.
+
+use casemate_event::{Event, Format, field};
+
+/// The log sources of one event: any rule whose product, category and service are each among these, or
+/// unstated, applies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sources {
+    pub(crate) product: &'static str,
+    pub(crate) categories: &'static [&'static str],
+    pub(crate) services: Vec<String>,
+}
+
+/// Log sources of `event`; `None` where Sigma has no name for them.
+pub(crate) fn sources(event: &Event) -> Option<Sources> {
+    match event.format {
+        Format::WindowsJson | Format::Evtx => Some(windows(event)),
+        Format::Auditd => Some(auditd(event)),
+        Format::SyslogRfc3164 | Format::SyslogRfc5424 => {
+            let is_audit_record = event.native.get("type").is_some() && event.native.get("serial").is_some();
+            Some(if is_audit_record { auditd(event) } else { syslog(event) })
+        }
+        Format::ZeekTsv | Format::ZeekJson => Some(zeek(event)),
+        Format::SuricataEve => Some(suricata(event)),
+        Format::CloudTrail => {
+            Some(Sources { product: "aws", categories: &[], services: vec!["cloudtrail".to_owned()] })
+        }
+        _ => None,
+    }
+}
+
+fn windows(event: &Event) -> Sources {
+    let channel = event.native.get("Channel").unwrap_or_default().to_ascii_lowercase();
+    let id: u32 = event.native.get("EventID").and_then(|id| id.parse().ok()).unwrap_or_default();
+    let services = WINDOWS_SERVICES
+        .iter()
+        .filter(|(_, name)| *name == channel)
+        .map(|(service, _)| (*service).to_owned());
+    let services = services.collect();
+    let sysmon = channel.ends_with("sysmon/operational");
+    let product = if channel.starts_with("linux-sysmon") { "linux" } else { "windows" };
+    let categories: &'static [&'static str] = match id {
+        _ if sysmon => sysmon_categories(id, event.native.get("EventType").unwrap_or_default()),
+        4688 if channel == "security" => &["process_creation"],
+        4103 if channel.contains("powershell") => &["ps_module"],
+        4104 if channel.contains("powershell") => &["ps_script"],
+        400 if channel == "windows powershell" => &["ps_classic_start"],
+        600 if channel == "windows powershell" => &["ps_classic_provider_start"],
+        800 if channel == "windows powershell" => &["ps_classic_script"],
+        _ => &[],
+    };
+    Sources { product, categories, services }
+}
+
+fn sysmon_categories(id: u32, event_type: &str) -> &'static [&'static str] {
+    match id {
+        1 => &["process_creation"],
+        2 => &["file_change"],
+        3 => &["network_connection"],
+        4 | 16 => &["sysmon_status"],
+        5 => &["process_termination"],
+        6 => &["driver_load"],
+        7 => &["image_load"],
+        8 => &["create_remote_thread"],
+        9 => &["raw_access_thread"],
+        10 => &["process_access"],
+        11 => &["file_event"],
+        12 if event_type.to_ascii_lowercase().starts_with("delete") => &["registry_delete", "registry_event"],
+        12 => &["registry_add", "registry_event"],
+        13 => &["registry_set", "registry_event"],
+        14 => &["registry_rename", "registry_event"],
+        15 => &["create_stream_hash"],
+        17 | 18 => &["pipe_created"],
+        19..=21 => &["wmi_event"],
+        22 => &["dns_query"],
+        23 | 26 => &["file_delete"],
+        24 => &["clipboard_capture"],
+        25 => &["process_tampering"],
+        27 => &["file_block_executable"],
+        28 => &["file_block_shredding"],
+        29 => &["file_executable_detected"],
+        255 => &["sysmon_error"],
+        _ => &[],
+    }
+}
+
+fn syslog(event: &Event) -> Sources {
+    let program = event.native.get("program").unwrap_or_default().to_ascii_lowercase();
+    let program = program.rsplit('/').next().unwrap_or_default();
+    let mut services = vec!["syslog".to_owned()];
+    services.push(
+        match program {
+            "cron" | "crond" | "crontab" | "anacron" => "cron",
+            "apache2" | "httpd" | "apache" => "apache",
+            "clamd" | "freshclam" | "clamav" => "clamav",
+            "guacd" => "guacamole",
+            other => other,
+        }
+        .to_owned(),
+    );
+    if matches!(program, "sshd" | "sshd-session" | "sudo" | "su" | "login" | "polkitd" | "systemd-logind") {
+        services.push("auth".to_owned());
+    }
+    if program == "sshd-session" {
+        services.push("sshd".to_owned());
+    }
+    Sources { product: "linux", categories: &[], services }
+}
+
+fn auditd(event: &Event) -> Sources {
+    let categories: &'static [&'static str] = match event.native.get("type") {
+        Some("EXECVE") => &["process_creation"],
+        _ => &[],
+    };
+    Sources { product: "linux", categories, services: vec!["auditd".to_owned()] }
+}
+
+fn zeek(event: &Event) -> Sources {
+    // The log's name is the event code; as a column (`_path`) it is only in some JSON.
+    let path =
+        event.field(field::EVENT_CODE).or_else(|| event.native.get("_path")).map(str::to_ascii_lowercase);
+    let categories: &'static [&'static str] = match path.as_deref() {
+        Some("dns") => &["dns"],
+        Some("http") => &["proxy", "webserver"],
+        _ => &[],
+    };
+    Sources { product: "zeek", categories, services: path.into_iter().collect() }
+}
+
+fn suricata(event: &Event) -> Sources {
+    let kind = event.native.get("event_type").unwrap_or_default().to_ascii_lowercase();
+    let categories: &'static [&'static str] = match kind.as_str() {
+        "dns" => &["dns"],
+        "http" => &["proxy", "webserver"],
+        _ => &[],
+    };
+    Sources { product: "suricata", categories, services: vec![kind] }
+}
+
+/// Sigma service to Windows channel, in lower case.
+const WINDOWS_SERVICES: [(&str, &str); 60] = [
+    ("security", "security"),
+    ("system", "system"),
+    ("application", "application"),
+    ("sysmon", "microsoft-windows-sysmon/operational"),
+    ("sysmon", "linux-sysmon/operational"),
+    ("powershell", "microsoft-windows-powershell/operational"),
+    ("powershell", "powershellcore/operational"),
+    ("powershell-classic", "windows powershell"),
+    ("taskscheduler", "microsoft-windows-taskscheduler/operational"),
+    ("wmi", "microsoft-windows-wmi-activity/operational"),
+    ("dns-server", "dns server"),
+    ("dns-server-audit", "microsoft-windows-dns-server/audit"),
+    ("dns-server-analytic", "microsoft-windows-dns-server/analytical"),
+    ("dns-client", "microsoft-windows-dns client events/operational"),
+    ("dns-client", "microsoft-windows-dns-client/operational"),
+    ("driver-framework", "microsoft-windows-driverframeworks-usermode/operational"),
+    ("ntlm", "microsoft-windows-ntlm/operational"),
+    ("dhcp", "microsoft-windows-dhcp-server/operational"),
+    ("msexchange-management", "msexchange management"),
+    ("printservice-admin", "microsoft-windows-printservice/admin"),
+    ("printservice-operational", "microsoft-windows-printservice/operational"),
+    ("applocker", "microsoft-windows-applocker/msi and script"),
+    ("applocker", "microsoft-windows-applocker/exe and dll"),
+    ("applocker", "microsoft-windows-applocker/packaged app-deployment"),
+    ("applocker", "microsoft-windows-applocker/packaged app-execution"),
+    ("smbclient-security", "microsoft-windows-smbclient/security"),
+    ("smbclient-connectivity", "microsoft-windows-smbclient/connectivity"),
+    ("smbserver-connectivity", "microsoft-windows-smbserver/connectivity"),
+    (
+        "terminalservices-localsessionmanager",
+        "microsoft-windows-terminalservices-localsessionmanager/operational",
+    ),
+    ("windefend", "microsoft-windows-windows defender/operational"),
+    ("windefend", "microsoft-windows-windows defender/whc"),
+    ("codeintegrity-operational", "microsoft-windows-codeintegrity/operational"),
+    ("firewall-as", "microsoft-windows-windows firewall with advanced security/firewall"),
+    ("bits-client", "microsoft-windows-bits-client/operational"),
+    ("ldap", "microsoft-windows-ldap-client/debug"),
+    ("ldap_debug", "microsoft-windows-ldap-client/debug"),
+    ("lsa-server", "microsoft-windows-lsa/operational"),
+    ("openssh", "openssh/operational"),
+    ("shell-core", "microsoft-windows-shell-core/operational"),
+    ("security-mitigations", "microsoft-windows-security-mitigations/kernel mode"),
+    ("security-mitigations", "microsoft-windows-security-mitigations/user mode"),
+    ("diagnosis-scripted", "microsoft-windows-diagnosis-scripted/operational"),
+    ("appmodel-runtime", "microsoft-windows-appmodel-runtime/admin"),
+    ("capi2", "microsoft-windows-capi2/operational"),
+    (
+        "certificateservicesclient-lifecycle-system",
+        "microsoft-windows-certificateservicesclient-lifecycle-system/operational",
+    ),
+    ("iis-configuration", "microsoft-iis-configuration/operational"),
+    ("iis-configuration", "microsoft-iis-configuration/administrative"),
+    ("appxdeployment-server", "microsoft-windows-appxdeploymentserver/operational"),
+    ("appxpackaging-om", "microsoft-windows-appxpackaging/operational"),
+    ("microsoft-servicebus-client", "microsoft-servicebus-client"),
+    ("microsoft-servicebus-client", "microsoft-servicebus-client/operational"),
+    ("vhdmp", "microsoft-windows-vhdmp/operational"),
+    ("sense", "microsoft-windows-sense/operational"),
+    ("hyper-v-worker", "microsoft-windows-hyper-v-worker-admin"),
+    ("kernel-event-tracing", "microsoft-windows-kernel-eventtracing/admin"),
+    ("kernel-shimengine", "microsoft-windows-kernel-shimengine/operational"),
+    ("ntfs", "microsoft-windows-ntfs/operational"),
+    ("winrm", "microsoft-windows-winrm/operational"),
+    ("group-policy", "microsoft-windows-grouppolicy/operational"),
+    ("rdp", "microsoft-windows-terminalservices-remoteconnectionmanager/operational"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::tests::event;
+
+    fn check(format: Format, native: &[(&str, &str)], expected: (&str, &[&str], &[&str])) {
+        let found = sources(&event(format, native)).unwrap();
+        let services: Vec<&str> = found.services.iter().map(String::as_str).collect();
+        assert_eq!((found.product, found.categories, services.as_slice()), expected, "{native:?}");
+    }
+
+    #[test]
+    fn events_know_their_sources() {
+        let sysmon = ("Channel", "Microsoft-Windows-Sysmon/Operational");
+        let windows = Format::WindowsJson;
+        check(windows, &[sysmon, ("EventID", "1")], ("windows", &["process_creation"], &["sysmon"]));
+        check(
+            windows,
+            &[sysmon, ("EventID", "12"), ("EventType", "DeleteKey")],
+            ("windows", &["registry_delete", "registry_event"], &["sysmon"]),
+        );
+        check(
+            windows,
+            &[("Channel", "Security"), ("EventID", "4688")],
+            ("windows", &["process_creation"], &["security"]),
+        );
+        check(windows, &[("Channel", "Security"), ("EventID", "1")], ("windows", &[], &["security"]));
+        check(
+            Format::Evtx,
+            &[("Channel", "Microsoft-Windows-PowerShell/Operational"), ("EventID", "4104")],
+            ("windows", &["ps_script"], &["powershell"]),
+        );
+        check(windows, &[], ("windows", &[], &[]));
+        check(Format::SyslogRfc5424, &[("program", "CRON")], ("linux", &[], &["syslog", "cron"]));
+        check(
+            Format::SyslogRfc3164,
+            &[("program", "/usr/sbin/sshd")],
+            ("linux", &[], &["syslog", "sshd", "auth"]),
+        );
+        check(Format::Auditd, &[("type", "EXECVE")], ("linux", &["process_creation"], &["auditd"]));
+        check(Format::ZeekTsv, &[("_path", "smb_files")], ("zeek", &[], &["smb_files"]));
+        check(Format::ZeekJson, &[("_path", "http")], ("zeek", &["proxy", "webserver"], &["http"]));
+        check(Format::CloudTrail, &[], ("aws", &[], &["cloudtrail"]));
+        assert_eq!(sources(&event(Format::Text, &[])), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! What does a rule claim? The part of a Sigma rule that people read.
+
+use casemate_event::Severity;
+use rsigma_parser::{Level, SigmaRule};
+use std::path::{Path, PathBuf};
+
+/// A loaded Sigma rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The rule's UUID; its title, where the rule has none.
+    pub id: String,
+    /// What it claims, in one line.
+    pub title: String,
+    /// What it claims, at length.
+    pub description: String,
+    /// How bad it would be if true. Rules without a level are [`Severity::Medium`], Sigma's own default in
+    /// practice.
+    pub severity: Severity,
+    /// ATT&CK technique ids in upper case (`T1059.001`), as tagged.
+    pub techniques: Vec<String>,
+    /// ATT&CK tactics (`credential-access`), as tagged.
+    pub tactics: Vec<String>,
+    /// What else does the same without being an attack.
+    pub false_positives: Vec<String>,
+    /// File it was read from: for people and the audit trail.
+    pub path: PathBuf,
+}
+
+impl Rule {
+    pub(crate) fn new(rule: &SigmaRule, path: &Path) -> Self {
+        let (techniques, tactics) = attack_tags(&rule.tags);
+        Self {
+            id: rule.id.clone().unwrap_or_else(|| rule.title.clone()),
+            title: rule.title.trim().to_owned(),
+            description: rule.description.as_deref().unwrap_or_default().trim().to_owned(),
+            severity: severity(rule.level),
+            techniques,
+            tactics,
+            false_positives: rule.falsepositives.clone(),
+            path: path.to_path_buf(),
+        }
+    }
+}
+
+fn severity(level: Option<Level>) -> Severity {
+    match level {
+        Some(Level::Informational) => Severity::Informational,
+        Some(Level::Low) => Severity::Low,
+        Some(Level::Medium) | None => Severity::Medium,
+        Some(Level::High) => Severity::High,
+        Some(Level::Critical) => Severity::Critical,
+    }
+}
+
+/// Splits `attack.…` tags into techniques and tactics; groups (`g0016`) and software (`s0002`) are neither.
+fn attack_tags(tags: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut techniques, mut tactics) = (Vec::new(), Vec::new());
+    for tag in tags {
+        let lower = tag.to_lowercase();
+        let Some(name) = lower.strip_prefix("attack.") else { continue };
+        let numbered = |letter: char| {
+            name.strip_prefix(letter).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        if numbered('t') {
+            techniques.push(name.to_uppercase());
+        } else if !numbered('g') && !numbered('s') {
+            tactics.push(name.replace('_', "-"));
+        }
+    }
+    (techniques, tactics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_techniques_or_tactics() {
+        let tags =
+            ["attack.t1059.001", "attack.Credential_Access", "attack.g0016", "attack.s0002", "cve.2021-1"]
+                .map(str::to_owned);
+        let (techniques, tactics) = attack_tags(&tags);
+        assert_eq!(techniques, ["T1059.001"]);
+        assert_eq!(tactics, ["credential-access"]);
+    }
+}

@@ -1,0 +1,207 @@
+//! How does a rule see an event? Vendor fields, under the names Sigma's generic categories expect.
+
+use casemate_event::{Event, Format};
+use rsigma_eval::{Event as Matchable, EventValue};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// An event as rules read it.
+///
+/// A field is looked up as written, then under the name its vendor gives it (`Image` is `NewProcessName` in
+/// Security 4688), then regardless of case. All values are text; rsigma compares numbers numerically.
+pub(crate) struct View<'a> {
+    event: &'a Event,
+    aliases: &'static [(&'static str, &'static str)],
+    derived: Vec<(&'static str, String)>,
+}
+
+const PROCESS_4688: &[(&str, &str)] = &[
+    ("Image", "NewProcessName"),
+    ("ParentImage", "ParentProcessName"),
+    ("LogonId", "SubjectLogonId"),
+    ("ProcessCommandLine", "CommandLine"),
+];
+const ZEEK_HTTP: &[(&str, &str)] = &[
+    ("c-uri", "uri"),
+    ("cs-uri", "uri"),
+    ("cs-uri-query", "uri"),
+    ("cs-uri-stem", "uri"),
+    ("c-useragent", "user_agent"),
+    ("cs-user-agent", "user_agent"),
+    ("cs-method", "method"),
+    ("cs-host", "host"),
+    ("r-dns", "host"),
+    ("sc-status", "status_code"),
+    ("cs-referrer", "referrer"),
+    ("cs-referer", "referrer"),
+    ("dst_ip", "id.resp_h"),
+    ("src_ip", "id.orig_h"),
+];
+const ZEEK_DNS: &[(&str, &str)] =
+    &[("record_type", "qtype_name"), ("answer", "answers"), ("dst_ip", "id.resp_h"), ("src_ip", "id.orig_h")];
+const EVE: &[(&str, &str)] = &[
+    ("c-uri", "http.url"),
+    ("cs-uri", "http.url"),
+    ("cs-uri-query", "http.url"),
+    ("cs-uri-stem", "http.url"),
+    ("c-useragent", "http.http_user_agent"),
+    ("cs-user-agent", "http.http_user_agent"),
+    ("cs-method", "http.http_method"),
+    ("cs-host", "http.hostname"),
+    ("r-dns", "http.hostname"),
+    ("sc-status", "http.status"),
+    ("query", "dns.rrname"),
+    ("record_type", "dns.rrtype"),
+    ("dst_ip", "dest_ip"),
+];
+
+impl<'a> View<'a> {
+    pub(crate) fn new(event: &'a Event) -> Self {
+        let native = |name| event.native.get(name);
+        let mut derived = Vec::new();
+        let aliases = match event.format {
+            Format::WindowsJson | Format::Evtx if native("EventID") == Some("4688") => {
+                derive_4688(event, &mut derived);
+                PROCESS_4688
+            }
+            Format::Auditd | Format::SyslogRfc3164 | Format::SyslogRfc5424
+                if native("type") == Some("EXECVE") =>
+            {
+                derive_execve(event, &mut derived);
+                &[]
+            }
+            Format::ZeekTsv | Format::ZeekJson if native("uri").is_some() || native("method").is_some() => {
+                ZEEK_HTTP
+            }
+            Format::ZeekTsv | Format::ZeekJson if native("query").is_some() => ZEEK_DNS,
+            Format::SuricataEve => EVE,
+            _ => &[],
+        };
+        Self { event, aliases, derived }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let native = &self.event.native;
+        native
+            .get(name)
+            .or_else(|| self.derived.iter().find(|(own, _)| *own == name).map(|(_, value)| value.as_str()))
+            .or_else(|| {
+                let (_, vendor) = self.aliases.iter().find(|(sigma, _)| *sigma == name)?;
+                native.get(vendor)
+            })
+            .or_else(|| native.get_ignore_case(name))
+    }
+
+    fn values(&self) -> impl Iterator<Item = &str> {
+        // A record without fields is still words.
+        let message = self.event.native.is_empty().then_some(self.event.message.as_str());
+        self.event.native.iter().map(|(_, value)| value).chain(message)
+    }
+}
+
+impl Matchable for View<'_> {
+    fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
+        self.get(path).map(|value| EventValue::Str(Cow::Borrowed(value)))
+    }
+
+    fn any_string_value(&self, pred: &dyn Fn(&str) -> bool) -> bool {
+        self.values().any(pred)
+    }
+
+    fn all_string_values(&self) -> Vec<Cow<'_, str>> {
+        self.values().map(Cow::Borrowed).collect()
+    }
+
+    fn visit_string_values(&self, visit: &mut dyn FnMut(&str)) {
+        self.values().for_each(visit);
+    }
+
+    fn to_json(&self) -> Value {
+        let fields = self.event.native.iter();
+        Value::Object(fields.map(|(key, value)| (key.to_owned(), Value::from(value))).collect::<Map<_, _>>())
+    }
+}
+
+/// Sysmon's `User` and `IntegrityLevel` from what Security 4688 says.
+fn derive_4688(event: &Event, derived: &mut Vec<(&'static str, String)>) {
+    let native = |name| event.native.get(name).unwrap_or_default();
+    let user = if native("SubjectUserSid") == "S-1-5-18" {
+        "NT AUTHORITY\\SYSTEM".to_owned()
+    } else {
+        format!("{}\\{}", native("SubjectDomainName"), native("SubjectUserName"))
+    };
+    derived.push(("User", user));
+    let integrity = match native("MandatoryLabel") {
+        "S-1-16-4096" => "Low",
+        "S-1-16-8192" => "Medium",
+        "S-1-16-12288" => "High",
+        "S-1-16-16384" => "System",
+        _ => return,
+    };
+    derived.push(("IntegrityLevel", integrity.to_owned()));
+}
+
+/// A command line from the numbered arguments of an `EXECVE` record.
+fn derive_execve(event: &Event, derived: &mut Vec<(&'static str, String)>) {
+    const MOST_ARGUMENTS: usize = 256;
+    let mut words = Vec::new();
+    while words.len() < MOST_ARGUMENTS {
+        let Some(word) = event.native.get(&format!("a{}", words.len())) else { break };
+        words.push(word);
+    }
+    if let Some(program) = words.first() {
+        derived.push(("Image", (*program).to_owned()));
+        derived.push(("CommandLine", words.join(" ")));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use casemate_event::{Class, Fields, TemplateId, TimeQuality};
+    use jiff::Timestamp;
+
+    /// An event with nothing but a format and vendor fields.
+    pub(crate) fn event(format: Format, native: &[(&str, &str)]) -> Event {
+        Event {
+            time: Timestamp::UNIX_EPOCH,
+            time_quality: TimeQuality::Stated,
+            format,
+            class: Class::BaseEvent,
+            source: String::new(),
+            position: 1,
+            message: String::new(),
+            fields: Fields::default(),
+            native: native.iter().copied().collect(),
+            raw: Vec::new(),
+            template: TemplateId(0),
+            template_text: String::new(),
+        }
+    }
+
+    fn check(format: Format, native: &[(&str, &str)], field: &str, expected: Option<&str>) {
+        let event = event(format, native);
+        assert_eq!(View::new(&event).get(field), expected, "{field} of {native:?}");
+    }
+
+    #[test]
+    fn fields_are_found_under_sigma_names() {
+        let security: &[(&str, &str)] = &[
+            ("EventID", "4688"),
+            ("NewProcessName", "C:\\a.exe"),
+            ("ParentProcessName", "C:\\b.exe"),
+            ("SubjectUserSid", "S-1-5-18"),
+            ("MandatoryLabel", "S-1-16-16384"),
+        ];
+        check(Format::Evtx, security, "Image", Some("C:\\a.exe"));
+        check(Format::Evtx, security, "ParentImage", Some("C:\\b.exe"));
+        check(Format::Evtx, security, "User", Some("NT AUTHORITY\\SYSTEM"));
+        check(Format::Evtx, security, "IntegrityLevel", Some("System"));
+        check(Format::Evtx, security, "newprocessname", Some("C:\\a.exe"));
+        check(Format::Evtx, security, "OriginalFileName", None);
+        check(Format::Evtx, &[("EventID", "1"), ("NewProcessName", "x")], "Image", None);
+        let execve: &[(&str, &str)] = &[("type", "EXECVE"), ("a0", "nc"), ("a1", "-e"), ("a2", "/bin/sh")];
+        check(Format::Auditd, execve, "CommandLine", Some("nc -e /bin/sh"));
+        check(Format::ZeekTsv, &[("uri", "/x")], "c-uri", Some("/x"));
+    }
+}

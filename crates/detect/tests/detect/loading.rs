@@ -1,0 +1,77 @@
+use casemate_detect::{Error, Rules};
+use std::path::PathBuf;
+
+const GOOD: &str = "title: Good\nid: good\nlogsource:\n  product: windows\n  service: security\n\
+                    detection:\n  selection:\n    EventID: 1\n  condition: selection\nlevel: low\n";
+
+fn check(files: &[(&str, &str)], loaded: usize, problems: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs_err::write(dir.path().join(name), text).unwrap();
+    }
+    let (rules, found) = Rules::load(&[dir.path().to_path_buf()]).unwrap();
+    assert_eq!(rules.len(), loaded, "{found:?}");
+    assert_eq!(found.len(), problems.len(), "{found:?}");
+    for (problem, wanted) in found.iter().zip(problems) {
+        assert!(problem.reason.contains(wanted), "{problem} lacks {wanted:?}");
+    }
+}
+
+#[test]
+fn a_bad_file_does_not_stop_the_others() {
+    check(&[("a.yml", GOOD), ("b.yml", "title: [")], 1, &["YAML"]);
+    check(&[("a.yml", GOOD), ("b.yml", "")], 1, &["mapping"]);
+    check(&[("a.yml", GOOD), ("b.yml", "just words\n")], 1, &["mapping"]);
+    check(&[("a.yml", GOOD), ("b.yaml", GOOD)], 1, &["already loaded"]);
+    check(&[("a.yml", GOOD), ("readme.md", "title: [")], 1, &[]);
+    check(&[("a.yml", &GOOD.replace("condition: selection", "condition: selection and ("))], 0, &[""]);
+    check(&[("a.yml", &GOOD.replace("    EventID: 1", "    EventID|re: '('"))], 0, &["Good"]);
+    check(&[("a.yml", &GOOD.replace("condition: selection", "condition: other"))], 0, &[""]);
+    check(
+        &[("a.yml", &GOOD.replace("  product: windows\n  service: security\n", "  definition: x\n"))],
+        0,
+        &["log source"],
+    );
+    check(&[("a.yml", &"x".repeat((1 << 20) + 1))], 0, &["limit"]);
+}
+
+#[test]
+fn correlation_is_reported() {
+    let correlation = "title: Many\nid: many\ncorrelation:\n  type: event_count\n  rules:\n    - good\n  \
+                       group-by:\n    - User\n  timespan: 5m\n  condition:\n    gte: 10\n";
+    check(&[("a.yml", GOOD), ("b.yml", correlation)], 1, &["not supported yet"]);
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let error = Rules::load(&[PathBuf::from("no/such/directory")]).unwrap_err();
+    let Error::Read { ref path, .. } = error;
+    assert_eq!(path, &PathBuf::from("no/such/directory"));
+    assert!(error.to_string().contains("no/such/directory"), "{error}");
+}
+
+#[test]
+fn metadata_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        format!("{GOOD}description: |\n  Why.\ntags:\n  - attack.t1003.001\nfalsepositives:\n  - Tests\n");
+    fs_err::write(dir.path().join("a.yml"), text).unwrap();
+    let (rules, _) = Rules::load(&[dir.path().to_path_buf()]).unwrap();
+    let rule = rules.get("good").unwrap();
+    assert_eq!((rule.title.as_str(), rule.description.as_str()), ("Good", "Why."));
+    assert_eq!(rule.severity, casemate_event::Severity::Low);
+    assert_eq!(
+        (&rule.techniques[..], &rule.false_positives[..]),
+        (&["T1003.001".to_owned()][..], &["Tests".to_owned()][..])
+    );
+    assert!(rules.get("bad").is_none());
+}
+
+proptest::proptest! {
+    #[test]
+    fn hostile_rule_files_never_panic(text in "[ -~\n]{0,400}") {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("a.yml"), format!("title: x\nlogsource:\n  product: windows\ndetection:\n{text}")).unwrap();
+        let _ = Rules::load(&[dir.path().to_path_buf()]).unwrap();
+    }
+}

@@ -1,0 +1,108 @@
+//! How is a file replaced so that a reader or a crash sees the old or the new one, never half of it?
+
+use crate::{Error, Result};
+use fs_err::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Writes `path` through a temporary file beside it: write, fsync, rename, fsync of the directory.
+///
+/// After an error the old file, if any, is untouched and the temporary file is gone.
+///
+/// # Errors
+/// What `write` returned, or the system's refusal, as [`Error::Full`], [`Error::ReadOnly`] or [`Error::Io`].
+pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    replace(path, |file| {
+        let mut writer = BufWriter::with_capacity(1 << 16, file);
+        write(&mut writer)?;
+        writer.flush()
+    })
+}
+
+/// As [`write_atomic`], with the file itself, so that a header can be filled in afterwards.
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    let temporary = temporary_path(path);
+    let result = write_and_rename(path, &temporary, write);
+    if result.is_err() {
+        // Best effort: the error that matters is the one already in hand.
+        drop(fs_err::remove_file(&temporary));
+    }
+    result.map_err(|e| Error::write(path, "write file", e))
+}
+
+fn write_and_rename(
+    path: &Path,
+    temporary: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(temporary)?;
+    write(&mut file)?;
+    file.sync_all()?;
+    drop(file);
+    fs_err::rename(temporary, path)?;
+    sync_dir(parent(path))
+}
+
+/// Makes renames and creations in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Directory that holds `path`; `.` for a bare name.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn temporary_path(path: &Path) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".tmp-{}-{unique}", std::process::id()));
+    parent(path).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs_err::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn replaces_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        write_atomic(&path, |out| out.write_all(b"one")).unwrap();
+        write_atomic(&path, |out| out.write_all(b"two")).unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"two");
+        assert_eq!(names(dir.path()), ["f"]);
+    }
+
+    #[test]
+    fn failure_keeps_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        write_atomic(&path, |out| out.write_all(b"one")).unwrap();
+        let failed = write_atomic(&path, |out| {
+            out.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert!(matches!(failed, Err(Error::Full { .. })), "{failed:?}");
+        assert_eq!(fs_err::read(&path).unwrap(), b"one");
+        assert_eq!(names(dir.path()), ["f"]);
+    }
+
+    #[test]
+    fn missing_directory_is_named() {
+        let error = write_atomic(Path::new("/proc/none/f"), |_| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("/proc/none"), "{error}");
+    }
+}

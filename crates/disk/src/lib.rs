@@ -1,0 +1,21 @@
+//! How do bytes get on disk safely?
+//!
+//! Atomic replacement of whole files, files with a checksummed and versioned header, an append-only log of
+//! checksummed frames, read-only memory maps (the one home of `mmap` in Casemate) and a lock on a directory.
+//! Knows nothing of events, indexes or models: payloads are bytes.
+
+mod atomic;
+mod checked;
+mod error;
+mod hash;
+mod lock;
+mod log;
+mod map;
+
+pub use atomic::write_atomic;
+pub use checked::{Checked, open_checked, write_checked};
+pub use error::{Error, Result};
+pub use hash::sha256_file;
+pub use lock::DirLock;
+pub use log::{Frame, FrameOffset, Frames, Log, LogReader, MAX_FRAME, Mark, Recovery, Torn};
+pub use map::Map;

@@ -1,0 +1,61 @@
+//! Read-only memory maps: the one place in Casemate that maps memory.
+#![allow(unsafe_code)]
+
+use crate::{Error, Result};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+/// A file's bytes, mapped read-only. Starts on a page boundary.
+#[derive(Debug)]
+pub struct Map {
+    map: memmap2::Mmap,
+    path: PathBuf,
+}
+
+impl Map {
+    /// Maps the whole of `path` as it is now; bytes appended later are not seen.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be opened or mapped.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = fs_err::File::open(path).map_err(|e| Error::read("open for mapping", e))?;
+        // SAFETY: a mapping is sound while nobody shortens or rewrites the mapped bytes. Casemate's files
+        // are either replaced as a whole by rename (the mapped inode lives on) or appended to by the one
+        // process that holds the directory's lock; a log shortened on recovery is not mapped at the time.
+        // Someone editing files under a running program can still crash it, as with any database.
+        let map =
+            unsafe { memmap2::Mmap::map(file.file()) }.map_err(|e| Error::read("map into memory", e))?;
+        Ok(Self { map, path: path.to_owned() })
+    }
+
+    /// Path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Deref for Map {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs_err::write(&path, b"").unwrap();
+        assert_eq!(&*Map::open(&path).unwrap(), b"");
+        fs_err::write(&path, b"abc").unwrap();
+        assert_eq!(&*Map::open(&path).unwrap(), b"abc");
+        let message = Map::open(dir.path().join("none")).unwrap_err().to_string();
+        assert!(message.contains("none"), "{message}");
+    }
+}

@@ -1,0 +1,15 @@
+//! What is an event, an entity, an alert?
+//!
+//! Plain data with OCSF 1.6 attribute paths as field names (see [`field`]). No IO, no parsing of log
+//! formats, no identifiers handed out: the store numbers events and alerts, this crate only names them.
+
+mod alert;
+mod batch;
+mod entity;
+mod event;
+pub mod field;
+
+pub use alert::{Alert, AlertId, AlertOrigin, Severity};
+pub use batch::{Batch, QuarantineReason, Quarantined, SourceProgress};
+pub use entity::{Entity, EntityKind, entities};
+pub use event::{Class, Event, EventId, Fields, Format, Stored, TemplateId, TimeQuality};

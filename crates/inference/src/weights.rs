@@ -1,0 +1,179 @@
+//! Which tensors does the decoder need, and in which form do candle's fast kernels take them?
+//!
+//! Q4_K, Q6_K and Q8_0 with rows of a multiple of 256 have VNNI kernels; everything else would run on
+//! scalar code (measured: a fifth of the speed), so it becomes Q8_0 here, rows padded with zeros. Weights
+//! of eight bits or fewer keep their values within 1/254 of a 32-value block's largest.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::{Device, Tensor};
+use fs_err::File;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::gguf::{Gguf, TensorInfo};
+use crate::matrix::{BLOCK, Linear};
+
+/// Values dequantised at a time while changing the quantisation.
+const CHUNK_VALUES: usize = 1 << 22;
+
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Vec<f32>,
+    pub(crate) query: Linear,
+    pub(crate) key: Linear,
+    pub(crate) value: Linear,
+    pub(crate) attention_output: Linear,
+    pub(crate) feed_forward_norm: Vec<f32>,
+    pub(crate) gate: Linear,
+    pub(crate) up: Linear,
+    pub(crate) down: Linear,
+}
+
+pub(crate) struct Weights {
+    pub(crate) embedding: Arc<QTensor>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) output_norm: Vec<f32>,
+    pub(crate) output: Linear,
+    /// Divisors of the rotary frequencies; mostly empty.
+    pub(crate) rope_factors: Vec<f32>,
+    pub(crate) vocabulary: usize,
+}
+
+impl Weights {
+    pub(crate) fn load(gguf: &Gguf, config: &Config) -> Result<Self> {
+        let loader = Loader { gguf };
+        let vocabulary = loader.vocabulary(config.embedding)?;
+        loader.check_layers(config)?;
+        let embedding = Arc::new(loader.tensor("token_embd.weight")?);
+        let layers = (0..config.layers).into_par_iter().map(|layer| loader.layer(layer, config));
+        let layers = layers.collect::<Result<Vec<_>>>()?;
+        let tied = gguf.tensor("output.weight").is_none();
+        let output = if tied && fits_kernels(embedding.dtype(), config.embedding) {
+            Linear::new(embedding.clone(), None)?
+        } else {
+            let name = if tied { "token_embd.weight" } else { "output.weight" };
+            loader.linear(name, None, vocabulary, config.embedding)?
+        };
+        let rope_factors = match gguf.tensor("rope_freqs.weight") {
+            Some(_) => loader.vector("rope_freqs.weight", config.rope_dimensions / 2)?,
+            None => Vec::new(),
+        };
+        let output_norm = loader.vector("output_norm.weight", config.embedding)?;
+        Ok(Self { embedding, layers, output_norm, output, rope_factors, vocabulary })
+    }
+}
+
+struct Loader<'a> {
+    gguf: &'a Gguf,
+}
+
+impl Loader<'_> {
+    fn vocabulary(&self, embedding: usize) -> Result<usize> {
+        match self.info("token_embd.weight")?.shape.as_slice() {
+            [vocabulary, columns] if *columns == embedding => Ok(*vocabulary),
+            shape => {
+                let what = format!("token_embd.weight is {shape:?}, not {embedding} wide");
+                Err(self.gguf.incomplete(what))
+            }
+        }
+    }
+
+    /// Says at once, and before gigabytes are read, that the last layer is missing.
+    fn check_layers(&self, config: &Config) -> Result<()> {
+        for layer in 0..config.layers {
+            self.expect(&format!("blk.{layer}.attn_norm.weight"), &[config.embedding])?;
+            self.expect(&format!("blk.{layer}.ffn_down.weight"), &[config.embedding, config.feed_forward])?;
+        }
+        self.expect("output_norm.weight", &[config.embedding]).map(drop)
+    }
+
+    fn layer(&self, layer: usize, config: &Config) -> Result<Layer> {
+        let name = |tensor: &str| format!("blk.{layer}.{tensor}");
+        let embedding = config.embedding;
+        let q_width = config.heads.heads * config.heads.head_dim;
+        let kv_width = config.heads.kv_heads * config.heads.head_dim;
+        let linear = |tensor: &str, outputs: usize, inputs: usize| {
+            let bias = name(&format!("{tensor}.bias"));
+            self.linear(&name(&format!("{tensor}.weight")), Some(&bias), outputs, inputs)
+        };
+        Ok(Layer {
+            attention_norm: self.vector(&name("attn_norm.weight"), embedding)?,
+            query: linear("attn_q", q_width, embedding)?,
+            key: linear("attn_k", kv_width, embedding)?,
+            value: linear("attn_v", kv_width, embedding)?,
+            attention_output: linear("attn_output", embedding, q_width)?,
+            feed_forward_norm: self.vector(&name("ffn_norm.weight"), embedding)?,
+            gate: linear("ffn_gate", config.feed_forward, embedding)?,
+            up: linear("ffn_up", config.feed_forward, embedding)?,
+            down: linear("ffn_down", embedding, config.feed_forward)?,
+        })
+    }
+
+    fn info(&self, name: &str) -> Result<&TensorInfo> {
+        self.gguf.tensor(name).ok_or_else(|| self.gguf.incomplete(format!("no tensor {name}")))
+    }
+
+    fn expect(&self, name: &str, shape: &[usize]) -> Result<&TensorInfo> {
+        let info = self.info(name)?;
+        if info.shape == shape {
+            return Ok(info);
+        }
+        Err(self.gguf.incomplete(format!("tensor {name} is {:?} where {shape:?} is expected", info.shape)))
+    }
+
+    fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+        self.expect(name, &[length])?;
+        Ok(self.tensor(name)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+    }
+
+    fn linear(&self, name: &str, bias: Option<&str>, outputs: usize, inputs: usize) -> Result<Linear> {
+        self.expect(name, &[outputs, inputs])?;
+        let bias = match bias.filter(|bias| self.gguf.tensor(bias).is_some()) {
+            Some(bias) => Some(self.vector(bias, outputs)?),
+            None => None,
+        };
+        Linear::new(Arc::new(for_kernels(self.tensor(name)?)?), bias)
+    }
+
+    fn tensor(&self, name: &str) -> Result<QTensor> {
+        let info = self.info(name)?;
+        let bytes = self.gguf.read_tensor(&mut File::open(&self.gguf.path)?, info)?;
+        quantised(bytes, info.dtype, info.shape.clone())
+    }
+}
+
+fn quantised(bytes: Vec<u8>, dtype: GgmlDType, shape: Vec<usize>) -> Result<QTensor> {
+    Ok(QTensor::new(QStorage::from_data(Cow::Owned(bytes), &Device::Cpu, dtype)?, shape)?)
+}
+
+fn fits_kernels(dtype: GgmlDType, columns: usize) -> bool {
+    matches!(dtype, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0) && columns.is_multiple_of(BLOCK)
+}
+
+/// The tensor itself, or its like in Q8_0 with padded rows.
+fn for_kernels(tensor: QTensor) -> Result<QTensor> {
+    let (rows, columns) = tensor.shape().dims2()?;
+    if fits_kernels(tensor.dtype(), columns) {
+        return Ok(tensor);
+    }
+    let padded = columns.next_multiple_of(BLOCK);
+    let bytes = tensor.data()?;
+    let row_bytes = bytes.len() / rows;
+    let chunk_rows = (CHUNK_VALUES / columns).max(1);
+    let mut out = Vec::with_capacity(rows * padded / 32 * GgmlDType::Q8_0.type_size());
+    for chunk in bytes.chunks(chunk_rows * row_bytes) {
+        let shape = (chunk.len() / row_bytes, columns);
+        let storage = QStorage::from_data(Cow::Borrowed(chunk), &Device::Cpu, tensor.dtype())?;
+        let values = QTensor::new(storage, shape)?.dequantize(&Device::Cpu)?;
+        let values = values.pad_with_zeros(1, 0, padded - columns)?;
+        out.extend_from_slice(&requantise(&values)?);
+    }
+    quantised(out, GgmlDType::Q8_0, vec![rows, padded])
+}
+
+fn requantise(values: &Tensor) -> Result<Vec<u8>> {
+    Ok(QTensor::quantize(&values.contiguous()?, GgmlDType::Q8_0)?.data()?.into_owned())
+}

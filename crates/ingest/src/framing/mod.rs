@@ -1,0 +1,5 @@
+//! Where does one record end and the next begin?
+
+pub(crate) mod documents;
+pub(crate) mod lines;
+pub(crate) mod utf16;

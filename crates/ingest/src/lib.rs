@@ -1,0 +1,207 @@
+//! What does this hostile byte string say?
+//!
+//! Takes files and streams of unknown content, recognises what they are by their bytes (never by their
+//! name), and hands out batches of normalised events. Whatever cannot be understood is kept as received, in
+//! quarantine, with a reason: every line or record that is not blank ends as exactly one of the two, or as
+//! a column header that the events after it carry in their field names.
+//!
+//! Memory is bounded by [`Options::max_record_bytes`] and the size of a batch, not by the size of the input.
+//!
+//! This crate stores nothing, matches no rules and never opens a network connection.
+
+mod archive;
+mod formats;
+mod framing;
+mod intake;
+mod json;
+mod sniff;
+mod source;
+pub mod template;
+mod text;
+mod time;
+
+use casemate_event::{Batch, Format, QuarantineReason};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What a sink may fail with; it ends the read.
+pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What can go wrong with the service, as opposed to with the input: hostile input is never an error, it is
+/// quarantined and reported in [`Summary::problems`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The input cannot be read.
+    #[error("cannot read {name}: {source}; check that it exists and may be read")]
+    Read {
+        /// Name of the file or stream.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An archive inside an archive or stream cannot be unpacked to a temporary file.
+    #[error("cannot unpack {name} to a temporary file: {source}; free space in the temporary directory")]
+    Spool {
+        /// Name of the archive.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The sink refused a batch.
+    #[error("cannot hand on the records of {name}: {source}")]
+    Sink {
+        /// Name of the file or stream.
+        name: String,
+        /// What the sink said.
+        source: SinkError,
+    },
+}
+
+/// Result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Limits and context of a read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Longest record taken in one piece, in bytes; longer ones are quarantined in pieces of this size.
+    pub max_record_bytes: usize,
+    /// Most bytes that compressed members of one file may unpack to, all layers together.
+    pub max_unpacked_bytes: u64,
+    /// Most bytes unpacked per packed byte of one layer, checked once 64 MiB are unpacked.
+    pub max_ratio: u64,
+    /// Time of arrival: stands in for times that are not stated, and bounds assumed years.
+    pub arrival: Timestamp,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_record_bytes: 1 << 20,
+            max_unpacked_bytes: 8 << 30,
+            max_ratio: 200,
+            arrival: Timestamp::now(),
+        }
+    }
+}
+
+/// What one read did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Bytes read of the file or stream, as stored (packed).
+    pub bytes: u64,
+    /// Records handed to the sink: events and quarantined together.
+    pub records: u64,
+    /// Records decoded again and skipped, because an earlier read had taken them.
+    pub skipped: u64,
+    /// Header lines that name the columns of the records after them (Zeek), not records themselves.
+    pub headers: u64,
+    /// Events by format.
+    pub events: BTreeMap<Format, u64>,
+    /// Quarantined records by reason.
+    pub quarantined: BTreeMap<QuarantineReason, u64>,
+    /// What was wrong with the file as a whole, and what to do about it; one line each.
+    pub problems: Vec<String>,
+}
+
+impl Summary {
+    /// Number of events.
+    pub fn event_count(&self) -> u64 {
+        self.events.values().sum()
+    }
+
+    /// Number of quarantined records.
+    pub fn quarantined_count(&self) -> u64 {
+        self.quarantined.values().sum()
+    }
+}
+
+/// Files named by `paths`: files as they are, directories searched to the bottom, sorted, without
+/// duplicates. Symbolic links inside directories are not followed.
+///
+/// # Errors
+/// [`Error::Read`] naming the first path that does not exist or cannot be listed.
+pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let meta = fs_err::metadata(path).map_err(|source| read_error(path, source))?;
+        if meta.is_dir() {
+            list(path, &mut files)?;
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        let entries = fs_err::read_dir(&directory).map_err(|source| read_error(&directory, source))?;
+        for entry in entries {
+            let entry = entry.map_err(|source| read_error(&directory, source))?;
+            let kind = entry.file_type().map_err(|source| read_error(&entry.path(), source))?;
+            if kind.is_dir() {
+                pending.push(entry.path());
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads one file of any known content and hands its records to `sink`, in order, in batches.
+///
+/// `sha256` is the SHA-256 of the file's bytes in lower-case hex: batches carry it in their
+/// [`SourceProgress`](casemate_event::SourceProgress), and the last batch says that the file is complete.
+/// The first `resume_from` records are taken to be stored already: they are decoded again, but not handed
+/// on. `progress` is told how many bytes of the file have been read, now and then and at the end.
+///
+/// # Errors
+/// [`Error::Read`] if the file cannot be read, [`Error::Sink`] if the sink refuses a batch. Damaged content
+/// is no error: see [`Summary::problems`].
+pub fn read_file(
+    path: &Path,
+    sha256: &str,
+    options: &Options,
+    resume_from: u64,
+    sink: &mut dyn FnMut(Batch) -> Result<(), SinkError>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Summary> {
+    let name = path.display().to_string();
+    let file = fs_err::File::open(path).map_err(|source| read_error(path, source))?;
+    let mut intake = intake::Intake::new(name, options, sink, progress);
+    intake.resume(sha256, resume_from);
+    source::read_whole_file(&mut intake, file)?;
+    intake.finish()
+}
+
+/// Reads a stream (such as an HTTP body) with the same detection as [`read_file`].
+///
+/// `hint` only breaks ties: [`Format::Text`] takes every line as text and [`Format::JsonLines`] takes every
+/// JSON object as itself, without recognising vendors; other hints change nothing.
+///
+/// # Errors
+/// As for [`read_file`].
+pub fn read_stream(
+    name: &str,
+    reader: impl Read,
+    options: &Options,
+    hint: Option<Format>,
+    sink: &mut dyn FnMut(Batch) -> Result<(), SinkError>,
+) -> Result<Summary> {
+    let mut progress = |_| {};
+    let mut intake = intake::Intake::new(name.to_owned(), options, sink, &mut progress);
+    intake.hint = hint;
+    source::read_whole_stream(&mut intake, reader)?;
+    intake.finish()
+}
+
+fn read_error(path: &Path, source: std::io::Error) -> Error {
+    Error::Read { name: path.display().to_string(), source }
+}

@@ -1,0 +1,46 @@
+use std::path::PathBuf;
+
+/// What can keep an investigation from starting or finishing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A playbook or site file could not be read.
+    #[error("could not read {path}: {source}")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A playbook says something it may not.
+    #[error("playbook {path}: {reason}")]
+    Playbook {
+        /// The file.
+        path: PathBuf,
+        /// Which key, what is wrong with it and what to write instead.
+        reason: String,
+    },
+    /// The site file says something it may not.
+    #[error("site file {path}: {reason}")]
+    Site {
+        /// The file.
+        path: PathBuf,
+        /// Which key, what is wrong with it and what to write instead.
+        reason: String,
+    },
+    /// None of the alert's events is in the store.
+    #[error("alert {alert} names no event that the store has; ingest its logs again before investigating it")]
+    NoEvents {
+        /// The alert's number.
+        alert: casemate_event::AlertId,
+    },
+    /// The evidence could not be read from the store.
+    #[error("could not read evidence: {0}")]
+    Store(#[from] casemate_store::Error),
+    /// The semantic search failed.
+    #[error("could not search for similar events: {0}")]
+    Pipeline(#[from] casemate_pipeline::Error),
+    /// The model failed.
+    #[error("the model failed: {0}")]
+    Inference(#[from] casemate_inference::Error),
+}

@@ -1,0 +1,226 @@
+//! What can code say for certain about these events?
+//!
+//! Deterministic predicates with the events they rest on. Most look at one event ([`PER_EVENT`]); a few at
+//! several ([`sequence`]) or at the site ([`local`]). Each fact has one signed weight ([`table`]); a raising
+//! one counts less the looser its events are tied to the alert ([`Relation::factor`]).
+
+mod activity;
+mod local;
+mod process;
+mod sequence;
+mod table;
+
+pub(crate) use table::Kind;
+
+use crate::relate::Relation;
+use crate::render;
+use crate::site::Site;
+use crate::view::View;
+use casemate_event::{EventId, Severity, Stored};
+use regex::Regex;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Most events a fact names.
+const MAX_EVENTS: usize = 3;
+/// Most that facts from merely nearby events can raise together: they may lift an alert, never convict it.
+const MAX_NEAR: f64 = 0.6;
+
+/// Everything facts may look at.
+pub(crate) struct Scene<'a> {
+    /// Candidate events, oldest first, the alert's own among them.
+    pub(crate) events: &'a [Stored],
+    /// Tie of each of `events` to the alert.
+    pub(crate) relations: &'a [Relation],
+    /// Rules that match each of `events`, the alert's own rule left out.
+    pub(crate) detections: &'a [Vec<Hit>],
+    pub(crate) site: &'a Site,
+    pub(crate) past: &'a Past,
+}
+
+/// A rule that matches an event.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Hit {
+    pub(crate) severity: Severity,
+    pub(crate) rule: String,
+    pub(crate) title: String,
+}
+
+/// What this site's logs said before the alert.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Past {
+    /// Whole days of logs before the alert.
+    pub(crate) days_of_history: i64,
+    /// Times of earlier events that say the same as the alert's first one, oldest first.
+    pub(crate) same: Vec<jiff::Timestamp>,
+}
+
+/// Something that is certainly so, and what it is worth.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Finding {
+    pub(crate) kind: Kind,
+    pub(crate) statement: String,
+    /// Events it rests on, closest to the alert first.
+    pub(crate) events: Vec<EventId>,
+    pub(crate) relation: Relation,
+    /// Signed logits that count.
+    pub(crate) weight: f64,
+}
+
+type Predicate = fn(View<'_>) -> Option<String>;
+
+/// Predicates over one event.
+const PER_EVENT: [(Kind, Predicate); 28] = [
+    (Kind::EncodedCommand, process::encoded_command),
+    (Kind::DownloadCradle, process::download_cradle),
+    (Kind::ReverseShell, process::reverse_shell),
+    (Kind::LsassRead, activity::lsass_read),
+    (Kind::CredentialDumpCommand, process::credential_dump_command),
+    (Kind::DumpFileWritten, activity::dump_file_written),
+    (Kind::DirectoryReplication, activity::directory_replication),
+    (Kind::ShellFromDocument, process::shell_from_document),
+    (Kind::ShellFromServer, process::shell_from_server),
+    (Kind::ShellFromRemoteManagement, process::shell_from_remote_management),
+    (Kind::ProxyExecution, process::proxy_execution),
+    (Kind::UnusualPath, process::unusual_path),
+    (Kind::RemoteThread, activity::remote_thread),
+    (Kind::ServiceRunsInterpreter, activity::service_runs_interpreter),
+    (Kind::RemoteExecutionService, activity::remote_execution_service),
+    (Kind::JobRunsInterpreter, activity::job_runs_interpreter),
+    (Kind::AutostartWritten, activity::autostart_written),
+    (Kind::AccountPersistence, activity::account_persistence),
+    (Kind::AdminShareExecutable, activity::admin_share_executable),
+    (Kind::LogCleared, process::log_cleared),
+    (Kind::RecoveryRemoved, process::recovery_removed),
+    (Kind::ProtectionTampered, process::protection_tampered),
+    (Kind::InterpreterConnected, activity::interpreter_connected),
+    (Kind::WebAttack, process::web_attack),
+    (Kind::CloudLoggingStopped, activity::cloud_logging_stopped),
+    (Kind::CloudCredentialCreated, activity::cloud_credential_created),
+    (Kind::InstructionText, local::instruction_text),
+    (Kind::InstalledParent, process::installed_parent),
+];
+
+/// All facts of a scene, weightiest first.
+pub(crate) fn find(scene: &Scene<'_>) -> Vec<Finding> {
+    let mut findings = per_event(scene);
+    findings.extend(sequence::find(scene));
+    findings.extend(local::find(scene));
+    findings.extend(detections(scene));
+    cap_near(&mut findings);
+    findings.retain(|finding| finding.weight != 0.0);
+    findings.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.kind.cmp(&b.kind)));
+    findings
+}
+
+/// One finding per predicate: its closest event speaks, the others are counted.
+fn per_event(scene: &Scene<'_>) -> Vec<Finding> {
+    let mut found: BTreeMap<Kind, Vec<(Relation, usize, String)>> = BTreeMap::new();
+    for (index, (stored, relation)) in scene.events.iter().zip(scene.relations).enumerate() {
+        if *relation == Relation::Similar {
+            continue;
+        }
+        for (kind, predicate) in &PER_EVENT {
+            // What lowers must be about the alert itself, not about its neighbours.
+            if kind.entry().weight < 0.0 && *relation != Relation::Alert {
+                continue;
+            }
+            if let Some(statement) = predicate(View(&stored.event)) {
+                found.entry(*kind).or_default().push((*relation, index, statement));
+            }
+        }
+    }
+    found
+        .into_iter()
+        .filter_map(|(kind, mut hits)| {
+            hits.sort_by_key(|(relation, index, _)| (*relation, *index));
+            let (relation, _, statement) = hits.first().cloned()?;
+            let others = hits.len() - 1;
+            let statement = match others {
+                0 => statement,
+                1 => format!("{statement} (and once more)"),
+                n => format!("{statement} (and {n} times more)"),
+            };
+            let closest = hits.iter().filter(|hit| hit.0 == relation);
+            let events = closest.take(MAX_EVENTS).map(|(_, index, _)| scene.events[*index].id).collect();
+            Some(finding(kind, statement, events, relation))
+        })
+        .collect()
+}
+
+/// A finding with the weight of its row, scaled by its tie if it raises.
+fn finding(kind: Kind, statement: String, events: Vec<EventId>, relation: Relation) -> Finding {
+    let weight = kind.entry().weight;
+    let weight = if weight > 0.0 { weight * relation.factor() } else { weight };
+    Finding { kind, statement, events, relation, weight }
+}
+
+/// Rules other than the alert's own that match events tied to it.
+fn detections(scene: &Scene<'_>) -> Option<Finding> {
+    let mut seen = BTreeSet::new();
+    let mut hits = Vec::new();
+    for ((stored, relation), detections) in scene.events.iter().zip(scene.relations).zip(scene.detections) {
+        for hit in detections.iter().filter(|_| *relation < Relation::Near) {
+            if seen.insert(hit.rule.as_str()) {
+                hits.push((hit, stored.id, *relation));
+            }
+        }
+    }
+    hits.sort_by(|a, b| b.0.severity.cmp(&a.0.severity).then_with(|| a.0.rule.cmp(&b.0.rule)));
+    let relation = hits.iter().map(|hit| hit.2).min()?;
+    let worth = |severity| match severity {
+        Severity::Critical => 1.0,
+        Severity::High => 0.6,
+        Severity::Medium => 0.3,
+        Severity::Low => 0.1,
+        Severity::Informational => 0.0,
+    };
+    let sum: f64 = hits.iter().map(|(hit, _, relation)| worth(hit.severity) * relation.factor()).sum();
+    let titles: Vec<String> =
+        hits.iter().take(3).map(|(hit, _, _)| format!("{} ({})", quoted(&hit.title), hit.severity)).collect();
+    let more = hits.len().saturating_sub(titles.len());
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(Finding {
+        kind: Kind::OtherDetections,
+        statement: format!("other detection rules match events tied to the alert: {}{rest}", titles.join(", ")),
+        events: hits.iter().take(MAX_EVENTS).map(|hit| hit.1).collect(),
+        relation,
+        weight: sum.min(1.5),
+    })
+}
+
+/// Scales down what merely nearby events raise to [`MAX_NEAR`] in all.
+fn cap_near(findings: &mut [Finding]) {
+    let near = |finding: &&mut Finding| finding.relation == Relation::Near && finding.weight > 0.0;
+    let sum: f64 = findings.iter().filter(|f| f.relation == Relation::Near && f.weight > 0.0).map(|f| f.weight).sum();
+    if sum > MAX_NEAR {
+        findings.iter_mut().filter(near).for_each(|finding| finding.weight *= MAX_NEAR / sum);
+    }
+}
+
+/// A value from a log, safe to stand in a sentence.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", render::clean(value, 160))
+}
+
+fn contains_any(text: &str, needles: &[&str]) -> bool {
+    needles.iter().any(|needle| text.contains(needle))
+}
+
+/// Whether `text`, already in lower case, matches `regex`. Compiled once per thread; the `regex` crate
+/// matches in linear time, so no log line can stall it.
+fn pattern(text: &str, regex: &'static str) -> bool {
+    thread_local! {
+        static COMPILED: RefCell<HashMap<&'static str, Option<Regex>>> = RefCell::default();
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        compiled
+            .entry(regex)
+            .or_insert_with(|| Regex::new(regex).ok())
+            .as_ref()
+            .is_some_and(|regex| regex.is_match(text))
+    })
+}
+
+#[cfg(test)]
+mod tests;

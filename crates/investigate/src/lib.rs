@@ -1,0 +1,42 @@
+//! What happened, and how sure are we?
+//!
+//! From an alert to a verdict that an analyst can check: a playbook says where to look and what to ask
+//! ([`Playbooks`]), evidence is retrieved and rendered as bounded lines, code establishes facts, the model
+//! answers typed questions by log-probability and writes a few sentences that can only cite what is there,
+//! and everything adds up, term by term, to a verdict ([`Investigator::investigate`]).
+//!
+//! The model never decides: it nudges. It never writes queries, never names an identifier that is not in
+//! its evidence, and never sees an alert's title, a rule's name or a file's name. This crate fetches no
+//! events of its own, stores nothing and serves nothing.
+
+#[cfg(test)]
+mod calibration;
+mod decode;
+mod error;
+mod facts;
+mod hash;
+mod investigator;
+mod missing;
+mod narrative;
+pub mod playbook;
+mod progress;
+mod prompt;
+mod reader;
+mod relate;
+pub mod render;
+pub mod report;
+mod retrieve;
+mod select;
+mod site;
+#[cfg(test)]
+mod testing;
+mod verdict;
+mod view;
+
+pub use error::Error;
+pub use investigator::{Investigator, LoadedModel};
+pub use playbook::Playbooks;
+pub use progress::Progress;
+pub use relate::Relation;
+pub use report::{Investigation, Verdict};
+pub use site::{Administrator, Asset, Scanner, Site, Tool};

@@ -1,0 +1,195 @@
+//! Which questions does an analyst ask about an alert of this kind?
+//!
+//! Playbooks are reviewed TOML files. This module reads and checks them ([`Playbooks::load`]) and picks the
+//! one for an alert ([`Playbooks::choose`]). It asks no question and reads no event store.
+
+mod written;
+
+use crate::{Error, hash};
+use casemate_event::{Alert, AlertOrigin, Class, Event, EntityKind, field};
+use std::path::Path;
+use std::time::Duration;
+
+/// A checked playbook: nothing is optional any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Playbook {
+    /// Short name, as in the file.
+    pub name: String,
+    /// Name for people.
+    pub title: String,
+    /// Version, raised by its author with every change of meaning.
+    pub version: u32,
+    /// SHA-256 of the file, in lower-case hex.
+    pub sha256: String,
+    /// Which alerts it is for.
+    pub criteria: Criteria,
+    /// Where to look for evidence.
+    pub retrieval: Retrieval,
+    /// What to ask the model.
+    pub questions: Vec<Question>,
+    /// What an analyst does next, most urgent first.
+    pub next_steps: Vec<String>,
+}
+
+/// Which alerts a playbook is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Criteria {
+    /// ATT&CK technique ids; `T1003` covers `T1003.001`.
+    pub techniques: Vec<String>,
+    /// Ids of detection rules.
+    pub rules: Vec<String>,
+    /// OCSF classes of the alert's first event.
+    pub classes: Vec<Class>,
+    /// Beginnings of product names of the alert's first event, in lower case.
+    pub products: Vec<String>,
+    /// Whether it takes the alerts that no other playbook takes.
+    pub default: bool,
+}
+
+/// Where to look for evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retrieval {
+    /// How long before the alert's first event.
+    pub before: Duration,
+    /// How long after the alert's last event.
+    pub after: Duration,
+    /// Kinds of entity of the alert to follow beyond its host.
+    pub pivots: Vec<EntityKind>,
+    /// What relevant events would say, for the semantic search.
+    pub semantic: String,
+    /// Most evidence lines.
+    pub max_lines: usize,
+}
+
+/// One typed question with everything needed to judge its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Short name, unique in the playbook.
+    pub id: String,
+    /// Allowed answers, each a word or two.
+    pub answers: Vec<String>,
+    /// The question in at least three wordings.
+    pub wordings: Vec<String>,
+    /// Whether each of `answers` speaks for an attack.
+    pub raises: Vec<bool>,
+    /// Whether an answer may also lower the score, or only raise it.
+    pub may_lower: bool,
+    /// Share of the probability on raising answers from which they count as given.
+    pub threshold: f64,
+    /// Most this question can move the score, in logits.
+    pub weight: f64,
+    /// What each of `answers` says, as a sentence.
+    pub sentences: Vec<String>,
+}
+
+/// Playbooks of a site, exactly one of them the default.
+#[derive(Debug, Clone)]
+pub struct Playbooks(Vec<Playbook>);
+
+impl Playbooks {
+    /// Reads every `*.toml` of `dir`, in order of name.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or [`Error::Playbook`] for the first file that is not a valid playbook.
+    pub fn load(dir: &Path) -> Result<Self, Error> {
+        let read_error = |source| Error::Read { path: dir.to_path_buf(), source };
+        let mut paths = Vec::new();
+        for entry in fs_err::read_dir(dir).map_err(read_error)? {
+            let path = entry.map_err(read_error)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let mut playbooks = Vec::with_capacity(paths.len());
+        for path in &paths {
+            let text = fs_err::read_to_string(path)
+                .map_err(|source| Error::Read { path: path.clone(), source })?;
+            playbooks.push(
+                parse(&text).map_err(|reason| Error::Playbook { path: path.clone(), reason })?,
+            );
+        }
+        Self::new(playbooks).map_err(|reason| Error::Playbook { path: dir.to_path_buf(), reason })
+    }
+
+    /// Checks that names are unique and that exactly one playbook is the default.
+    ///
+    /// # Errors
+    /// What is wrong and what to do about it.
+    pub fn new(mut playbooks: Vec<Playbook>) -> Result<Self, String> {
+        playbooks.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(pair) = playbooks.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(format!("two playbooks are named {:?}; give one another `name`", pair[0].name));
+        }
+        match playbooks.iter().filter(|playbook| playbook.criteria.default).count() {
+            1 => Ok(Self(playbooks)),
+            0 => Err("no playbook has `default = true` under [match]; mark the one that takes all other \
+                      alerts"
+                .to_owned()),
+            n => Err(format!("{n} playbooks have `default = true` under [match]; leave it in one")),
+        }
+    }
+
+    /// All playbooks, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Playbook> {
+        self.0.iter()
+    }
+
+    /// Picks the playbook for an alert whose first event is `first`.
+    ///
+    /// The most specific criterion wins: rule id, then the longest technique, then class, then product; the
+    /// default takes what is left. Ties go to the first by name.
+    pub fn choose(&self, alert: &Alert, first: Option<&Event>) -> &Playbook {
+        let mut best = &self.0[0];
+        let mut best_score = None;
+        for playbook in &self.0 {
+            let score = playbook.criteria.specificity(alert, first);
+            if score > best_score {
+                (best, best_score) = (playbook, score);
+            }
+        }
+        best
+    }
+}
+
+impl Criteria {
+    /// How specifically these criteria take the alert; `None` if they do not.
+    fn specificity(&self, alert: &Alert, first: Option<&Event>) -> Option<usize> {
+        let rule = match &alert.origin {
+            AlertOrigin::Rule(id) if self.rules.contains(id) => Some(1000),
+            _ => None,
+        };
+        let technique = alert
+            .techniques
+            .iter()
+            .flat_map(|technique| self.techniques.iter().filter(|own| covers(own, technique)))
+            .map(|own| 10 + own.len())
+            .max();
+        let class = first.filter(|event| self.classes.contains(&event.class)).map(|_| 5);
+        let product = first
+            .and_then(|event| event.field(field::PRODUCT))
+            .map(str::to_lowercase)
+            .filter(|product| self.products.iter().any(|own| product.starts_with(own.as_str())))
+            .map(|_| 2);
+        rule.or(technique).or(class).or(product).or(self.default.then_some(0))
+    }
+}
+
+/// Whether technique `own` is `technique` or the parent of it.
+fn covers(own: &str, technique: &str) -> bool {
+    technique
+        .strip_prefix(own)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Reads one playbook.
+///
+/// # Errors
+/// Which key is wrong, why, and what to write instead.
+pub fn parse(text: &str) -> Result<Playbook, String> {
+    let file: written::Playbook = toml::from_str(text).map_err(|error| error.to_string())?;
+    file.resolve(hash::sha256_hex(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! What does an analyst get? The investigation as data, and as Markdown.
+//!
+//! Everything but `seconds` is the same, byte for byte, for the same events, model file, playbook and site
+//! file.
+
+mod markdown;
+
+pub use markdown::markdown;
+
+use crate::relate::Relation;
+use casemate_event::{AlertId, AlertOrigin, Entity, EventId, Severity};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What an investigation concludes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// An attack.
+    Malicious,
+    /// More likely an attack than not; a person should look.
+    Suspicious,
+    /// Explained by what is normal at this site.
+    Benign,
+    /// The evidence does not carry a verdict; the report says what is missing.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// Name as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malicious => "malicious",
+            Self::Suspicious => "suspicious",
+            Self::Benign => "benign",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A finished investigation of one alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Investigation {
+    /// The alert's number, and the investigation's.
+    pub id: AlertId,
+    /// The alert.
+    pub alert: AlertSummary,
+    /// The conclusion.
+    pub verdict: Verdict,
+    /// How sure the verdict is, 0 to 1.
+    pub confidence: f64,
+    /// Probability of an attack that the verdict was drawn from, 0 to 1.
+    pub probability: f64,
+    /// Share of wordings and evidence orders whose own verdict is this verdict, 0 to 1.
+    pub convergence: f64,
+    /// The conclusion in a sentence or two.
+    pub summary: String,
+    /// How the verdict was reached: with the model's answers, or without and why.
+    pub method: Method,
+    /// The evidence, oldest first.
+    pub evidence: Vec<Evidence>,
+    /// Events cited by facts and narrative, ascending.
+    pub cited: Vec<EventId>,
+    /// What code established, weightiest first.
+    pub facts: Vec<Fact>,
+    /// What the model answered.
+    pub answers: Vec<Answer>,
+    /// Everything that went into the probability, in logits, in the order added.
+    pub contributions: Vec<Contribution>,
+    /// What happened when.
+    pub timeline: Vec<TimelineEntry>,
+    /// What it is about.
+    pub entities: Vec<Entity>,
+    /// ATT&CK techniques, from the alert and from facts that raise.
+    pub techniques: Vec<Technique>,
+    /// Telemetry and knowledge that was looked for and is not there.
+    pub missing: Vec<String>,
+    /// What an analyst does next.
+    pub next_steps: Vec<String>,
+    /// What happened, in sentences that cite their evidence.
+    pub narrative: Vec<Sentence>,
+    /// Sentences of the model that their evidence did not support, replaced by templates or left out.
+    pub narrative_replaced: u64,
+    /// The playbook followed.
+    pub playbook: PlaybookSummary,
+    /// The model asked, if any.
+    pub model: Option<ModelSummary>,
+    /// Tokens the model read.
+    pub prompt_tokens: u64,
+    /// Tokens the model wrote.
+    pub generated_tokens: u64,
+    /// Seconds of machine time by stage; the only part that differs between two runs.
+    pub seconds: BTreeMap<String, f64>,
+}
+
+/// How a verdict was reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Rules, facts and the model's answers.
+    ModelAndFacts,
+    /// Rules and facts only; why the model was not asked.
+    FactsOnly(String),
+}
+
+/// The alert as the report names it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertSummary {
+    /// Number in the store.
+    pub id: AlertId,
+    /// What it claims.
+    pub title: String,
+    /// How bad it would be if true.
+    pub severity: Severity,
+    /// Who raised it.
+    pub origin: AlertOrigin,
+    /// Time of its first event.
+    pub first_time: Timestamp,
+    /// Time of its last event.
+    pub last_time: Timestamp,
+    /// How many events it stands for.
+    pub event_count: u64,
+}
+
+/// One line of evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// `E1`, `E2` … in order of time.
+    pub label: String,
+    /// The event.
+    pub event: EventId,
+    /// When it happened.
+    pub time: Timestamp,
+    /// Where.
+    pub host: String,
+    /// The line as the model read it.
+    pub line: String,
+    /// Why it is here.
+    pub why: String,
+    /// Its tie to the alert.
+    pub relation: Relation,
+    /// How many alike it stands for.
+    pub count: u64,
+}
+
+/// Something code established.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Name of the predicate.
+    pub name: String,
+    /// What it says here.
+    pub statement: String,
+    /// Labels of the evidence it rests on.
+    pub evidence: Vec<String>,
+    /// Signed logits it adds.
+    pub weight: f64,
+}
+
+/// The model's answer to one question of the playbook.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question's name in the playbook.
+    pub id: String,
+    /// The question in its first wording.
+    pub question: String,
+    /// The answer, or `undecided` where wordings and orders disagree.
+    pub answer: String,
+    /// The answer as a sentence; empty when undecided.
+    pub sentence: String,
+    /// Mean probability of the answers that speak for an attack.
+    pub probability: f64,
+    /// Probability from which they count as given.
+    pub threshold: f64,
+    /// Signed logits the answer adds.
+    pub weight: f64,
+    /// The probability in each wording and evidence order.
+    pub variants: Vec<Variant>,
+    /// Labels of the evidence in context.
+    pub evidence: Vec<String>,
+}
+
+/// A question asked once.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Index of the wording, from 0.
+    pub wording: usize,
+    /// Index of the evidence order, from 0.
+    pub order: usize,
+    /// Probability of the answers that speak for an attack.
+    pub probability: f64,
+}
+
+/// One term of the sum behind the verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// What adds it.
+    pub name: String,
+    /// Signed logits.
+    pub weight: f64,
+}
+
+/// One point of the timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// When.
+    pub time: Timestamp,
+    /// Label of its evidence.
+    pub label: String,
+    /// What happened.
+    pub text: String,
+    /// Host it happened on.
+    pub lane: String,
+}
+
+/// An ATT&CK technique.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Technique {
+    /// `T1003.001`.
+    pub id: String,
+    /// Who names it: `alert`, or the fact.
+    pub source: String,
+}
+
+/// Who wrote a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SentenceSource {
+    /// The model, checked against the events it cites.
+    Model,
+    /// A template over facts.
+    Template,
+}
+
+/// One sentence of the narrative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentence {
+    /// The sentence without its citation.
+    pub text: String,
+    /// Labels of the evidence that supports it.
+    pub citations: Vec<String>,
+    /// Who wrote it.
+    pub source: SentenceSource,
+}
+
+/// The playbook followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaybookSummary {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// SHA-256 of its file.
+    pub sha256: String,
+}
+
+/// The model asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// Its name, from its file.
+    pub name: String,
+    /// SHA-256 of its file.
+    pub sha256: String,
+}

@@ -1,0 +1,268 @@
+//! How does a log become something that can be investigated?
+//!
+//! The one path every intake takes, from the command line or over HTTP: records are appended durably, then
+//! [`Pipeline::catch_up`] runs detection over events not yet looked at and embeds templates not yet embedded.
+//! Both remember how far they came, so a crash between the steps loses nothing: the next catch-up goes on.
+//!
+//! It decides nothing about a verdict and knows nothing of questions.
+
+mod template_index;
+
+use casemate_detect::{ALERT_LEVEL, Rules};
+use casemate_event::{Alert, Batch, EventId, Format, Stored, TemplateId};
+use casemate_inference::Embedder;
+use casemate_ingest::{Options, Summary};
+use casemate_store::{Raise, Store};
+use jiff::{SignedDuration, Timestamp};
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use template_index::TemplateIndex;
+
+/// Alerts of one rule about the same host and user fold into one while they are no further apart than this.
+pub const FOLD_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+
+/// Events read back at once for detection: bounds memory, not results.
+const DETECT_CHUNK: usize = 1000;
+
+const DETECTED: &str = "detected";
+
+/// What can go wrong between bytes and alerts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read at all.
+    #[error(transparent)]
+    Ingest(#[from] casemate_ingest::Error),
+    /// The store failed or is damaged.
+    #[error(transparent)]
+    Store(#[from] casemate_store::Error),
+    /// The template index could not be written or read.
+    #[error(transparent)]
+    Vector(#[from] casemate_vector::Error),
+    /// The embedder failed.
+    #[error(transparent)]
+    Inference(#[from] casemate_inference::Error),
+    /// A file could not be hashed.
+    #[error(transparent)]
+    Disk(#[from] casemate_disk::Error),
+    /// Semantic search was asked for and there is no embedding model.
+    #[error(
+        "semantic search needs the embedding model, which is not loaded; fetch it with `casemate-stage fetch` \
+         or search by text"
+    )]
+    NoEmbedder,
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A step of the pipeline whose progress is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Bytes of files taken in.
+    Ingest,
+    /// Events looked at by the rules.
+    Detect,
+    /// Templates embedded.
+    Embed,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ingest => "ingest",
+            Self::Detect => "detect",
+            Self::Embed => "embed",
+        })
+    }
+}
+
+/// Told how far a stage has come: stage, done, total.
+pub type OnProgress<'a> = &'a mut dyn FnMut(Stage, u64, u64);
+
+/// What became of one file.
+#[derive(Debug, Clone)]
+pub struct FileOutcome {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, in lower-case hex.
+    pub sha256: String,
+    /// Counts and problems; `None` when the same bytes had been taken in before.
+    pub summary: Option<Summary>,
+}
+
+/// What a catch-up did.
+#[derive(Debug, Clone, Default)]
+pub struct CatchUp {
+    /// Events looked at by the rules.
+    pub examined: u64,
+    /// Rule matches at alert level.
+    pub matches: u64,
+    /// Alerts raised or extended, by id, without duplicates.
+    pub alerts: Vec<Alert>,
+    /// Templates embedded.
+    pub embedded: u64,
+    /// Templates in the index now.
+    pub templates: u64,
+}
+
+/// A data directory opened for taking in and finding events.
+pub struct Pipeline {
+    store: Arc<Store>,
+    rules: Rules,
+    embedder: Option<Embedder>,
+    templates: TemplateIndex,
+    catching_up: Mutex<()>,
+}
+
+impl Pipeline {
+    /// Opens `data_dir`, creating it if need be.
+    ///
+    /// Without an embedder everything works except [`Pipeline::similar`], and templates are embedded by the
+    /// next catch-up that has one.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the directory cannot be written, is in use, or holds a damaged event log.
+    pub fn open(data_dir: &Path, rules: Rules, embedder: Option<Embedder>) -> Result<Self> {
+        let store = Arc::new(Store::open(data_dir)?);
+        let templates = TemplateIndex::open(data_dir.join("templates.hnsw"));
+        Ok(Self { store, rules, embedder, templates, catching_up: Mutex::new(()) })
+    }
+
+    /// The events.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether semantic search can be used.
+    pub fn has_embedder(&self) -> bool {
+        self.embedder.is_some()
+    }
+
+    /// Templates in the vector index.
+    pub fn indexed_templates(&self) -> usize {
+        self.templates.len()
+    }
+
+    /// Takes in one file, durably; skips it if the same bytes were taken in before, unless `again`.
+    ///
+    /// A read that was interrupted goes on where it stopped. Call [`Pipeline::catch_up`] afterwards.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the store cannot be written. What is wrong *inside* a file is no error:
+    /// it is counted and described in the summary.
+    pub fn ingest_file(&self, path: &Path, again: bool, on_progress: OnProgress<'_>) -> Result<FileOutcome> {
+        let sha256 = casemate_disk::sha256_file(path, |_| {})?;
+        let known = if again { None } else { self.store.source_progress(&sha256)? };
+        if known.as_ref().is_some_and(|progress| progress.complete) {
+            return Ok(FileOutcome { path: path.to_owned(), sha256, summary: None });
+        }
+        let resume_from = known.map_or(0, |progress| progress.position);
+        let total = path.metadata().map_or(0, |metadata| metadata.len());
+        let summary = casemate_ingest::read_file(
+            path,
+            &sha256,
+            &options(),
+            resume_from,
+            &mut |batch| self.append(&batch),
+            &mut |done| on_progress(Stage::Ingest, done.min(total), total),
+        )?;
+        self.store.refresh()?;
+        Ok(FileOutcome { path: path.to_owned(), sha256, summary: Some(summary) })
+    }
+
+    /// Takes in a stream, durably, under `name`. Everything accepted before an error stays.
+    ///
+    /// # Errors
+    /// If the stream or the store fails.
+    pub fn ingest_stream(&self, name: &str, reader: impl Read, format: Option<Format>) -> Result<Summary> {
+        let summary =
+            casemate_ingest::read_stream(name, reader, &options(), format, &mut |batch| self.append(&batch))?;
+        self.store.refresh()?;
+        Ok(summary)
+    }
+
+    fn append(&self, batch: &Batch) -> std::result::Result<(), casemate_ingest::SinkError> {
+        self.store.append(batch).map(|_ids| ()).map_err(|error| Box::new(error) as casemate_ingest::SinkError)
+    }
+
+    /// Runs detection over events not yet looked at, and embeds templates not yet embedded.
+    ///
+    /// # Errors
+    /// If the store, the embedder or the template index fails; what was done until then is kept.
+    pub fn catch_up(&self, on_progress: OnProgress<'_>) -> Result<CatchUp> {
+        let _turn = lock(&self.catching_up);
+        let mut done = CatchUp::default();
+        self.detect(&mut done, on_progress)?;
+        if let Some(embedder) = &self.embedder {
+            done.embedded = self.templates.extend(&self.store, embedder, on_progress)?;
+        }
+        done.templates = self.templates.len() as u64;
+        Ok(done)
+    }
+
+    fn detect(&self, done: &mut CatchUp, on_progress: OnProgress<'_>) -> Result<()> {
+        let last = self.store.last_id();
+        let start = self.store.watermark(DETECTED)?;
+        let total = last.0.saturating_sub(start.0);
+        let mut reached = start;
+        while reached < last {
+            let events = self.store.scan(EventId(reached.0 + 1), DETECT_CHUNK)?;
+            let Some(newest) = events.last().map(|stored| stored.id) else { break };
+            let raises: Vec<Raise> = events.iter().flat_map(|stored| self.raises(stored)).collect();
+            done.matches += raises.len() as u64;
+            done.examined += events.len() as u64;
+            reached = newest;
+            for alert in self.store.raise_all(raises, Some((DETECTED, reached)))? {
+                remember(&mut done.alerts, alert);
+            }
+            on_progress(Stage::Detect, reached.0 - start.0, total);
+        }
+        Ok(())
+    }
+
+    /// What the rules of alert level say about one event.
+    fn raises(&self, stored: &Stored) -> Vec<Raise> {
+        let rules = self.rules.matches(&stored.event).into_iter();
+        rules
+            .filter(|rule| rule.severity >= ALERT_LEVEL)
+            .map(|rule| Raise {
+                alert: casemate_detect::alert(rule, stored),
+                fold_key: casemate_detect::fold_key(rule, &stored.event),
+                window: FOLD_WINDOW,
+            })
+            .collect()
+    }
+
+    /// The `k` templates nearest in meaning to `text`, best first, with cosine similarity.
+    ///
+    /// # Errors
+    /// [`Error::NoEmbedder`] without an embedding model.
+    pub fn similar(&self, text: &str, k: usize) -> Result<Vec<(TemplateId, f32)>> {
+        let embedder = self.embedder.as_ref().ok_or(Error::NoEmbedder)?;
+        self.templates.search(embedder, text, k)
+    }
+}
+
+fn options() -> Options {
+    Options { arrival: Timestamp::now(), ..Options::default() }
+}
+
+fn remember(alerts: &mut Vec<Alert>, alert: Alert) {
+    match alerts.iter_mut().find(|known| known.id == alert.id) {
+        Some(known) => *known = alert,
+        None => alerts.push(alert),
+    }
+}
+
+/// A panic while holding one of these locks leaves nothing half-changed that matters: go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

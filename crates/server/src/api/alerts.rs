@@ -1,0 +1,169 @@
+//! Which alerts are there, and how does another product add one?
+
+use crate::api::investigations::headline_json;
+use crate::params::{json_body, number};
+use crate::problem::{Problem, Result};
+use crate::state::{App, blocking};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use casemate_event::{Alert, AlertId, AlertOrigin, EventId, Severity, Stored};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const MAX_TITLE_CHARS: usize = 500;
+const MAX_TECHNIQUES: usize = 64;
+
+/// An alert as another product sends it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAlert {
+    title: String,
+    severity: Severity,
+    #[serde(default)]
+    techniques: Vec<String>,
+    #[serde(default)]
+    events: Vec<EventId>,
+    time: Option<Timestamp>,
+    product: Option<String>,
+}
+
+/// `GET /v1/alerts`
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
+    let alerts = blocking(&app, |app| Ok(app.pipeline.store().alerts()?)).await?;
+    let rows: Vec<Value> = alerts.iter().rev().map(|alert| alert_json(&app, alert)).collect();
+    Ok(Json(json!({ "total": rows.len(), "alerts": rows })))
+}
+
+/// `GET /v1/alerts/{id}`
+pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>> {
+    let alert = blocking(&app, move |app| alert(app, &id)).await?;
+    Ok(Json(alert_json(&app, &alert)))
+}
+
+/// `POST /v1/alerts`
+pub(crate) async fn create(State(app): State<Arc<App>>, body: Body) -> Result<Response> {
+    let new: NewAlert = json_body(body).await?;
+    let alert = blocking(&app, move |app| new.store(app)).await?;
+    let mut response = (StatusCode::CREATED, Json(alert_json(&app, &alert))).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/alerts/{}", alert.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// The alert whose number is written `id`.
+pub(crate) fn alert(app: &App, id: &str) -> Result<Alert> {
+    let id = AlertId(number(id, "alert")?);
+    let missing = || Problem::not_found(format!("there is no alert {id}; /v1/alerts lists them"));
+    app.pipeline.store().alert(id)?.ok_or_else(missing)
+}
+
+fn alert_json(app: &App, alert: &Alert) -> Value {
+    let entities: Vec<String> = alert.entities.iter().map(ToString::to_string).collect();
+    let mut json = json!(alert);
+    json["entities"] = json!(entities);
+    json["investigation"] = headline_json(app, alert.id).unwrap_or(Value::Null);
+    json
+}
+
+impl NewAlert {
+    /// Stores the alert; the same alert sent again (same product, title and time) is the one already there.
+    fn store(self, app: &App) -> Result<Alert> {
+        self.check()?;
+        let events = self.read_events(app)?;
+        let times = || events.iter().map(|stored| stored.event.time);
+        let (Some(first_time), Some(last_time)) =
+            (times().min().or(self.time), times().max().or(self.time))
+        else {
+            return Err(Problem::unprocessable("the alert has neither events nor a time; give at least one of them"));
+        };
+        let mut entities: Vec<_> = events.iter().flat_map(|stored| stored.event.entities()).collect();
+        entities.sort();
+        entities.dedup();
+        let product = self.product.unwrap_or_else(|| "api".to_owned());
+        let fold_key = format!("product:{product}:{}", self.title);
+        let alert = Alert {
+            id: AlertId(0),
+            origin: AlertOrigin::Product(product),
+            title: self.title,
+            severity: self.severity,
+            techniques: self.techniques,
+            first_time,
+            last_time,
+            event_count: events.len() as u64,
+            events: events.iter().map(|stored| stored.id).collect(),
+            entities,
+        };
+        Ok(app.pipeline.store().raise(alert, &fold_key, SignedDuration::ZERO)?)
+    }
+
+    fn check(&self) -> Result<()> {
+        let title_chars = self.title.trim().chars().count();
+        if !(1..=MAX_TITLE_CHARS).contains(&title_chars) {
+            let detail = format!("the title has {title_chars} characters; it can have 1 to {MAX_TITLE_CHARS}");
+            return Err(Problem::unprocessable(detail));
+        }
+        if self.events.len() > Alert::MAX_EVENTS {
+            let detail = format!(
+                "the alert names {} events; it can name {}, the first ones tell most",
+                self.events.len(),
+                Alert::MAX_EVENTS
+            );
+            return Err(Problem::unprocessable(detail));
+        }
+        if self.techniques.len() > MAX_TECHNIQUES {
+            return Err(Problem::unprocessable(format!("the alert names more than {MAX_TECHNIQUES} techniques")));
+        }
+        match self.techniques.iter().find(|technique| !is_technique(technique)) {
+            Some(wrong) => Err(Problem::unprocessable(format!(
+                "{wrong:?} is no ATT&CK technique; write T1059 or T1059.001"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The events named, oldest first.
+    fn read_events(&self, app: &App) -> Result<Vec<Stored>> {
+        let mut ids = self.events.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut events = Vec::with_capacity(ids.len());
+        for id in ids {
+            match app.pipeline.store().get(id)? {
+                Some(stored) => events.push(stored),
+                None => {
+                    let detail = format!("there is no event {id}; send the events first, then the alert");
+                    return Err(Problem::unprocessable(detail));
+                }
+            }
+        }
+        Ok(events)
+    }
+}
+
+fn is_technique(text: &str) -> bool {
+    let digits = |part: &str, count: usize| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(number) = text.strip_prefix('T') else { return false };
+    match number.split_once('.') {
+        Some((technique, sub)) => digits(technique, 4) && digits(sub, 3),
+        None => digits(number, 4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn techniques_are_written_as_attack_writes_them() {
+        assert!(is_technique("T1059") && is_technique("T1059.001"));
+        for wrong in ["", "T", "1059", "T10591", "T1059.1", "T1059.0011", "T1059.", "t1059", "T1059.001.2"] {
+            assert!(!is_technique(wrong), "{wrong}");
+        }
+    }
+}

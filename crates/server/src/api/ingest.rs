@@ -1,0 +1,156 @@
+//! How does log data come in over HTTP? A whole body or nothing: it is read first, then stored, then answered.
+
+use crate::hub::lock;
+use crate::problem::{Problem, Result};
+use crate::state::{App, blocking};
+use axum::Json;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use casemate_event::{Alert, Format};
+use casemate_ingest::Summary;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest body taken; more is sent in parts or read with `casemate ingest`.
+pub(crate) const MAX_BODY_BYTES: usize = 64 << 20;
+/// Longest pause within a body.
+const STALL: Duration = Duration::from_secs(30);
+
+/// `POST /v1/ingest/{format}`
+pub(crate) async fn ingest(
+    State(app): State<Arc<App>>,
+    Path(format): Path<String>,
+    request: Request,
+) -> Result<Json<Value>> {
+    let hint = parse_format(&format)?;
+    check_encoding(&request)?;
+    let Ok(_permit) = Arc::clone(&app.ingest_permits).try_acquire_owned() else {
+        return Err(Problem::busy("too many bodies are being taken in at once; send this one again", 2));
+    };
+    let body = read(request).await?;
+    blocking(&app, move |app| store(app, hint, &body)).await.map(Json)
+}
+
+fn parse_format(name: &str) -> Result<Option<Format>> {
+    if name == "auto" {
+        return Ok(None);
+    }
+    let known = Format::ALL.into_iter().find(|format| format.name() == name);
+    known.map(Some).ok_or_else(|| {
+        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        Problem::not_found(format!("there is no format {name:?}; use auto, or one of {}", names.join(", ")))
+    })
+}
+
+fn check_encoding(request: &Request) -> Result<()> {
+    let encoded = request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
+    if encoded {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body has a content encoding; send it without (gzip and zip are recognised by content)",
+        ));
+    }
+    Ok(())
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!(
+            "the body is longer than {} MiB and nothing of it was stored; send it in parts, or run `casemate ingest` \
+             on the file",
+            MAX_BODY_BYTES >> 20
+        ),
+    )
+}
+
+async fn read(request: Request) -> Result<Vec<u8>> {
+    let mut body = request.into_body();
+    let announced = body.size_hint().lower();
+    if announced > MAX_BODY_BYTES as u64 {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = next_chunk(&mut body).await? {
+        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn next_chunk(body: &mut Body) -> Result<Option<axum::body::Bytes>> {
+    loop {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+        let Ok(frame) = tokio::time::timeout(STALL, frame).await else {
+            let detail = format!("no byte of the body came for {} s; nothing of it was stored", STALL.as_secs());
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
+        };
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => {
+                let detail = format!("the body is cut short and nothing of it was stored: {error}");
+                return Err(Problem::bad_request(detail));
+            }
+            // Trailers are no data.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+fn store(app: &App, hint: Option<Format>, body: &[u8]) -> Result<Value> {
+    let pipeline = &app.pipeline;
+    let (first, summary, last) = {
+        let _turn = lock(&app.ingest_turn);
+        let before = pipeline.store().last_id();
+        let summary = pipeline.ingest_stream("http", body, hint).map_err(ingest_problem)?;
+        (before.0 + 1, summary, pipeline.store().last_id().0)
+    };
+    // What is stored stays stored: a failure from here on must not make the sender send it again.
+    let alerts = match pipeline.catch_up(&mut |_, _, _| {}) {
+        Ok(done) => done.alerts,
+        Err(error) => {
+            tracing::error!(%error, "detection after ingest failed; it is tried again with the next data");
+            Vec::new()
+        }
+    };
+    Ok(summary_json(&summary, (first, last), &alerts))
+}
+
+fn ingest_problem(error: casemate_pipeline::Error) -> Problem {
+    match error {
+        casemate_pipeline::Error::Ingest(error) => {
+            Problem::internal("taking in the body (what was accepted before stays)", error)
+        }
+        other => Problem::internal("storing the body", other),
+    }
+}
+
+fn summary_json(summary: &Summary, (first, last): (u64, u64), alerts: &[Alert]) -> Value {
+    let events: BTreeMap<&str, u64> = summary.events.iter().map(|(format, count)| (format.name(), *count)).collect();
+    let quarantined: BTreeMap<&str, u64> =
+        summary.quarantined.iter().map(|(reason, count)| (reason.name(), *count)).collect();
+    let alerts: Vec<Value> = alerts
+        .iter()
+        .map(|alert| json!({ "id": alert.id, "title": alert.title, "severity": alert.severity }))
+        .collect();
+    json!({
+        "bytes": summary.bytes,
+        "records": summary.records,
+        "events": events,
+        "quarantined": quarantined,
+        "problems": summary.problems,
+        "event_ids": if first <= last { json!({ "first": first, "last": last }) } else { Value::Null },
+        "alerts": alerts,
+    })
+}

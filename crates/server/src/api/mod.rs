@@ -1,0 +1,8 @@
+//! What do other programs get? One module per kind of thing; JSON in, JSON out.
+
+pub(crate) mod alerts;
+pub(crate) mod events;
+pub(crate) mod ingest;
+pub(crate) mod investigations;
+pub(crate) mod stream;
+pub(crate) mod system;

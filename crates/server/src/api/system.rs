@@ -1,0 +1,63 @@
+//! Is it well, and what has it done? Health, readiness, metrics, models.
+
+use crate::metrics::Text;
+use crate::problem::Result;
+use crate::state::{App, blocking};
+use crate::worker::QUEUE_CAPACITY;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use casemate_store::Counts;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// `GET /healthz`
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: the store answers and the worker lives.
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let store = blocking(&app, |app| Ok(app.pipeline.store().counts()?)).await.is_ok();
+    let worker = app.queue.is_alive();
+    let (status, name) = match store && worker {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
+    (status, Json(json!({ "status": name, "store": store, "worker": worker }))).into_response()
+}
+
+/// `GET /v1/models`
+pub(crate) async fn models(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(json!({
+        "models": app.models,
+        "semantic_search": app.pipeline.has_embedder(),
+        "templates_indexed": app.pipeline.indexed_templates(),
+    }))
+}
+
+/// `GET /metrics`
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response> {
+    let counts = blocking(&app, |app| Ok(app.pipeline.store().counts()?)).await?;
+    let body = write_metrics(&app, &counts);
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body).into_response())
+}
+
+fn write_metrics(app: &App, counts: &Counts) -> String {
+    let mut text = Text::default();
+    let formats = counts.by_format.iter().map(|(format, count)| (format.name().to_owned(), *count));
+    text.by("casemate_events", "Events stored, by format.", "format", formats);
+    let reasons = counts.quarantined.iter().map(|(reason, count)| (reason.name().to_owned(), *count));
+    text.by("casemate_quarantined", "Records quarantined, by reason.", "reason", reasons);
+    text.single("casemate_alerts", "gauge", "Alerts stored.", counts.alerts);
+    text.single("casemate_templates", "gauge", "Message templates known.", counts.templates);
+    text.single("casemate_store_bytes", "gauge", "Bytes on disk.", counts.bytes_on_disk);
+    text.by("casemate_investigations", "Investigations stored, by verdict.", "verdict", app.headlines.by_verdict());
+    text.single("casemate_investigations_failed", "gauge", "Investigations that failed since the start.", app.hub.failed());
+    text.single("casemate_queue_depth", "gauge", "Investigations waiting.", app.queue.waiting());
+    text.single("casemate_queue_capacity", "gauge", "Investigations that can wait.", QUEUE_CAPACITY);
+    text.single("casemate_worker_up", "gauge", "Whether the investigation thread lives.", u8::from(app.queue.is_alive()));
+    app.requests.write(&mut text);
+    text.finish()
+}

@@ -1,0 +1,214 @@
+//! What does the API offer, in a form that programs read? OpenAPI 3.1, one row per route of the router's table.
+//!
+//! Written by hand beside the table; a test holds the two to the same paths and methods.
+
+use serde_json::{Map, Value, json};
+use std::sync::OnceLock;
+
+/// `GET /openapi.json`.
+pub(crate) async fn serve() -> axum::Json<&'static Value> {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    axum::Json(DOCUMENT.get_or_init(document))
+}
+
+/// The document.
+pub(crate) fn document() -> Value {
+    let mut paths = Map::new();
+    for operation in operations() {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = operation.to_json();
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Casemate",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Takes in logs and alerts, investigates alerts with a local model. Loopback only. \
+                POST needs content type application/json (or application/octet-stream for log data) and no foreign \
+                Origin. Errors are RFC 9457 problem details whose detail says what to do.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "paths": paths,
+        "components": { "schemas": schemas() },
+    })
+}
+
+struct Operation {
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [&'static str],
+    body: Option<Value>,
+    status: &'static str,
+    media: &'static str,
+    schema: Value,
+}
+
+impl Operation {
+    fn get(path: &'static str, summary: &'static str, media: &'static str, schema: Value) -> Self {
+        Self { method: "get", path, summary, query: &[], body: None, status: "200", media, schema }
+    }
+
+    fn json(path: &'static str, summary: &'static str, schema: Value) -> Self {
+        Self::get(path, summary, JSON, schema)
+    }
+
+    fn html(path: &'static str, summary: &'static str) -> Self {
+        Self::get(path, summary, "text/html", json!({ "type": "string" }))
+    }
+
+    fn post(path: &'static str, summary: &'static str, body: Value, status: &'static str, schema: Value) -> Self {
+        Self { method: "post", path, summary, query: &[], body: Some(body), status, media: JSON, schema }
+    }
+
+    fn query(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
+    }
+
+    fn to_json(&self) -> Value {
+        let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let in_path = names.map(|name| {
+            let schema = if name == "id" { json!({ "type": "integer", "minimum": 1 }) } else { format_schema() };
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        });
+        let in_query = self.query.iter().map(|name| {
+            let (schema, description) = query_parameter(name);
+            json!({ "name": name, "in": "query", "schema": schema, "description": description })
+        });
+        let mut operation = json!({
+            "summary": self.summary,
+            "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
+            "responses": {
+                self.status: { "description": "Done.", "content": { self.media: { "schema": self.schema } } },
+                "default": {
+                    "description": "A problem.",
+                    "content": { "application/problem+json": { "schema": schema("Problem") } },
+                },
+            },
+        });
+        if let Some(body) = &self.body {
+            operation["requestBody"] = json!({ "required": true, "content": body });
+        }
+        operation
+    }
+}
+
+const JSON: &str = "application/json";
+const SEARCH: &[&str] = &["q", "mode", "after", "before", "entity", "limit", "order"];
+
+fn schema(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn list_of(key: &str, name: &str) -> Value {
+    let list = json!({ "type": "array", "items": schema(name) });
+    json!({ "type": "object", "required": [key], "properties": { "total": { "type": "integer" }, key: list } })
+}
+
+fn text_schema() -> Value {
+    json!({ "type": "string" })
+}
+
+fn format_schema() -> Value {
+    let names = casemate_event::Format::ALL.iter().map(|format| format.name());
+    json!({ "type": "string", "enum": std::iter::once("auto").chain(names).collect::<Vec<_>>() })
+}
+
+fn query_parameter(name: &str) -> (Value, &'static str) {
+    match name {
+        "q" => (text_schema(), "Words, or field:value over message, host, user, ip, process, entity, format, class, template, time, id, fields.*"),
+        "mode" => (json!({ "type": "string", "enum": ["text", "semantic"] }), "By words, or by meaning of the message"),
+        "after" => (text_schema(), "Only events at or after this time (RFC 3339; UTC without a zone)"),
+        "before" => (text_schema(), "Only events at or before this time"),
+        "entity" => (text_schema(), "kind:value, such as host:ws5; any of several, separated by commas"),
+        "limit" => (json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }), "Most events returned"),
+        _ => (json!({ "type": "string", "enum": ["oldest", "newest", "relevance"] }), "Order of the events"),
+    }
+}
+
+fn operations() -> Vec<Operation> {
+    let json_body = |name: &str| json!({ JSON: { "schema": schema(name) } });
+    let log_body = json!({ "application/octet-stream": {}, JSON: {} });
+    vec![
+        Operation::post("/v1/ingest/{format}", "Take in log data, at most 64 MiB; durable when answered", log_body, "200", schema("Ingested")),
+        Operation::json("/v1/events", "Events by words, time and entity, newest first", list_of("events", "Event")).query(SEARCH),
+        Operation::json("/v1/events/{id}", "One event with its native fields and raw record", schema("Event")),
+        Operation::json("/v1/search", "Events by words (best first) or by meaning", list_of("events", "Event")).query(SEARCH),
+        Operation::json("/v1/alerts", "All alerts, newest first", list_of("alerts", "Alert")),
+        Operation::post("/v1/alerts", "An alert of another product", json_body("NewAlert"), "201", schema("Alert")),
+        Operation::json("/v1/alerts/{id}", "One alert", schema("Alert")),
+        Operation::json("/v1/investigations", "All investigations in short, newest first", list_of("investigations", "Headline")),
+        Operation::post("/v1/investigations", "Investigate an alert", json_body("NewInvestigation"), "202", schema("Headline")),
+        Operation::json("/v1/investigations/{id}", "One investigation: the report once done, its status before", schema("Investigation")),
+        Operation::get("/v1/investigations/{id}/stream", "Progress so far, then as it comes, then `done` (server-sent events)", "text/event-stream", text_schema()),
+        Operation::json("/v1/investigations/{id}/report.json", "The report", schema("Investigation")),
+        Operation::get("/v1/investigations/{id}/report.md", "The report in Markdown", "text/markdown", text_schema()),
+        Operation::html("/v1/investigations/{id}/report.html", "The report as one self-contained page"),
+        Operation::json("/v1/models", "Loaded models", json!({ "type": "object" })),
+        Operation::get("/healthz", "Whether the process answers", "text/plain", text_schema()),
+        Operation::json("/readyz", "Whether events can be taken in and investigated", json!({ "type": "object" })),
+        Operation::get("/metrics", "Counters (Prometheus text format)", "text/plain", text_schema()),
+        Operation::json("/openapi.json", "This document", json!({ "type": "object" })),
+        Operation::html("/", "Page: alerts"),
+        Operation::html("/alerts/{id}", "Page: one alert and its events"),
+        Operation { method: "post", path: "/alerts/{id}/investigate", summary: "Form of the page: investigate, then show it", query: &[], body: None, status: "303", media: "text/html", schema: text_schema() },
+        Operation::html("/investigations/{id}", "Page: one investigation"),
+        Operation::html("/events/{id}", "Page: one event"),
+        Operation::html("/search", "Page: search").query(SEARCH),
+        Operation::get("/assets/casemate.css", "Style of the page", "text/css", text_schema()),
+        Operation::get("/assets/casemate.js", "Script of the page", "text/javascript", text_schema()),
+        Operation::get("/assets/icon.svg", "Icon of the page", "image/svg+xml", text_schema()),
+    ]
+}
+
+fn object(required: &[&str], properties: &Value) -> Value {
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn schemas() -> Value {
+    let (number, integer, text) = (json!({ "type": "number" }), json!({ "type": "integer" }), text_schema());
+    let time = json!({ "type": "string", "format": "date-time" });
+    let severity = json!({ "type": "string", "enum": ["informational", "low", "medium", "high", "critical"] });
+    let verdict = json!({ "type": "string", "enum": ["malicious", "suspicious", "benign", "inconclusive"] });
+    let list = |items: &Value| json!({ "type": "array", "items": items });
+    let map = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let counts = json!({ "type": "object", "additionalProperties": { "type": "integer" } });
+    let share = json!({ "type": "number", "minimum": 0, "maximum": 1 });
+    let any = json!({ "type": "array", "items": { "type": "object" } });
+    json!({
+        "Problem": object(&["title", "status", "detail"], &json!({ "title": text, "status": integer, "detail": text })),
+        "Event": object(&["id", "time", "format", "message"], &json!({
+            "id": integer, "time": time, "time_quality": text, "format": text, "class": text, "class_uid": integer,
+            "source": text, "position": integer, "message": text, "fields": map, "entities": list(&text),
+            "native": map, "raw": text, "raw_hex": text, "template": text,
+        })),
+        "Ingested": object(&["bytes", "records", "events", "quarantined", "event_ids", "alerts"], &json!({
+            "bytes": integer, "records": integer, "events": counts, "quarantined": counts, "problems": list(&text),
+            "event_ids": { "type": ["object", "null"], "properties": { "first": integer, "last": integer } },
+            "alerts": any,
+        })),
+        "NewAlert": object(&["title", "severity"], &json!({
+            "title": text, "severity": severity, "techniques": list(&text), "events": list(&integer),
+            "time": time, "product": text,
+        })),
+        "Alert": object(&["id", "title", "severity"], &json!({
+            "id": integer, "origin": { "type": "object" }, "title": text, "severity": severity,
+            "techniques": list(&text), "first_time": time, "last_time": time, "events": list(&integer),
+            "event_count": integer, "entities": list(&text), "investigation": schema("Headline"),
+        })),
+        "NewInvestigation": object(&["alert"], &json!({ "alert": integer })),
+        "Headline": object(&["id", "status"], &json!({
+            "id": integer, "alert": integer, "status": { "type": "string", "enum": ["queued", "running", "done", "failed"] },
+            "verdict": verdict, "confidence": share, "convergence": share,
+        })),
+        "Investigation": object(&["id"], &json!({
+            "id": integer, "status": text, "alert": { "type": "object" }, "verdict": verdict, "confidence": share,
+            "convergence": share, "summary": text, "evidence": any, "cited": list(&integer), "facts": any,
+            "answers": any, "contributions": list(&json!({
+                "type": "object", "properties": { "name": text, "weight": number },
+            })),
+            "timeline": any, "techniques": any, "missing": list(&text), "next_steps": list(&text), "narrative": any,
+            "playbook": { "type": "object" }, "model": { "type": ["object", "null"] },
+        })),
+    })
+}

@@ -1,0 +1,141 @@
+//! `GET /events/{id}`: what exactly was logged?
+
+use super::parts::{EntityLink, When, entity_links, when};
+use super::render;
+use crate::api::events::event;
+use crate::problem::Result;
+use crate::state::{App, blocking};
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Html;
+use casemate_event::{Fields, TimeQuality};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Most bytes of a raw record shown; the API gives all.
+const RAW_SHOWN: usize = 256 * 1024;
+
+#[derive(Template)]
+#[template(path = "event.html")]
+struct EventPage {
+    id: u64,
+    time: When,
+    time_note: Option<&'static str>,
+    message: String,
+    format: &'static str,
+    class: String,
+    class_uid: u32,
+    source: String,
+    position: u64,
+    template: String,
+    entities: Vec<EntityLink>,
+    fields: Vec<(String, String)>,
+    native: Vec<(String, String)>,
+    raw: String,
+    raw_bytes: usize,
+    raw_note: Option<&'static str>,
+    previous: Option<u64>,
+    next: Option<u64>,
+}
+
+pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Html<String>> {
+    blocking(&app, move |app| {
+        let stored = event(app, &id)?;
+        let store = app.pipeline.store();
+        let template = store.template(stored.event.template)?.map(|template| template.text).unwrap_or_default();
+        let event = &stored.event;
+        let (raw, raw_note) = raw_text(&event.raw);
+        render(&EventPage {
+            id: stored.id.0,
+            time: when(event.time),
+            time_note: time_note(event.time_quality),
+            message: event.message.clone(),
+            format: event.format.name(),
+            class: words(&format!("{:?}", event.class)),
+            class_uid: event.class.uid(),
+            source: event.source.clone(),
+            position: event.position,
+            template,
+            entities: entity_links(&event.entities()),
+            fields: rows(&event.fields),
+            native: rows(&event.native),
+            raw_bytes: event.raw.len(),
+            raw,
+            raw_note,
+            previous: stored.id.0.checked_sub(1).filter(|id| *id > 0),
+            next: Some(stored.id.0 + 1).filter(|id| *id <= store.last_id().0),
+        })
+    })
+    .await
+}
+
+fn rows(fields: &Fields) -> Vec<(String, String)> {
+    fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn time_note(quality: TimeQuality) -> Option<&'static str> {
+    match quality {
+        TimeQuality::Stated => None,
+        TimeQuality::YearAssumed => Some("the source gave no year"),
+        TimeQuality::ZoneAssumed => Some("the source gave no zone; UTC was taken"),
+        TimeQuality::Arrival => Some("the source gave no time; this is when it arrived"),
+    }
+}
+
+/// `ProcessActivity` as `Process Activity`.
+fn words(name: &str) -> String {
+    name.chars().enumerate().fold(String::new(), |mut text, (index, character)| {
+        if index > 0 && character.is_uppercase() {
+            text.push(' ');
+        }
+        text.push(character);
+        text
+    })
+}
+
+/// The record as text, or as a hex dump where it is none.
+fn raw_text(raw: &[u8]) -> (String, Option<&'static str>) {
+    let shown = &raw[..raw.len().min(RAW_SHOWN)];
+    let cut = raw.len() > RAW_SHOWN;
+    match std::str::from_utf8(shown) {
+        Ok(text) => (text.to_owned(), cut.then_some("only the first 256 KiB are shown; the API gives all")),
+        // Cut within a character.
+        Err(error) if cut && error.error_len().is_none() => (
+            String::from_utf8_lossy(&shown[..error.valid_up_to()]).into_owned(),
+            Some("only the first 256 KiB are shown; the API gives all"),
+        ),
+        Err(_) => (hex_dump(&shown[..shown.len().min(16 * 1024)]), Some("not UTF-8: shown as bytes, at most 16 KiB")),
+    }
+}
+
+fn hex_dump(bytes: &[u8]) -> String {
+    let mut dump = String::new();
+    for (row, chunk) in bytes.chunks(16).enumerate() {
+        let hex: String = chunk.iter().map(|byte| format!("{byte:02x} ")).collect();
+        let text: String =
+            chunk.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(dump, "{:06x}  {hex:<48} {text}", row * 16);
+    }
+    dump
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_dumped() {
+        let (text, note) = raw_text(b"ab\xff\0");
+        assert!(text.starts_with("000000  61 62 ff 00 ") && text.ends_with("ab..\n"), "{text:?}");
+        assert!(note.is_some());
+        assert_eq!(raw_text("ä".as_bytes()), ("ä".to_owned(), None));
+        let long = "ä".repeat(RAW_SHOWN);
+        assert_eq!(raw_text(long[..].as_bytes()).0.len(), RAW_SHOWN);
+    }
+
+    #[test]
+    fn class_names_are_words() {
+        assert_eq!(words("ProcessActivity"), "Process Activity");
+    }
+}

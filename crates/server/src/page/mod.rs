@@ -1,0 +1,39 @@
+//! What does a person at a browser see? Server-rendered pages that read without JavaScript.
+//!
+//! Handlers gather a view (plain strings and numbers, ready to print); templates lay it out. Every value a
+//! template prints passes [`escape::Visible`], so log text can neither become markup nor hide in control
+//! characters.
+
+pub(crate) mod alert;
+pub(crate) mod assets;
+pub(crate) mod bars;
+pub(crate) mod escape;
+pub(crate) mod event;
+pub(crate) mod investigation;
+pub(crate) mod parts;
+pub(crate) mod problem;
+pub(crate) mod queue;
+pub(crate) mod running;
+pub(crate) mod search;
+pub(crate) mod ticks;
+pub(crate) mod timeline;
+
+use crate::problem::{Problem, Result};
+use askama::Template;
+use axum::response::Html;
+
+/// Whether a path is for people: problems there are shown as a page.
+pub(crate) fn is_page(path: &str) -> bool {
+    const FOR_PROGRAMS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+    !path.starts_with("/v1/") && !path.starts_with("/assets/") && !FOR_PROGRAMS.contains(&path)
+}
+
+/// Whether a path takes a form of the page, which cannot send JSON.
+pub(crate) fn is_form(path: &str) -> bool {
+    path.starts_with("/alerts/") && path.ends_with("/investigate")
+}
+
+/// Renders a template.
+pub(crate) fn render(template: &impl Template) -> Result<Html<String>> {
+    template.render().map(Html).map_err(|error| Problem::internal("rendering the page", error))
+}

@@ -1,0 +1,85 @@
+//! What is a client told when a request fails? RFC 9457 problem details, with a `detail` that says what to do.
+//!
+//! Faults of the request (4xx) are explained to the sender. Faults of the service (5xx) are logged in full and
+//! only named to the sender: their text may hold paths and log content.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::fmt;
+
+/// A failed request. Its response carries a copy as an extension, for a rendering of another kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) detail: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Result of a request handler.
+pub(crate) type Result<T> = std::result::Result<T, Problem>;
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), headers: Vec::new() }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(crate) fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// Too much at once; the client is told when to come back.
+    pub(crate) fn busy(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        problem.headers.push((header::RETRY_AFTER, HeaderValue::from(retry_after_seconds)));
+        problem
+    }
+
+    /// A fault of ours: logged here in full, hidden from the client.
+    pub(crate) fn internal(what: &str, error: impl fmt::Display) -> Self {
+        tracing::error!(%error, "{what} failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("{what} failed inside casemate; its log says why, `casemate doctor` checks the data directory"),
+        )
+    }
+
+    /// Adds a response header, such as `Allow`.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+}
+
+impl From<casemate_store::Error> for Problem {
+    fn from(error: casemate_store::Error) -> Self {
+        if error.is_bad_input() {
+            Self::bad_request(error.to_string())
+        } else {
+            Self::internal("reading the store", error)
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({ "title": self.title(), "status": self.status.as_u16(), "detail": self.detail });
+        let content_type = (header::CONTENT_TYPE, "application/problem+json");
+        let mut response = (self.status, [content_type], body.to_string()).into_response();
+        response.headers_mut().extend(self.headers.iter().cloned());
+        response.extensions_mut().insert(self);
+        response
+    }
+}

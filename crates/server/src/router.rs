@@ -1,0 +1,146 @@
+//! Which path does what? One table, from which the router is built and which `/openapi.json` is held to.
+
+use crate::guard::guard;
+use crate::problem::Problem;
+use crate::state::App;
+use crate::{api, openapi, page};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::handler::Handler;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One row of the table.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    handler: MethodRouter<Arc<App>>,
+}
+
+fn on_get<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route { method: "get", path, handler: get(handler) }
+}
+
+fn on_post<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route { method: "post", path, handler: post(handler) }
+}
+
+/// Every route there is.
+pub(crate) fn table() -> Vec<Route> {
+    vec![
+        on_post("/v1/ingest/{format}", api::ingest::ingest),
+        on_get("/v1/events", api::events::list),
+        on_get("/v1/events/{id}", api::events::one),
+        on_get("/v1/search", api::events::search),
+        on_get("/v1/alerts", api::alerts::list),
+        on_post("/v1/alerts", api::alerts::create),
+        on_get("/v1/alerts/{id}", api::alerts::one),
+        on_get("/v1/investigations", api::investigations::list),
+        on_post("/v1/investigations", api::investigations::create),
+        on_get("/v1/investigations/{id}", api::investigations::one),
+        on_get("/v1/investigations/{id}/stream", api::stream::stream),
+        on_get("/v1/investigations/{id}/report.json", api::investigations::report_json),
+        on_get("/v1/investigations/{id}/report.md", api::investigations::report_markdown),
+        on_get("/v1/investigations/{id}/report.html", page::investigation::report_html),
+        on_get("/v1/models", api::system::models),
+        on_get("/healthz", api::system::healthz),
+        on_get("/readyz", api::system::readyz),
+        on_get("/metrics", api::system::metrics),
+        on_get("/openapi.json", openapi::serve),
+        on_get("/", page::queue::page),
+        on_get("/alerts/{id}", page::alert::page),
+        on_post("/alerts/{id}/investigate", page::alert::investigate),
+        on_get("/investigations/{id}", page::investigation::page),
+        on_get("/events/{id}", page::event::page),
+        on_get("/search", page::search::page),
+        on_get("/assets/casemate.css", page::assets::css),
+        on_get("/assets/casemate.js", page::assets::js),
+        on_get("/assets/icon.svg", page::assets::icon),
+    ]
+}
+
+/// The router over the table, with every request guarded and counted.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let mut by_path: BTreeMap<&'static str, MethodRouter<Arc<App>>> = BTreeMap::new();
+    for route in table() {
+        let handler = match by_path.remove(route.path) {
+            Some(other) => other.merge(route.handler),
+            None => route.handler,
+        };
+        by_path.insert(route.path, handler);
+    }
+    let mut router = Router::new();
+    for (path, handler) in by_path {
+        let allowed = allowed_methods(path);
+        let handler = handler.fallback(move || async move { method_not_allowed(&allowed) });
+        let count = from_fn_with_state((Arc::clone(&app), path), count);
+        router = router.route(path, handler.layer(count));
+    }
+    router
+        .fallback(not_found)
+        // Handlers bound their own bodies.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(&app), guard))
+        .with_state(app)
+}
+
+fn allowed_methods(path: &str) -> String {
+    let mut methods: Vec<&str> = table().iter().filter(|route| route.path == path).map(|route| route.method).collect();
+    if methods.contains(&"get") {
+        methods.push("head");
+    }
+    methods.join(", ").to_uppercase()
+}
+
+fn method_not_allowed(allowed: &str) -> Response {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this address takes {allowed}"));
+    match HeaderValue::from_str(allowed) {
+        Ok(value) => problem.with_header(header::ALLOW, value).into_response(),
+        Err(_) => problem.into_response(),
+    }
+}
+
+async fn not_found(request: Request) -> Problem {
+    let path = request.uri().path();
+    Problem::not_found(format!("there is nothing at {path:?}; /openapi.json lists what there is"))
+}
+
+async fn count(
+    State((app, route)): State<(Arc<App>, &'static str)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        _ => "OTHER",
+    };
+    let response = next.run(request).await;
+    app.requests.count(method, route, response.status().as_u16());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_openapi_document_lists_exactly_these_routes() {
+        let document = openapi::document();
+        let mut documented = BTreeSet::new();
+        for (path, operations) in document["paths"].as_object().into_iter().flatten() {
+            for method in operations.as_object().into_iter().flatten().map(|(method, _)| method) {
+                documented.insert((method.clone(), path.clone()));
+            }
+        }
+        let routed: BTreeSet<(String, String)> =
+            table().into_iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+        assert_eq!(documented, routed);
+    }
+}

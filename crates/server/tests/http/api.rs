@@ -1,0 +1,212 @@
+//! What programs are answered.
+
+use crate::client::{get, post_json, post_logs, send};
+use crate::running::{INTRUSION, start};
+use serde_json::json;
+
+#[test]
+fn logs_become_events_and_alerts() {
+    let server = start();
+    let answer = server.ingest(&format!("{INTRUSION}{{\"cut\": \n"));
+    assert_eq!(answer["event_ids"], json!({ "first": 1, "last": 4 }));
+    assert_eq!(answer["events"]["windows_json"], 4);
+    assert_eq!(answer["quarantined"]["malformed_json"], 1);
+    assert!(!answer["alerts"].as_array().unwrap().is_empty());
+
+    let events = get(server.addr, "/v1/events").ok();
+    assert_eq!(events["total"], 4);
+    assert_eq!(events["events"][0]["id"], 4, "newest first");
+    assert_eq!(get(server.addr, "/v1/events?limit=2&order=oldest").ok()["events"][1]["id"], 2);
+    assert_eq!(get(server.addr, "/v1/events?after=2026-03-02T09:15:00Z").ok()["total"], 2);
+    assert_eq!(get(server.addr, "/v1/events?entity=process:whoami.exe").ok()["total"], 1);
+    assert_eq!(get(server.addr, "/v1/search?q=whoami").ok()["events"][0]["id"], 2);
+
+    let event = get(server.addr, "/v1/events/2").ok();
+    assert_eq!(event["native"]["CommandLine"], "whoami /all");
+    assert!(event["raw"].as_str().unwrap().contains("whoami /all"));
+    assert!(event["entities"].as_array().unwrap().contains(&json!("host:ws5")));
+}
+
+#[test]
+fn bad_requests_say_what_to_do() {
+    let server = start();
+    let check = |path: &str, status: u16, expected: &str| {
+        let detail = get(server.addr, path).problem(status);
+        assert!(detail.contains(expected), "{path}: {detail}");
+    };
+    check("/v1/events/7", 404, "no event 7");
+    check("/v1/events/x", 400, "is not the number");
+    check("/v1/events?limit=0", 400, "1 to 1000");
+    check("/v1/events?limit=x", 400, "limit");
+    check("/v1/events?colour=red", 400, "colour");
+    check("/v1/events?after=yesterday", 400, "2026-01-31T09:30:00Z");
+    check("/v1/events?entity=ws5", 400, "kind:value");
+    check("/v1/events?q=%28%28", 400, "quotes");
+    check("/v1/search", 400, "q=");
+    check("/v1/search?q=x&mode=semantic", 501, "casemate-stage fetch");
+    check("/v1/search?q=x&mode=magic", 400, "semantic");
+    check("/v1/alerts/7", 404, "no alert 7");
+    check("/v1/investigations/7", 404, "POST /v1/investigations");
+    check("/v1/investigations/7/stream", 404, "POST /v1/investigations");
+    check("/v1/investigations/7/report.md", 404, "POST /v1/investigations");
+    check("/v1/nothing", 404, "/openapi.json");
+    let wrong_method = send(server.addr, "DELETE", "/v1/alerts", &[("content-type", "application/json")], b"");
+    assert_eq!(wrong_method.header("allow"), "GET, POST, HEAD");
+    assert!(wrong_method.problem(405).contains("GET"));
+}
+
+#[test]
+fn bad_bodies_say_what_to_do() {
+    let server = start();
+    let post = |path: &str, body: &str| {
+        send(server.addr, "POST", path, &[("content-type", "application/json")], body.as_bytes())
+    };
+    post("/v1/investigations", "{").problem(400);
+    post("/v1/investigations", "{}").problem(422);
+    post("/v1/investigations", r#"{"alert":1,"x":2}"#).problem(422);
+    assert!(post("/v1/investigations", r#"{"alert":1}"#).problem(404).contains("no alert 1"));
+    assert!(post("/v1/alerts", &" ".repeat(2 << 20)).problem(413).contains("/v1/ingest/auto"));
+    assert!(post("/v1/ingest/nothing", "{}").problem(404).contains("windows_json"));
+}
+
+#[test]
+fn an_alert_of_another_product_is_stored_once() {
+    let server = start();
+    server.ingest(INTRUSION);
+    let alert = json!({
+        "title": "Odd <b>child</b>", "severity": "high", "techniques": ["T1059.001"], "events": [2, 1],
+        "product": "edr",
+    });
+    let first = post_json(server.addr, "/v1/alerts", &alert);
+    assert_eq!(first.status, 201, "{}", first.text());
+    let stored = first.json();
+    assert_eq!(first.header("location"), format!("/v1/alerts/{}", stored["id"]));
+    assert_eq!(stored["events"], json!([1, 2]));
+    assert_eq!(stored["origin"], json!({ "product": "edr" }));
+    assert!(stored["entities"].as_array().unwrap().contains(&json!("user:alice")));
+    let again = post_json(server.addr, "/v1/alerts", &alert).json();
+    assert_eq!(again["id"], stored["id"]);
+    assert_eq!(get(server.addr, &format!("/v1/alerts/{}", stored["id"])).ok()["title"], "Odd <b>child</b>");
+
+    let check = |body: serde_json::Value, expected: &str| {
+        let detail = post_json(server.addr, "/v1/alerts", &body).problem(422);
+        assert!(detail.contains(expected), "{detail}");
+    };
+    check(json!({ "title": "x", "severity": "high", "events": [99] }), "no event 99");
+    check(json!({ "title": "x", "severity": "high" }), "neither events nor a time");
+    check(json!({ "title": " ", "severity": "high", "events": [1] }), "title");
+    check(json!({ "title": "x", "severity": "huge", "events": [1] }), "huge");
+    check(json!({ "title": "x", "severity": "high", "events": [1], "techniques": ["bad"] }), "T1059");
+}
+
+#[test]
+fn bodies_over_the_limit_leave_nothing_behind() {
+    let server = start();
+    let too_long = (65_u64 << 20).to_string();
+    let headers = [("content-type", "application/octet-stream"), ("content-length", too_long.as_str())];
+    let announced = send(server.addr, "POST", "/v1/ingest/auto", &headers, b"");
+    assert!(announced.problem(413).contains("64 MiB"));
+    assert_eq!(get(server.addr, "/v1/events").ok()["total"], 0);
+}
+
+#[test]
+fn a_chunked_body_is_bounded_too() {
+    let server = start();
+    let headers = [("content-type", "application/octet-stream"), ("transfer-encoding", "chunked")];
+    let line = "short line\n".repeat(100);
+    let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+    let body = format!("{chunk}0\r\n\r\n");
+    let taken = send(server.addr, "POST", "/v1/ingest/text", &headers, body.as_bytes());
+    assert_eq!(taken.ok()["records"], 100);
+    let cut = send(server.addr, "POST", "/v1/ingest/text", &headers, b"ffffff\r\nabc");
+    assert!(cut.status == 400 || cut.status == 408, "{}", cut.status);
+    assert_eq!(get(server.addr, "/v1/events").ok()["total"], 100);
+}
+
+#[test]
+fn an_investigation_is_streamed_and_replayed() {
+    let server = start();
+    let alert = server.ingest_intrusion();
+    let stream = server.investigate(alert);
+    let kinds: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(kinds.first(), Some(&"started"), "{stream}");
+    assert_eq!(kinds.last(), Some(&"done"));
+    assert!(kinds.contains(&"progress"));
+    let replayed = get(server.addr, &format!("/v1/investigations/{alert}/stream")).text();
+    assert_eq!(replayed, stream);
+    let path = format!("/v1/investigations/{alert}/stream");
+    let seen = (kinds.len() - 1).to_string();
+    let rest = send(server.addr, "GET", &path, &[("last-event-id", &seen)], b"").text();
+    assert_eq!(rest.matches("event: ").count(), 1, "{rest}");
+    assert!(rest.contains("event: done") && rest.contains("\"verdict\""));
+
+    let case = get(server.addr, &format!("/v1/investigations/{alert}")).ok();
+    assert_eq!(case["id"], alert);
+    assert!(case["model"].is_null());
+    let listed = get(server.addr, "/v1/investigations").ok();
+    assert_eq!(listed["investigations"][0]["verdict"], case["verdict"]);
+    assert_eq!(listed["investigations"][0]["status"], "done");
+    let report = get(server.addr, &format!("/v1/investigations/{alert}/report.json"));
+    assert_eq!(report.ok(), case);
+    assert!(report.header("content-disposition").contains(&format!("investigation-{alert}.json")));
+    assert!(get(server.addr, &format!("/v1/investigations/{alert}/report.md")).text().starts_with("# Investigation"));
+    let shown = get(server.addr, &format!("/v1/alerts/{alert}")).ok();
+    assert_eq!(shown["investigation"]["verdict"], case["verdict"]);
+}
+
+#[test]
+fn asking_twice_gives_the_same_investigation() {
+    let server = start();
+    let alert = server.ingest_intrusion();
+    let ask = || post_json(server.addr, "/v1/investigations", &json!({ "alert": alert }));
+    let answers = [ask(), ask(), ask()];
+    for answer in answers {
+        assert_eq!((answer.status, answer.json()["id"].as_u64()), (202, Some(alert)));
+        assert_eq!(answer.header("location"), format!("/v1/investigations/{alert}"));
+    }
+    let stream = get(server.addr, &format!("/v1/investigations/{alert}/stream")).text();
+    assert_eq!(stream.matches("event: done").count(), 1);
+}
+
+#[test]
+fn an_alert_without_events_fails_and_says_so() {
+    let server = start();
+    let alert = json!({ "title": "Said elsewhere", "severity": "low", "time": "2026-03-02T10:00:00Z" });
+    let id = post_json(server.addr, "/v1/alerts", &alert).json()["id"].as_u64().unwrap();
+    let stream = server.investigate(id);
+    assert!(stream.contains("\"status\":\"failed\""), "{stream}");
+    let state = get(server.addr, &format!("/v1/investigations/{id}")).ok();
+    assert_eq!(state["status"], "failed");
+    assert!(state["detail"].is_string());
+}
+
+#[test]
+fn the_state_of_the_service_is_told() {
+    let server = start();
+    let alert = server.ingest_intrusion();
+    server.investigate(alert);
+    assert_eq!(get(server.addr, "/healthz").text(), "ok\n");
+    assert_eq!(get(server.addr, "/readyz").ok()["status"], "ready");
+    assert_eq!(get(server.addr, "/v1/models").ok()["models"][0]["role"], "investigator");
+    assert_eq!(get(server.addr, "/openapi.json").ok()["openapi"], "3.1.0");
+    let metrics = get(server.addr, "/metrics").text();
+    for row in [
+        "casemate_events{format=\"windows_json\"} 4",
+        "casemate_queue_depth 0",
+        "casemate_worker_up 1",
+        "casemate_http_requests_total{method=\"POST\",route=\"/v1/ingest/{format}\",status=\"200\"} 1",
+    ] {
+        assert!(metrics.contains(row), "{row} in {metrics}");
+    }
+    assert!(metrics.contains("casemate_investigations{verdict="));
+}
+
+#[test]
+fn hostile_bodies_are_kept_and_counted() {
+    let server = start();
+    for body in [&b"\0\0\0\0\xff\xfe\xff"[..], b"", b"\x1f\x8b\x08broken", b"{", b"\n\n\n"] {
+        let answer = post_logs(server.addr, "/v1/ingest/auto", body);
+        assert_eq!(answer.status, 200, "{body:?}: {}", answer.text());
+    }
+    assert_eq!(get(server.addr, "/healthz").status, 200);
+}

@@ -1,0 +1,45 @@
+//! How the server starts and ends.
+
+use crate::client::get;
+use crate::running::start;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+#[track_caller]
+fn check_refused(listen: &str, expected: &[&str]) {
+    let message = casemate_server::bind(listen.parse().unwrap()).unwrap_err().to_string();
+    for part in expected {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn only_loopback_is_listened_on() {
+    check_refused("0.0.0.0:8470", &["0.0.0.0:8470", "no authentication", "127.0.0.1:8470"]);
+    check_refused("[::]:8470", &["no authentication"]);
+    check_refused("192.0.2.1:1", &["no authentication"]);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = casemate_server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = taken.local_addr().unwrap();
+    check_refused(&addr.to_string(), &[&format!("port {} is in use", addr.port()), "--listen"]);
+}
+
+#[test]
+fn it_ends_when_told_even_with_open_connections() {
+    let mut server = start();
+    assert_eq!(get(server.addr, "/healthz").text(), "ok\n");
+    // Half a request, and a connection that says nothing.
+    let mut half = TcpStream::connect(server.addr).unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nHost:").unwrap();
+    let _silent = TcpStream::connect(server.addr).unwrap();
+    let started = Instant::now();
+    server.end();
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert!(TcpStream::connect(server.addr).is_err());
+    let mut rest = Vec::new();
+    let _ = half.read_to_end(&mut rest);
+}

@@ -1,0 +1,92 @@
+//! README's first command on the real models, inside a network namespace that has only loopback: what a
+//! sealed site runs. Where namespaces are not allowed it runs outside one and says so; where the models have
+//! not been fetched it is skipped and says so.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const STAGE: &str = env!("CARGO_BIN_EXE_casemate-stage");
+const NEEDED: [&str; 2] =
+    ["qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "all-MiniLM-L6-v2/model.safetensors"];
+
+#[test]
+fn demo_runs_with_only_loopback() {
+    let Some(models) = models() else { return };
+    if !Path::new(STAGE).with_file_name("casemate").is_file() {
+        eprintln!("skipped: the casemate binary is not built (cargo test --workspace builds it)");
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let isolated = namespaces_allowed();
+    let result = run(&models, data.path(), isolated);
+
+    assert_eq!(result["status"], 0, "{}", result["stderr"]);
+    if isolated {
+        assert_eq!(result["interfaces"], serde_json::json!(["lo"]));
+        assert_eq!(result["outside_reached"], false);
+    }
+    assert_eq!(result["page"][0], 200);
+    assert!(result["page"][1].as_str().unwrap().contains("<h1"), "{}", result["page"]);
+    assert_judges_the_sample_incident(&result["demo"]);
+}
+
+/// At least one attack called so, at least one look-alike called benign, no attack called benign and no
+/// look-alike called malicious. Which is which is in tests/data/incident/README.md.
+fn assert_judges_the_sample_incident(demo: &Value) {
+    let names: Vec<&str> =
+        demo["stages"].as_array().unwrap().iter().map(|stage| stage["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fetch", "build", "ingest", "investigate"]);
+    let investigations = demo["investigations"].as_array().unwrap();
+    let count = |verdict: &str| investigations.iter().filter(|one| one["verdict"] == verdict).count();
+    assert!(count("malicious") >= 1, "{investigations:#?}");
+    assert!(count("benign") >= 1, "{investigations:#?}");
+    for one in investigations {
+        for figure in ["confidence", "convergence"] {
+            let value = one[figure].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&value), "{figure} {value}");
+        }
+        assert!(!one["evidence"].as_array().unwrap().is_empty(), "no evidence cited: {one}");
+    }
+}
+
+fn run(models: &Path, data: &Path, isolated: bool) -> Value {
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/loopback.py");
+    let mut command = if isolated {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--net", "python3"]);
+        unshare
+    } else {
+        eprintln!("network namespaces are not allowed here: the demo runs outside one");
+        Command::new("python3")
+    };
+    command.arg(driver).arg(STAGE).args(["demo", "--json", "--listen", "127.0.0.1:18470"]);
+    command.arg("--data-dir").arg(data.join("demo")).env("CASEMATE_MODELS", models);
+    // Not through cargo: the binary beside ours is the one just built, and a nested build would need the network.
+    command.env_remove("CARGO").stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = command.output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        let printed = String::from_utf8_lossy(&output.stdout);
+        unreachable!("the driver printed no JSON ({error}), {}: {printed}", output.status)
+    })
+}
+
+fn namespaces_allowed() -> bool {
+    Command::new("unshare")
+        .args(["--map-root-user", "--net", "true"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn models() -> Option<PathBuf> {
+    let fallback = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let dir = std::env::var_os("CASEMATE_MODELS").map_or_else(fallback, PathBuf::from);
+    let missing: Vec<_> = NEEDED.iter().filter(|name| !dir.join(name).is_file()).collect();
+    if missing.is_empty() {
+        return Some(dir);
+    }
+    eprintln!("skipped: {missing:?} not in {} (casemate-stage fetch gets them)", dir.display());
+    None
+}

@@ -1,0 +1,231 @@
+//! What was found? Alerts, investigations, and how far detection has come. Every commit is durable.
+
+use crate::table::{OpenError, Tables};
+use crate::{Error, Result};
+use casemate_event::{Alert, AlertId, EventId};
+use jiff::SignedDuration;
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use std::path::Path;
+
+/// Alert id to alert, as JSON.
+const ALERTS: TableDefinition<u64, &[u8]> = TableDefinition::new("alerts");
+/// Fold key to its number.
+const FOLDS: TableDefinition<&str, u64> = TableDefinition::new("folds");
+/// Number of a fold key to the latest alert with that key.
+const LATEST: TableDefinition<u64, u64> = TableDefinition::new("latest");
+/// Number of a fold key and event to the alert that took it in.
+const TAKEN: TableDefinition<(u64, u64), u64> = TableDefinition::new("taken");
+const INVESTIGATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("investigations");
+const WATERMARKS: TableDefinition<&str, u64> = TableDefinition::new("watermarks");
+
+const ADVICE: &str = "restore it from a backup, or move it away: alerts are then raised again from the \
+                      events, and investigations have to be run again";
+
+/// An alert on its way into the store.
+#[derive(Debug, Clone)]
+pub struct Raise {
+    /// The alert, its id not yet given.
+    pub alert: Alert,
+    /// Alerts with the same key may be folded into one.
+    pub fold_key: String,
+    /// How far apart in time they may be for that.
+    pub window: SignedDuration,
+}
+
+/// Tables of what was found.
+pub(crate) struct Findings {
+    tables: Tables,
+}
+
+impl Findings {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let tables = Tables::open(path).map_err(|error| match error {
+            OpenError::Failed(error) => error,
+            OpenError::Damaged(what) => {
+                Error::Damaged { path: path.to_owned(), what: format!("{what}; {ADVICE}") }
+            }
+        })?;
+        let findings = Self { tables };
+        findings.write(|write| {
+            write.open_table(ALERTS)?;
+            write.open_table(FOLDS)?;
+            write.open_table(LATEST)?;
+            write.open_table(TAKEN)?;
+            write.open_table(INVESTIGATIONS)?;
+            write.open_table(WATERMARKS)?;
+            Ok(())
+        })?;
+        Ok(findings)
+    }
+
+    /// Takes in `raises` in order and moves the watermark, all or nothing. Returns the alerts as they now are.
+    pub(crate) fn raise(&self, raises: Vec<Raise>, watermark: Option<(&str, EventId)>) -> Result<Vec<Alert>> {
+        self.write(|write| {
+            let alerts = raises.into_iter().map(|one| raise(write, one)).collect::<Result<_, _>>()?;
+            if let Some((name, id)) = watermark {
+                write.open_table(WATERMARKS)?.insert(name, id.0)?;
+            }
+            Ok(alerts)
+        })
+    }
+
+    pub(crate) fn alert(&self, id: AlertId) -> Result<Option<Alert>> {
+        let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
+        let table = read.open_table(ALERTS).map_err(self.tables.error("read"))?;
+        let value = table.get(id.0).map_err(self.tables.error("read"))?;
+        value.map(|value| self.decode(value.value())).transpose()
+    }
+
+    pub(crate) fn alerts(&self) -> Result<Vec<Alert>> {
+        let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
+        let table = read.open_table(ALERTS).map_err(self.tables.error("read"))?;
+        let rows = table.iter().map_err(self.tables.error("read"))?;
+        rows.map(|row| self.decode(row.map_err(self.tables.error("read"))?.1.value())).collect()
+    }
+
+    pub(crate) fn put_investigation(&self, alert: AlertId, json: &[u8]) -> Result<()> {
+        self.write(|write| {
+            write.open_table(INVESTIGATIONS)?.insert(alert.0, json)?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn investigation(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {
+        let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
+        let table = read.open_table(INVESTIGATIONS).map_err(self.tables.error("read"))?;
+        let value = table.get(alert.0).map_err(self.tables.error("read"))?;
+        Ok(value.map(|value| value.value().to_vec()))
+    }
+
+    pub(crate) fn investigations(&self) -> Result<Vec<AlertId>> {
+        let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
+        let table = read.open_table(INVESTIGATIONS).map_err(self.tables.error("read"))?;
+        let rows = table.iter().map_err(self.tables.error("read"))?;
+        rows.map(|row| Ok(AlertId(row.map_err(self.tables.error("read"))?.0.value()))).collect()
+    }
+
+    /// Numbers of alerts and of investigations.
+    pub(crate) fn counts(&self) -> Result<(u64, u64)> {
+        let count = || -> Result<(u64, u64), redb::Error> {
+            let read = self.tables.database.begin_read()?;
+            Ok((read.open_table(ALERTS)?.len()?, read.open_table(INVESTIGATIONS)?.len()?))
+        };
+        count().map_err(self.tables.error("read"))
+    }
+
+    pub(crate) fn watermark(&self, name: &str) -> Result<EventId> {
+        let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
+        let table = read.open_table(WATERMARKS).map_err(self.tables.error("read"))?;
+        let value = table.get(name).map_err(self.tables.error("read"))?;
+        Ok(EventId(value.map_or(0, |value| value.value())))
+    }
+
+    pub(crate) fn set_watermark(&self, name: &str, id: EventId) -> Result<()> {
+        self.raise(Vec::new(), Some((name, id))).map(|_| ())
+    }
+
+    /// Fails if anything refers to events after `last`: then the log is not the one these were found in.
+    pub(crate) fn check_refers_up_to(&self, last: EventId) -> Result<()> {
+        let highest = || -> Result<u64, redb::Error> {
+            let table = self.tables.database.begin_read()?.open_table(WATERMARKS)?;
+            let mut highest = 0;
+            for row in table.iter()? {
+                highest = highest.max(row?.1.value());
+            }
+            Ok(highest)
+        };
+        let highest = highest().map_err(self.tables.error("read"))?;
+        if highest > last.0 {
+            let what = format!(
+                "it refers to event {highest} and the log ends with event {last}; restore both from the \
+                 same backup, or move it away"
+            );
+            return Err(self.tables.damaged(&what));
+        }
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Alert> {
+        serde_json::from_slice(bytes)
+            .map_err(|e| self.tables.damaged(&format!("an alert does not decode ({e}); {ADVICE}")))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>) -> Result<T> {
+        let run = || -> Result<T, redb::Error> {
+            let write = self.tables.database.begin_write()?;
+            let value = change(&write)?;
+            write.commit()?;
+            Ok(value)
+        };
+        run().map_err(self.tables.error("write"))
+    }
+}
+
+fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
+    let Raise { mut alert, fold_key, window } = raise;
+    let fold = fold_number(write, &fold_key)?;
+    let mut alerts = write.open_table(ALERTS)?;
+    let mut taken = write.open_table(TAKEN)?;
+    let mut latest = write.open_table(LATEST)?;
+
+    let mut repeated_in = None;
+    let mut fresh = Vec::with_capacity(alert.events.len());
+    for event in alert.events {
+        match taken.get((fold, event.0))? {
+            Some(id) => repeated_in = Some(id.value()),
+            None => fresh.push(event),
+        }
+    }
+    alert.events = fresh;
+    if let Some(id) = repeated_in {
+        if alert.events.is_empty() {
+            return get_alert(&alerts, id);
+        }
+        alert.event_count = alert.events.len() as u64;
+    }
+
+    let previous = latest.get(fold)?.map(|id| id.value());
+    let previous = previous.map(|id| get_alert(&alerts, id)).transpose()?;
+    let fresh = alert.events.clone();
+    let alert = match previous {
+        Some(mut previous) if within(&previous, &alert, window) => {
+            previous.absorb(alert);
+            previous
+        }
+        _ => {
+            alert.id = AlertId(alerts.last()?.map_or(0, |(id, _)| id.value()) + 1);
+            alert.events.truncate(Alert::MAX_EVENTS);
+            alert
+        }
+    };
+    for event in fresh {
+        taken.insert((fold, event.0), alert.id.0)?;
+    }
+    let json = serde_json::to_vec(&alert).map_err(|e| redb::Error::Corrupted(e.to_string()))?;
+    alerts.insert(alert.id.0, json.as_slice())?;
+    latest.insert(fold, alert.id.0)?;
+    Ok(alert)
+}
+
+fn fold_number(write: &WriteTransaction, key: &str) -> Result<u64, redb::Error> {
+    let mut folds = write.open_table(FOLDS)?;
+    if let Some(number) = folds.get(key)? {
+        return Ok(number.value());
+    }
+    let number = folds.len()? + 1;
+    folds.insert(key, number)?;
+    Ok(number)
+}
+
+fn get_alert(table: &impl ReadableTable<u64, &'static [u8]>, id: u64) -> Result<Alert, redb::Error> {
+    let value = table.get(id)?.ok_or_else(|| redb::Error::Corrupted(format!("alert {id} is missing")))?;
+    serde_json::from_slice(value.value()).map_err(|e| redb::Error::Corrupted(e.to_string()))
+}
+
+/// Whether `alert` lies no further than `window` from the span of `previous`.
+fn within(previous: &Alert, alert: &Alert, window: SignedDuration) -> bool {
+    let window = window.max(SignedDuration::ZERO);
+    let after_start = alert.last_time.duration_since(previous.first_time) >= -window;
+    let before_end = alert.first_time.duration_since(previous.last_time) <= window;
+    after_start && before_end
+}

@@ -1,0 +1,171 @@
+use super::*;
+use casemate_event::{Alert, AlertId, AlertOrigin, EventId, Severity};
+use std::path::PathBuf;
+
+const COUNT: u64 = 60;
+
+/// A store with something in every file, closed.
+fn filled() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for start in (0..COUNT).step_by(20) {
+        store.append(&batch(start..start + 20)).unwrap();
+        store.refresh().unwrap();
+    }
+    let time = event(0).time;
+    let alert = Alert {
+        id: AlertId(0),
+        origin: AlertOrigin::Product("p".into()),
+        title: "t".into(),
+        severity: Severity::Low,
+        techniques: Vec::new(),
+        first_time: time,
+        last_time: time,
+        events: vec![EventId(1)],
+        event_count: 1,
+        entities: Vec::new(),
+    };
+    store.raise(alert, "key", jiff::SignedDuration::from_secs(1)).unwrap();
+    store.put_investigation(AlertId(1), &[b'i'; 3000]).unwrap();
+    store.set_watermark("detect", EventId(COUNT)).unwrap();
+    dir
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs_err::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs_err::create_dir_all(target.parent().unwrap()).unwrap();
+        fs_err::copy(file, target).unwrap();
+    }
+}
+
+/// Opens a damaged copy: either an error that names a file, or everything is there and right.
+fn check(dir: &Path, what: &str) -> &'static str {
+    let store = match Store::open(dir) {
+        Ok(store) => store,
+        Err(error) => {
+            assert!(error.to_string().contains("store/"), "{what}: no file named in: {error}");
+            return "refused";
+        }
+    };
+    match store.scan(EventId(1), usize::MAX) {
+        Ok(_) => check_whole(&store, COUNT),
+        Err(error) => {
+            assert!(error.to_string().contains("is damaged at byte"), "{what}: {error}");
+            return "refused on reading";
+        }
+    }
+    let alert = store.alert(AlertId(1)).unwrap().unwrap();
+    assert_eq!((alert.title.as_str(), alert.events.as_slice()), ("t", &[EventId(1)][..]), "{what}");
+    assert_eq!(store.investigation(AlertId(1)).unwrap().unwrap(), [b'i'; 3000], "{what}");
+    assert_eq!(store.watermark("detect").unwrap(), EventId(COUNT), "{what}");
+    "whole"
+}
+
+/// Places in a file of `length` bytes: the first and last ones, and some between.
+fn places(length: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..length.min(12)).collect();
+    places.extend((length.saturating_sub(12)..length).step_by(3));
+    places.extend((0..length).step_by((length / 24).max(1)));
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+fn damage_everywhere(is_damaged: impl Fn(&Path) -> bool, damage: impl Fn(&mut Vec<u8>, usize)) {
+    let good = filled();
+    let mut outcomes = std::collections::BTreeMap::new();
+    let mut previous_ext = std::collections::BTreeMap::<String, usize>::new();
+    for file in files(good.path()) {
+        let name = file.strip_prefix(good.path()).unwrap().to_owned();
+        // A few segments are like one another.
+        let kind = name.extension().unwrap_or(name.as_os_str()).to_string_lossy().into_owned();
+        let seen = previous_ext.entry(kind.clone()).or_default();
+        *seen += 1;
+        if *seen > 1 && name.starts_with("store/text") && kind != "json" || !is_damaged(&name) {
+            continue;
+        }
+        let bytes = fs_err::read(&file).unwrap();
+        for place in places(bytes.len()) {
+            let bad = tempfile::tempdir().unwrap();
+            copy(good.path(), bad.path());
+            let mut changed = bytes.clone();
+            damage(&mut changed, place);
+            fs_err::write(bad.path().join(&name), &changed).unwrap();
+            let outcome = check(bad.path(), &format!("{} at {place}", name.display()));
+            *outcomes.entry((kind.clone(), outcome)).or_insert(0) += 1;
+        }
+    }
+    println!("{outcomes:?}");
+}
+
+fn flip(bytes: &mut Vec<u8>, place: usize) {
+    bytes[place] ^= 1 << (place % 8);
+}
+
+fn cut(bytes: &mut Vec<u8>, place: usize) {
+    bytes.truncate(place);
+}
+
+fn is_text(path: &Path) -> bool {
+    path.starts_with("store/text")
+}
+
+#[test]
+fn flips_in_the_text_index() {
+    damage_everywhere(is_text, flip);
+}
+
+#[test]
+fn cuts_of_the_text_index() {
+    damage_everywhere(is_text, cut);
+}
+
+#[test]
+fn flips_in_log_and_tables() {
+    damage_everywhere(|path| !is_text(path), flip);
+}
+
+#[test]
+fn cuts_of_log_and_tables() {
+    damage_everywhere(|path| !is_text(path), cut);
+}
+
+#[test]
+fn missing_files_are_rebuilt_or_named() {
+    let good = filled();
+    for file in files(good.path()) {
+        let name = file.strip_prefix(good.path()).unwrap();
+        if name.ends_with("findings.redb") {
+            continue; // Starting without findings is what removing them is for.
+        }
+        let bad = tempfile::tempdir().unwrap();
+        copy(good.path(), bad.path());
+        fs_err::remove_file(bad.path().join(name)).unwrap();
+        let outcome = check(bad.path(), &name.display().to_string());
+        assert_eq!(outcome == "refused", name.ends_with("events.log"), "{} {outcome}", name.display());
+    }
+}
+
+#[test]
+fn a_log_put_back_from_an_older_backup_is_noticed() {
+    let good = filled();
+    let log = good.path().join("store/events.log");
+    let older = fs_err::read(&log).unwrap();
+    let store = open(good.path());
+    store.append(&batch(COUNT..COUNT + 5)).unwrap();
+    drop(store);
+    fs_err::write(&log, older).unwrap();
+    let error = Store::open(good.path()).err().unwrap().to_string();
+    assert!(error.contains("acknowledged bytes are missing"), "{error}");
+}

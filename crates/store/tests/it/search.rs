@@ -1,0 +1,212 @@
+use super::*;
+use casemate_event::{Entity, EntityKind, EventId};
+use casemate_store::{Error, Order};
+
+fn filled() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for start in (0..100).step_by(20) {
+        store.append(&batch(start..start + 20)).unwrap();
+        store.refresh().unwrap();
+    }
+    (dir, store)
+}
+
+fn ids(store: &Store, query: &Query) -> Vec<u64> {
+    let found = store.search(query).unwrap();
+    assert_eq!(found.hits.len() as u64, found.total.min(query.limit as u64));
+    found.hits.iter().map(|stored| stored.id.0).collect()
+}
+
+/// Numbers of the events of `filled` for which `holds`.
+fn those(holds: impl Fn(u64) -> bool) -> Vec<u64> {
+    (0..100).filter(|&n| holds(n)).map(|n| n + 1).collect()
+}
+
+#[test]
+fn text_finds_what_it_describes() {
+    let (_dir, store) = filled();
+    let check = |text: &str, expected: Vec<u64>| assert_eq!(ids(&store, &query(text)), expected, "{text}");
+    check("", those(|_| true));
+    check("*", those(|_| true));
+    check("host:ws3", those(|n| n % 10 == 3));
+    check("host:WS3.other.domain", those(|n| n % 10 == 3));
+    check("user:\"EXAMPLE\\\\User2\"", those(|n| n % 7 == 2));
+    check("host:ws3 user:user2", those(|n| n % 10 == 3 && n % 7 == 2));
+    check("host:ws3 OR user:user2", those(|n| n % 10 == 3 || n % 7 == 2));
+    check("host:ws3 -user:user2", those(|n| n % 10 == 3 && n % 7 != 2));
+    check("process:PowerShell.exe", those(|n| n % 4 == 1));
+    check("powershell", those(|n| n % 4 == 1));
+    check("user2", those(|n| n % 7 == 2));
+    check("\"run 42\"", those(|n| n == 42));
+    check("run-42", those(|n| n == 42));
+    check("ip:10.1.2.3 run-42", those(|n| n == 42));
+    check("10.1.2.3 run-42", those(|n| n == 42));
+    check("entity:\"user:user2\"", those(|n| n % 7 == 2));
+    check("format:windows_json run-42", those(|n| n == 42));
+    check("format:evtx", vec![]);
+    check("class:process_activity run-42", those(|n| n == 42));
+    check("class:1007 run-42", those(|n| n == 42));
+    check("template:0000000000000002", those(|n| n % 4 == 1));
+    check("fields.process.cmd_line:\"run 42\"", those(|n| n == 42));
+    check("fields.metadata.event_code:1 run-42", those(|n| n == 42));
+    check("fields.process.name:rundll32.exe", those(|n| n % 4 == 3));
+    check("id:7", vec![7]);
+    check("time:[2024-01-31T00:00:10Z TO 2024-01-31T00:00:12Z]", vec![11, 12, 13]);
+    check("no-such-word", vec![]);
+}
+
+#[test]
+fn filters_narrow_and_combine() {
+    let (_dir, store) = filled();
+    let check = |query: Query, expected: Vec<u64>| assert_eq!(ids(&store, &query), expected, "{query:?}");
+    let (after, before) = (Some(event(10).time), Some(event(20).time));
+    check(Query { after, ..query("") }, those(|n| n >= 10));
+    check(Query { before, ..query("") }, those(|n| n <= 20));
+    check(Query { after, before, ..query("host:ws3") }, vec![14]);
+    check(Query { after: before, before: after, ..query("") }, vec![]);
+    let entities = vec![Entity::new(EntityKind::User, "user2"), Entity::new(EntityKind::Host, "ws3")];
+    check(Query { entities, ..query("") }, those(|n| n % 7 == 2 || n % 10 == 3));
+    let templates = vec![TemplateId(1), TemplateId(3), TemplateId(77)];
+    check(Query { templates: templates.clone(), ..query("") }, those(|n| n % 2 == 0));
+    let classes = vec![Class::Authentication];
+    check(Query { classes, ..query("") }, vec![]);
+    let classes = vec![Class::Authentication, Class::ProcessActivity];
+    check(Query { classes, templates, after, before, ..query("") }, vec![11, 13, 15, 17, 19, 21]);
+}
+
+#[test]
+fn time_bounds_are_inclusive_and_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let at = |nanosecond: i32| Timestamp::new(START, nanosecond).unwrap();
+    let events = (0..5).map(|n| Event { time: at(n * 100), ..event(n as u64) }).collect();
+    store.append(&Batch { events, ..Batch::default() }).unwrap();
+    store.refresh().unwrap();
+    let check = |after: i32, before: i32, expected: &[u64]| {
+        let query = Query { after: Some(at(after)), before: Some(at(before)), ..query("") };
+        assert_eq!(ids(&store, &query), expected);
+    };
+    check(100, 300, &[2, 3, 4]);
+    check(101, 299, &[3]);
+    check(101, 199, &[]);
+}
+
+#[test]
+fn order_and_limit() {
+    let (_dir, store) = filled();
+    let first = |order, limit| ids(&store, &Query { order, limit, ..query("") });
+    assert_eq!(first(Order::OldestFirst, 3), [1, 2, 3]);
+    assert_eq!(first(Order::NewestFirst, 3), [100, 99, 98]);
+    assert_eq!(first(Order::Relevance, 3), [1, 2, 3]);
+    assert_eq!(first(Order::OldestFirst, 0), [] as [u64; 0]);
+    assert_eq!(first(Order::OldestFirst, usize::MAX).len(), 100);
+}
+
+#[test]
+fn ties_are_ordered_by_number_whatever_the_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for round in 0..10 {
+        let events = (0..20).map(|n| Event { time: event(0).time, ..event(round * 20 + n) }).collect();
+        store.append(&Batch { events, ..Batch::default() }).unwrap();
+        store.refresh().unwrap();
+    }
+    for order in [Order::OldestFirst, Order::NewestFirst, Order::Relevance] {
+        let found = ids(&store, &Query { order, limit: 50, ..query("ip:10.1.2.3") });
+        assert_eq!(found, (1..=50).collect::<Vec<u64>>(), "{order:?}");
+    }
+}
+
+#[test]
+fn better_matches_come_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let messages = ["a mimikatz somewhere in a rather long line of text", "mimikatz mimikatz", "nothing"];
+    let events =
+        (0..).zip(messages).map(|(n, message)| Event { message: message.into(), ..event(n) }).collect();
+    store.append(&Batch { events, ..Batch::default() }).unwrap();
+    store.refresh().unwrap();
+    assert_eq!(ids(&store, &Query { order: Order::Relevance, ..query("mimikatz") }), [2, 1]);
+}
+
+#[test]
+fn appended_events_are_found_after_refresh() {
+    let (_dir, store) = filled();
+    store.append(&batch(100..101)).unwrap();
+    assert_eq!(store.get(EventId(101)).unwrap().unwrap().event, as_stored(event(100)));
+    assert_eq!(ids(&store, &query("run-100")), [] as [u64; 0]);
+    store.refresh().unwrap();
+    assert_eq!(ids(&store, &query("run-100")), [101]);
+}
+
+#[test]
+fn bad_queries_say_what_to_do() {
+    let (_dir, store) = filled();
+    let check = |text: &str, expected: &str| {
+        let error = store.search(&query(text)).unwrap_err();
+        assert!(matches!(error, Error::Query { .. }) && error.is_bad_input(), "{text}: {error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    check("colour:red", "fields are message");
+    check("(unclosed", "double quotes");
+    check("host:", "");
+    check("-run", "add something to look for");
+    check("id:x", "");
+    check("time:[yesterday TO today]", "2024-01-31T08:00:00Z");
+    check(&"word ".repeat(2000), "fewer words");
+    check(&"(".repeat(4000), "nest deeper");
+    check(&format!("{}a{}", "(".repeat(40), ")".repeat(40)), "nest deeper");
+}
+
+#[test]
+fn hostile_queries_never_panic() {
+    let (_dir, store) = filled();
+    let long =
+        ["-", "+", "NOT ", "a:", "\"", "[", "{", "*", "^2", "~", "\\", "/a/", "a OR ", "IN [", "é", ">="];
+    for piece in long {
+        drop(store.search(&query(&piece.repeat(4096 / piece.len()))));
+    }
+    let pieces = [
+        "(",
+        ")",
+        "a",
+        ":",
+        "\"",
+        "[",
+        "TO",
+        "]",
+        "*",
+        " ",
+        "-",
+        "+",
+        "NOT",
+        "AND",
+        "host",
+        "fields.",
+        "^1",
+        "~2",
+        "\\",
+        "IN",
+        "{",
+        "}",
+        "/",
+        "<",
+        ">",
+        "=",
+        "id",
+        "time",
+        "2024-01-31T00:00:00Z",
+        "'",
+        "\0",
+    ];
+    let mut state = 7_u64;
+    for _ in 0..20_000 {
+        let mut text = String::new();
+        for _ in 0..12 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
+        }
+        drop(store.search(&Query { limit: 1, ..query(&text) }));
+    }
+}

@@ -24,7 +24,8 @@ pub fn alert(rule: &Rule, stored: &Stored) -> Alert {
     }
 }
 
-/// What makes two matches parts of one alert: the rule, the host it happened on and the user who acted.
+/// What makes two matches parts of one alert: the rule, the host it happened on, the user who acted, and the
+/// programs involved, by path, so that an attack never folds into the routine of another program.
 ///
 /// Where a network sensor saw it, the address it came from stands for the host. Where a machine acted, the
 /// user acted upon tells more (who was locked out), and a new service is itself, whoever's name its log
@@ -49,7 +50,10 @@ pub fn fold_key(rule: &Rule, event: &Event) -> String {
         (None, None, None) => String::new(),
         (None, _, _) => "system".to_owned(),
     };
-    format!("{}|{host}|{actor}", rule.id)
+    let programs = [field::PARENT_PROCESS_PATH, field::ACTOR_PROCESS_PATH, field::PROCESS_PATH]
+        .map(|name| event.field(name).unwrap_or_default().to_lowercase())
+        .join(">");
+    format!("{}|{host}|{actor}|{programs}", rule.id)
 }
 
 /// Whether the host that wrote the record is the host it happened on, as opposed to a sensor on the wire.
@@ -87,17 +91,25 @@ mod tests {
     #[test]
     fn host_and_acting_user_fold() {
         let host = (field::DEVICE_HOSTNAME, "WS1.example.local");
-        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "EXAMPLE\\Alice")], "r1|ws1|alice");
-        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "WS1$")], "r1|ws1|system");
-        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "NT AUTHORITY\\SYSTEM")], "r1|ws1|system");
-        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "WS1$"), (field::USER, "bob")], "r1|ws1|bob");
-        check(Format::WindowsJson, &[host, (field::SRC_IP, "10.0.0.9"), (field::USER, "bob")], "r1|ws1|bob");
+        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "EXAMPLE\\Alice")], "r1|ws1|alice|>>");
+        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "WS1$")], "r1|ws1|system|>>");
+        check(Format::WindowsJson, &[host, (field::ACTOR_USER, "NT AUTHORITY\\SYSTEM")], "r1|ws1|system|>>");
+        check(
+            Format::WindowsJson,
+            &[host, (field::ACTOR_USER, "WS1$"), (field::USER, "bob")],
+            "r1|ws1|bob|>>",
+        );
+        check(
+            Format::WindowsJson,
+            &[host, (field::SRC_IP, "10.0.0.9"), (field::USER, "bob")],
+            "r1|ws1|bob|>>",
+        );
         check(
             Format::ZeekTsv,
             &[(field::DEVICE_HOSTNAME, "dmz"), (field::SRC_IP, "10.0.0.9")],
-            "r1|10.0.0.9|",
+            "r1|10.0.0.9||>>",
         );
-        check(Format::Text, &[], "r1||");
+        check(Format::Text, &[], "r1|||>>");
     }
 
     #[test]
@@ -107,7 +119,7 @@ mod tests {
         for actor in ["LocalSystem", "alice"] {
             event.fields =
                 [(field::ACTOR_USER, actor), (field::SERVICE_NAME, "Updater")].into_iter().collect();
-            assert_eq!(fold_key(&rule(), &event), "r1||updater");
+            assert_eq!(fold_key(&rule(), &event), "r1||updater|>>");
         }
     }
 

@@ -18,7 +18,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The device or quota is full. What was there before is untouched.
+    /// The device is full, or a quota or limit on file sizes is reached. What was there before is untouched.
     #[error("no space left to write {}; free some and try again: {source}", path.display())]
     Full {
         /// File that was being written.
@@ -99,9 +99,9 @@ fn holder(pid: Option<u32>) -> String {
 impl Error {
     /// Wraps a failed write to `path`, telling a full disk and a read-only place apart.
     pub(crate) fn write(path: impl Into<PathBuf>, action: &'static str, source: io::Error) -> Self {
-        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match source.kind() {
-            StorageFull | QuotaExceeded => Self::Full { path: path.into(), source },
+            StorageFull | QuotaExceeded | FileTooLarge => Self::Full { path: path.into(), source },
             PermissionDenied | ReadOnlyFilesystem => Self::ReadOnly { path: path.into(), source },
             _ => Self::Io { action, source },
         }

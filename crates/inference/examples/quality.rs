@@ -12,7 +12,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, path, text] = arguments.as_slice() else { return Err("usage: quality MODEL.gguf TEXT_FILE".into()) };
+    let [_, path, text] = arguments.as_slice() else {
+        return Err("usage: quality MODEL.gguf TEXT_FILE".into());
+    };
     let model = Model::load(path.as_ref())?;
     let tokens = model.tokens_of_data(&fs_err::read_to_string(text)?)?;
     let lengths: Vec<usize> = (0..12).map(|i| 8 + i * 9).filter(|length| *length <= tokens.len()).collect();
@@ -34,7 +36,9 @@ fn main() -> Outcome<()> {
         ours.push(session.logits()?);
     }
     report("ours", &ours, &expected);
-    if std::env::var_os("STOCK").is_some() { report("stock", &stock(path, &tokens, &lengths)?, &expected); }
+    if std::env::var_os("STOCK").is_some() {
+        report("stock", &stock(path, &tokens, &lengths)?, &expected);
+    }
     Ok(())
 }
 
@@ -69,9 +73,14 @@ fn report(name: &str, logits: &[Vec<f32>], expected: &[&[f32]]) {
     for (logits, expected) in logits.iter().zip(expected) {
         let (q, p) = (log_softmax(logits), log_softmax(expected));
         divergence += p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
-        squares += logits.iter().zip(*expected).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / logits.len() as f64;
+        squares += logits.iter().zip(*expected).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+            / logits.len() as f64;
         agreed += usize::from(top(logits) == top(expected));
     }
     let n = logits.len() as f64;
-    println!("{name}: KL {:.5} nats, logits rms {:.4}, top-1 {agreed}/{n}", divergence / n, (squares / n).sqrt());
+    println!(
+        "{name}: KL {:.5} nats, logits rms {:.4}, top-1 {agreed}/{n}",
+        divergence / n,
+        (squares / n).sqrt()
+    );
 }

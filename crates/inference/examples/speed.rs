@@ -21,25 +21,46 @@ fn main() -> Outcome {
     Ok(())
 }
 
+/// Wall-clock and processor time since it was started.
+struct Watch {
+    started: Instant,
+    processor: f64,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { started: Instant::now(), processor: processor_seconds() }
+    }
+
+    fn report(&self, what: &str, count: usize, unit: &str) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let processor = (processor_seconds() - self.processor).max(0.01);
+        let (rate, of_processor) = (count as f64 / seconds, count as f64 / processor);
+        println!(
+            "  {what:<16} {seconds:>7.2} s {rate:>8.1} {unit}/s {of_processor:>8.1} {unit} per processor second"
+        );
+    }
+}
+
 fn decoder(path: &Path) -> Outcome {
-    let started = Instant::now();
+    let watch = Watch::start();
     let model = Model::load(path)?;
     println!("{}", model.info().name);
-    println!("  load           {:>8.2} s", started.elapsed().as_secs_f64());
-    let text = words(8000);
-    let tokens = model.tokens_of_data(&text)?;
+    watch.report("load", 1, "models");
+    println!("  memory after it  {:>7} MB", peak_megabytes());
+    let tokens = model.tokens_of_data(&words(8000))?;
     let mut session = model.session(2600)?;
     for length in [512, 1024, 2048] {
         session.rewind(0)?;
-        let started = Instant::now();
+        let watch = Watch::start();
         session.read(&tokens[..length], &mut |_| {})?;
-        println!("  prefill {length:<5}  {:>8.1} tokens/s", length as f64 / started.elapsed().as_secs_f64());
-        let started = Instant::now();
+        watch.report(&format!("prefill {length}"), length, "tokens");
+        let watch = Watch::start();
         let written = session.generate(&mut Unconstrained, 24)?.len().max(1);
-        println!("  decode @{length:<5} {:>8.1} tokens/s", written as f64 / started.elapsed().as_secs_f64());
+        watch.report(&format!("decode @{length}"), written, "tokens");
     }
     score(&model, &tokens)?;
-    println!("  peak memory    {:>8} MB", peak_megabytes());
+    println!("  peak memory      {:>7} MB", peak_megabytes());
     Ok(())
 }
 
@@ -48,32 +69,29 @@ fn score(model: &Model, tokens: &[u32]) -> Outcome {
     session.read(&tokens[..700], &mut |_| {})?;
     let answers = [" yes", " no", " not enough evidence"].map(|answer| model.tokens_of_data(answer));
     let candidates: Vec<_> = answers.into_iter().collect::<Result<_, _>>()?;
-    let question = |i: usize| Question {
-        suffix: tokens[1000 + 40 * i..1040 + 40 * i].to_vec(),
-        candidates: candidates.clone(),
-    };
-    let questions: Vec<Question> = (0..20).map(question).collect();
-    let started = Instant::now();
+    let suffix = |i: usize| tokens[1000 + 40 * i..1040 + 40 * i].to_vec();
+    let questions: Vec<Question> =
+        (0..20).map(|i| Question { suffix: suffix(i), candidates: candidates.clone() }).collect();
+    let watch = Watch::start();
     session.score(&questions)?;
-    let seconds = started.elapsed().as_secs_f64();
-    println!("  score 20 x 40  {:>8.2} s ({:.1} questions/s)", seconds, 20.0 / seconds);
+    watch.report("score, 20 of 40", 20, "questions");
     Ok(())
 }
 
 fn embedder(path: &Path) -> Outcome {
-    let started = Instant::now();
+    let watch = Watch::start();
     let embedder = Embedder::load(path)?;
     println!("{}", path.file_name().unwrap_or_default().to_string_lossy());
-    println!("  load           {:>8.2} s", started.elapsed().as_secs_f64());
+    watch.report("load", 1, "models");
     let all = words(10_000);
     let all: Vec<&str> = all.split(' ').collect();
     let texts: Vec<String> = (0..128).map(|i| all[i * 20..i * 20 + 14 + i % 12].join(" ")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     embedder.embed(&texts[..8])?;
-    let started = Instant::now();
+    let watch = Watch::start();
     embedder.embed(&texts)?;
-    println!("  embed          {:>8.1} texts/s", texts.len() as f64 / started.elapsed().as_secs_f64());
-    println!("  peak memory    {:>8} MB", peak_megabytes());
+    watch.report("embed", texts.len(), "texts");
+    println!("  peak memory      {:>7} MB", peak_megabytes());
     Ok(())
 }
 
@@ -117,4 +135,12 @@ fn peak_megabytes() -> u64 {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+/// User and system time of this process, in ticks of 10 ms (proc(5), fields 14 and 15 of stat).
+fn processor_seconds() -> f64 {
+    let stat = fs_err::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>()
+        / 100.0
 }

@@ -229,6 +229,7 @@ fn soften(
 }
 
 /// Where a product of [`TILE_ROWS`] × 16 goes in its target.
+#[derive(Clone, Copy)]
 struct Tile {
     stride: usize,
     column: usize,

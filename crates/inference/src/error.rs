@@ -91,6 +91,10 @@ pub enum Error {
     #[error("grammar: {0}")]
     Grammar(String),
 
+    /// The model computes infinities or what is not a number.
+    #[error("the model's scores are not finite numbers: its file is damaged, fetch it again")]
+    NotFinite,
+
     /// The tensor library failed; a defect or lack of memory rather than bad input.
     #[error("computation failed: {0}")]
     Compute(Box<candle_core::Error>),

@@ -69,7 +69,7 @@ impl TokenMask {
     pub(crate) fn best(&self, logits: &[f32]) -> Option<u32> {
         let mut best: Option<(f32, u32)> = None;
         for (logit, token) in logits.iter().zip(0u32..) {
-            if self.contains(token) && best.is_none_or(|(highest, _)| *logit > highest) {
+            if !logit.is_nan() && self.contains(token) && best.is_none_or(|(highest, _)| *logit > highest) {
                 best = Some((*logit, token));
             }
         }

@@ -8,6 +8,7 @@
 mod attention;
 mod cache;
 mod config;
+mod decoder;
 mod embedder;
 mod error;
 mod gguf;

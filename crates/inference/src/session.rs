@@ -4,18 +4,20 @@
 //! behind the tokens and forgotten again. Decoding is greedy: the same inputs give the same tokens.
 
 use crate::attention::Visible;
-use crate::cache::KvCache;
+use crate::cache::{BLOCK_SLOTS, KvCache};
+use crate::decoder::Row;
 use crate::error::{Error, Result};
 use crate::grammar::Constraint;
 use crate::matrix::Matrix;
-use crate::model::{Model, Row};
+use crate::model::Model;
 use crate::simd;
 use crate::tokenizer::Tokens;
 
 /// Rows computed at once. Longer chunks bring no speed, only larger buffers.
 const CHUNK_ROWS: usize = 512;
 /// Slots kept for the rows of questions beyond the session's capacity; more questions take more passes.
-const QUESTION_SLOTS: usize = 1024;
+/// Memory becomes resident only as they are used.
+const QUESTION_SLOTS: usize = 4096;
 /// Rows whose scores over the whole vocabulary are held at once (0.6 MB each for 152k tokens).
 const LOGIT_ROWS: usize = 64;
 
@@ -40,11 +42,11 @@ pub struct Session<'m> {
 
 impl<'m> Session<'m> {
     pub(crate) fn new(model: &'m Model, capacity: usize) -> Result<Self> {
-        let limit = model.config().context_length;
+        let limit = model.decoder.context_length();
         if capacity > limit {
             return Err(Error::ContextLength { needed: capacity, limit });
         }
-        let cache = model.new_cache(capacity + QUESTION_SLOTS)?;
+        let cache = model.decoder.new_cache(capacity + QUESTION_SLOTS)?;
         Ok(Self { model, cache, tokens: Tokens::new(), capacity, last_hidden: None })
     }
 
@@ -114,7 +116,11 @@ impl<'m> Session<'m> {
             self.extend(&[last], true)?;
         }
         match &self.last_hidden {
-            Some(hidden) => Ok(self.model.logits(hidden)?.row(0).to_vec()),
+            Some(hidden) => {
+                let logits = self.model.decoder.logits(hidden)?.row(0).to_vec();
+                log_total(&logits)?;
+                Ok(logits)
+            }
             None => Err(Error::BadRequest("the last token was not computed".to_owned())),
         }
     }
@@ -123,7 +129,8 @@ impl<'m> Session<'m> {
     /// and the question's suffix.
     ///
     /// All questions run in one pass: each sees the tokens read and its own words, not the others. The
-    /// session is the same afterwards. A question scored alone gives the same figures within 1e-3.
+    /// session is the same afterwards. A question gives the same bits whatever is asked beside it, except
+    /// in models small enough to be computed in 32-bit floats, where it does within 1e-3.
     ///
     /// # Errors
     /// [`Error::BadRequest`] if a candidate is empty or there is nothing to continue,
@@ -133,14 +140,13 @@ impl<'m> Session<'m> {
         let mut plan = Plan::new(self.len());
         for question in questions {
             self.check_question(question)?;
-            let rows = Plan::rows_of(question);
-            let limit = self.cache.slots() - self.len();
-            if rows > limit {
-                return Err(Error::ContextLength { needed: rows, limit });
-            }
-            if plan.rows.len() + rows > limit {
+            if plan.end_with(question) > self.cache.slots() {
                 answers.extend(self.run(&plan)?);
                 plan = Plan::new(self.len());
+            }
+            let needed = plan.end_with(question);
+            if needed > self.cache.slots() {
+                return Err(Error::ContextLength { needed, limit: self.cache.slots() });
             }
             plan.add(question, &self.tokens)?;
         }
@@ -196,7 +202,7 @@ impl<'m> Session<'m> {
         let rows: Vec<Row> = tokens.iter().enumerate().map(row).collect();
         let wanted = if want_last && !rows.is_empty() { vec![rows.len() - 1] } else { Vec::new() };
         self.last_hidden = None;
-        let hidden = self.model.forward(&mut self.cache, &rows, &wanted)?;
+        let hidden = self.model.decoder.forward(&mut self.cache, &rows, &wanted)?;
         self.tokens.extend_from_slice(tokens);
         if !wanted.is_empty() {
             self.last_hidden = Some(hidden);
@@ -220,7 +226,7 @@ impl<'m> Session<'m> {
         }
         let longest = question.candidates.iter().map(Vec::len).max().unwrap_or(0);
         let needed = self.len() + question.suffix.len() + longest;
-        let limit = self.model.config().context_length;
+        let limit = self.model.decoder.context_length();
         if needed > limit {
             return Err(Error::ContextLength { needed, limit });
         }
@@ -236,12 +242,14 @@ impl<'m> Session<'m> {
             let here: Vec<&Target> = here.collect();
             let mut wanted: Vec<usize> = here.iter().map(|target| target.row - first).collect();
             wanted.dedup();
-            let hidden = self.model.forward(&mut self.cache, rows, &wanted)?;
+            let hidden =
+                self.model.decoder.forward(&mut self.cache, &at_least_two(rows), &at_least_two(&wanted))?;
             for (part, rows) in wanted.chunks(LOGIT_ROWS).enumerate() {
-                let logits = self.model.logits(&hidden.slice(part * LOGIT_ROWS, rows.len()))?;
+                let part: Vec<usize> = (part * LOGIT_ROWS..).take(rows.len()).collect();
+                let logits = self.model.decoder.logits(&hidden.gather(&at_least_two(&part)))?;
                 for (i, row) in rows.iter().enumerate() {
                     let logits = logits.row(i);
-                    let total = simd::log_sum_exp(logits);
+                    let total = log_total(logits)?;
                     for target in here.iter().filter(|target| target.row - first == *row) {
                         answers[target.question][target.candidate] += logits[target.token as usize] - total;
                     }
@@ -252,10 +260,28 @@ impl<'m> Session<'m> {
     }
 }
 
+/// The logarithm that turns scores into log-probabilities.
+fn log_total(logits: &[f32]) -> Result<f32> {
+    let total = simd::log_sum_exp(logits);
+    if total.is_finite() { Ok(total) } else { Err(Error::NotFinite) }
+}
+
+/// Candle computes one row with another kernel than several; a second copy keeps a question's figures the
+/// same whether it is asked alone or among others.
+fn at_least_two<T: Copy>(rows: &[T]) -> Vec<T> {
+    match rows {
+        [row] => vec![*row, *row],
+        rows => rows.to_vec(),
+    }
+}
+
 /// The rows of one scoring pass, and which of their predictions count for which candidate.
+#[derive(Clone)]
 struct Plan {
-    /// Tokens read: where the rows' slots begin.
+    /// Tokens read.
     prefix: usize,
+    /// One past the last slot in use.
+    end: usize,
     rows: Vec<Row>,
     /// Ascending by row within a question's suffix and each of its candidates.
     targets: Vec<Target>,
@@ -264,6 +290,7 @@ struct Plan {
 }
 
 /// "The prediction of `row` for `token` counts for this candidate."
+#[derive(Clone, Copy)]
 struct Target {
     row: usize,
     token: u32,
@@ -273,13 +300,13 @@ struct Target {
 
 impl Plan {
     fn new(prefix: usize) -> Self {
-        Self { prefix, rows: Vec::new(), targets: Vec::new(), candidates: Vec::new() }
+        Self { prefix, end: prefix, rows: Vec::new(), targets: Vec::new(), candidates: Vec::new() }
     }
 
-    /// A candidate's last token needs no row: nothing is asked after it.
-    fn rows_of(question: &Question) -> usize {
+    /// Where the slots would end with one question more.
+    fn end_with(&self, question: &Question) -> usize {
         let candidates: usize = question.candidates.iter().map(|tokens| tokens.len().saturating_sub(1)).sum();
-        question.suffix.len().max(1) + candidates
+        self.end.next_multiple_of(BLOCK_SLOTS) + question.suffix.len().max(1) + candidates
     }
 
     fn add(&mut self, question: &Question, read: &[u32]) -> Result<()> {
@@ -293,31 +320,35 @@ impl Plan {
             }
             (suffix, _) => (suffix, self.prefix),
         };
-        let start = self.prefix + self.rows.len();
-        let mut position = seen;
-        for token in suffix {
-            let slot = self.prefix + self.rows.len();
-            let visible = Visible([(0, seen), (start, slot + 1), (0, 0)]);
-            self.rows.push(Row { token: *token, position, slot, visible });
-            position += 1;
+        // Attention adds up in blocks of slots: beginning at a block, every question adds up alike.
+        let start = self.end.next_multiple_of(BLOCK_SLOTS);
+        self.end = start;
+        for (i, token) in suffix.iter().enumerate() {
+            let visible = Visible([(0, seen), (start, self.end + 1), (0, 0)]);
+            self.push(*token, seen + i, visible);
         }
-        let suffix_end = self.prefix + self.rows.len();
+        let suffix_end = self.end;
         let asked = self.rows.len().saturating_sub(1);
         for (candidate, tokens) in question.candidates.iter().enumerate() {
-            let target = |row, token: &u32| Target { row, token: *token, question: index, candidate };
-            self.targets.extend(tokens.first().map(|token| target(asked, token)));
+            if let Some(token) = tokens.first() {
+                self.targets.push(Target { row: asked, token: *token, question: index, candidate });
+            }
         }
+        // A candidate's last token needs no row: nothing is asked after it.
         for (candidate, tokens) in question.candidates.iter().enumerate() {
-            let own = self.prefix + self.rows.len();
+            let own = self.end;
             for (i, pair) in tokens.windows(2).enumerate() {
                 let [token, next] = pair else { continue };
-                let row = self.rows.len();
-                let slot = self.prefix + row;
-                let visible = Visible([(0, seen), (start, suffix_end), (own, slot + 1)]);
-                self.rows.push(Row { token: *token, position: position + i, slot, visible });
-                self.targets.push(Target { row, token: *next, question: index, candidate });
+                self.targets.push(Target { row: self.rows.len(), token: *next, question: index, candidate });
+                let visible = Visible([(0, seen), (start, suffix_end), (own, self.end + 1)]);
+                self.push(*token, seen + suffix.len() + i, visible);
             }
         }
         Ok(())
+    }
+
+    fn push(&mut self, token: u32, position: usize, visible: Visible) {
+        self.rows.push(Row { token, position, slot: self.end, visible });
+        self.end += 1;
     }
 }

@@ -67,7 +67,11 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
         // As transformers renders them, which is what templates are written for.
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(failed)?;
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()
+            .map_err(|error| failed(&error))?;
         environment.set_syntax(syntax);
         environment.set_unknown_method_callback(method);
         environment.add_filter("tojson", to_json);
@@ -76,7 +80,7 @@ impl ChatTemplate {
         });
         // A fixed day: the same conversation must always be the same tokens.
         environment.add_function("strftime_now", |_: String| "26 Jul 2024");
-        environment.add_template_owned(NAME, source.to_owned()).map_err(failed)?;
+        environment.add_template_owned(NAME, source.to_owned()).map_err(|error| failed(&error))?;
         let mut marker = "casemate-part".to_owned();
         while source.contains(&marker) {
             marker.push('-');
@@ -148,8 +152,8 @@ impl ChatTemplate {
             ("bos_token", Value::from(self.bos.as_str())),
             ("eos_token", Value::from(self.eos.as_str())),
         ]));
-        let template = self.environment.get_template(NAME).map_err(failed)?;
-        let rendered = template.render(context).map_err(failed)?;
+        let template = self.environment.get_template(NAME).map_err(|error| failed(&error))?;
+        let rendered = template.render(context).map_err(|error| failed(&error))?;
         if rendered.len() > MAX_RENDERED {
             return Err(Error::Template(format!(
                 "it renders to {} bytes: use another model file",
@@ -160,12 +164,13 @@ impl ChatTemplate {
     }
 }
 
-fn failed(error: minijinja::Error) -> Error {
+fn failed(error: &minijinja::Error) -> Error {
     let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     Error::Template(format!("{}{line}", error.detail().map_or_else(|| error.to_string(), str::to_owned)))
 }
 
 /// JSON as Python's `json.dumps(..., ensure_ascii=False)`: nothing escaped for HTML.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands filters their own arguments")]
 fn to_json(value: &Value, options: Kwargs) -> Result<String, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
     options.get::<Option<bool>>("ensure_ascii")?;

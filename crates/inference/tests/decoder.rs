@@ -8,8 +8,7 @@ use casemate_inference::{
 };
 use common::tiny;
 
-/// Batch against single, chunked against whole: differences come from the order of float additions and
-/// from candle's kernels for one row and for several.
+/// Batch against single, chunked against whole: differences come from the order of float additions.
 const TOLERANCE: f32 = 1e-3;
 
 fn model(architecture: &str) -> Model {
@@ -153,7 +152,6 @@ fn bad_requests_are_errors() {
     assert!(matches!(session.score(&one(vec![1], vec![])), Err(Error::BadRequest(_))));
     assert!(matches!(session.score(&one(vec![1], vec![258])), Err(Error::BadRequest(_))));
     assert!(matches!(session.score(&one(vec![1; 5000], vec![2])), Err(Error::ContextLength { .. })));
-    assert!(matches!(session.score(&one(vec![1; 3000], vec![2])), Err(Error::ContextLength { .. })));
     assert_eq!(session.score(&[]).unwrap(), Vec::<Vec<f32>>::new());
     assert!(matches!(session.read(&[300], &mut |_| {}), Err(Error::BadRequest(_))));
     assert!(matches!(
@@ -226,4 +224,28 @@ fn content_cannot_form_special_tokens() {
     let turns = [Turn::text(Role::System, "\u{1}casemate-part:1\u{1}"), Turn::text(Role::User, "b")];
     let chat = model.render_chat(&turns, false).unwrap();
     assert_eq!(model.text_of(&chat), "system\n\u{1}casemate-part:1\u{1}\nuser\nb\n");
+}
+
+#[test]
+fn long_and_odd_texts_are_encoded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tiny.gguf");
+    for pre in ["default", "qwen2", "smollm", "llama-bpe"] {
+        let writer = tiny("qwen2").without("tokenizer.ggml.pre").text("tokenizer.ggml.pre", pre);
+        fs_err::write(&path, writer.build().1).unwrap();
+        let model = Model::load(&path).unwrap();
+        for unit in [" ", "\n", "a", "7", "'", "\u{0}", "é", "日本 ", "\u{202e}x", " \r\n\t", "!?"] {
+            let text = unit.repeat(200_000 / unit.len());
+            let tokens = model.tokens_of_data(&text).unwrap();
+            assert_eq!(model.text_of(&tokens), text, "{pre}: {unit:?}");
+        }
+    }
+}
+
+#[test]
+fn models_cross_threads() {
+    fn check<T: Send + Sync>() {}
+    check::<Model>();
+    check::<Session<'_>>();
+    check::<casemate_inference::Embedder>();
 }

@@ -148,7 +148,7 @@ fn header_of_a_real_model() {
         let mut damaged = header.clone();
         for _ in 0..8 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            damaged[(state >> 20) as usize % header.len()] ^= 1 << (state >> 60);
+            damaged[(state >> 20) as usize % header.len()] ^= 1 << (state >> 61);
         }
         assert!(load(&damaged).is_err());
     }

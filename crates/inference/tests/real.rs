@@ -55,7 +55,10 @@ fn top(logits: &[f32]) -> usize {
     (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap()
 }
 
-/// `tolerance` bounds the root mean square difference of the logits, whose own spread is about 3.
+/// `tolerance` bounds the root mean square difference of the logits, whose own spread is about 3. Both sides
+/// round activations to eight bits, each at its own places, so neither is the truth: against 32-bit
+/// arithmetic (`examples/quality.rs`) stock is off by 0.24 for SmolLM2, and ours by 0.15 for the 0.5B and
+/// 0.09 for the 1.5B model.
 fn check_against_stock(name: &str, tolerance: f32) {
     let Some(path) = model_path(name) else { return };
     let model = Model::load(&path).unwrap();
@@ -79,7 +82,7 @@ fn check_against_stock(name: &str, tolerance: f32) {
 
 #[test]
 fn qwen_1_5b_agrees_with_stock_candle() {
-    check_against_stock(QWEN_1_5B, 0.02);
+    check_against_stock(QWEN_1_5B, 0.2);
 }
 
 #[test]
@@ -89,11 +92,10 @@ fn qwen_0_5b_agrees_with_stock_candle() {
 
 #[test]
 fn smollm2_agrees_with_stock_candle() {
-    check_against_stock(SMOLLM2, 0.25);
+    check_against_stock(SMOLLM2, 0.5);
 }
 
-/// What must hold on real weights as it does on the tiny model; log-probabilities within 0.05, because one
-/// row of Q6_K goes through another kernel of candle than several.
+/// What must hold on real weights as it does on the tiny model.
 fn check_session(name: &str) {
     let Some(path) = model_path(name) else { return };
     let model = Model::load(&path).unwrap();
@@ -126,7 +128,7 @@ fn check_session(name: &str) {
     for (question, together) in questions.iter().zip(&batch) {
         let alone = &session.score(std::slice::from_ref(question)).unwrap()[0];
         for (a, b) in together.iter().zip(alone) {
-            assert!((a - b).abs() < 0.05, "batch {a}, single {b}");
+            assert!((a - b).abs() < 1e-3, "batch {a}, single {b}");
             assert!(*a < 0.0);
         }
     }

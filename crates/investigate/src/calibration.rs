@@ -45,7 +45,8 @@ fn thresholds() {
     };
     let step = std::env::var("CASEMATE_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(1);
     let text = fs_err::read_to_string(cases).unwrap();
-    let cases: Vec<Case> = text.lines().step_by(step).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let cases: Vec<Case> =
+        text.lines().step_by(step).map(|line| serde_json::from_str(line).unwrap()).collect();
     let model = Model::load(Path::new(&model)).unwrap();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/playbooks");
     let playbooks = Playbooks::load(&dir).unwrap();
@@ -60,9 +61,11 @@ fn thresholds() {
     let only: Vec<Question> = questions.iter().map(|(_, question)| question.clone()).collect();
     let mut probabilities: Vec<Vec<(f64, u8)>> = vec![Vec::new(); only.len()];
     for case in &cases {
-        let variants = reader::ask_once(&model, &evidence(case), "A monitoring rule matched.", &only).unwrap();
+        let variants =
+            reader::ask_once(&model, &evidence(case), "A monitoring rule matched.", &only).unwrap();
         for (all, variants) in probabilities.iter_mut().zip(variants) {
-            let mean = variants.iter().map(|variant| variant.probability).sum::<f64>() / variants.len() as f64;
+            let mean =
+                variants.iter().map(|variant| variant.probability).sum::<f64>() / variants.len() as f64;
             all.push((mean, case.label));
         }
         eprint!(".");
@@ -73,7 +76,11 @@ fn thresholds() {
         let at = |share: usize| all[(all.len() - 1) * share / 4].0;
         println!(
             "{playbook} {} q1 {:.3} median {:.3} q3 {:.3} auroc {:.2}",
-            question.id, at(1), at(2), at(3), auroc(all)
+            question.id,
+            at(1),
+            at(2),
+            at(3),
+            auroc(all)
         );
     }
 }
@@ -82,7 +89,17 @@ fn auroc(all: &[(f64, u8)]) -> f64 {
     let (attacks, others): (Vec<_>, Vec<_>) = all.iter().partition(|(_, label)| *label == 1);
     let wins: f64 = attacks
         .iter()
-        .flat_map(|(a, _)| others.iter().map(move |(b, _)| if a > b { 1.0 } else if a < b { 0.0 } else { 0.5 }))
+        .flat_map(|(a, _)| {
+            others.iter().map(move |(b, _)| {
+                if a > b {
+                    1.0
+                } else if a < b {
+                    0.0
+                } else {
+                    0.5
+                }
+            })
+        })
         .sum();
     wins / (attacks.len() * others.len()).max(1) as f64
 }

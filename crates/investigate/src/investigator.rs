@@ -9,7 +9,8 @@ use crate::reader::{self, Reading};
 use crate::relate::{self, Relation};
 use crate::render;
 use crate::report::{
-    AlertSummary, Evidence, Fact, Investigation, Method, ModelSummary, PlaybookSummary, Technique, TimelineEntry, Verdict,
+    AlertSummary, Evidence, Fact, Investigation, Method, ModelSummary, PlaybookSummary, Technique,
+    TimelineEntry, Verdict,
 };
 use crate::retrieve::{self, Candidates};
 use crate::select::{self, Candidate, Chosen};
@@ -44,7 +45,12 @@ pub struct Investigator {
 
 impl Investigator {
     /// An investigator over these events. Without a model it concludes from rules and facts, and says so.
-    pub fn new(pipeline: Arc<Pipeline>, model: Option<LoadedModel>, playbooks: Playbooks, site: Site) -> Self {
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        model: Option<LoadedModel>,
+        playbooks: Playbooks,
+        site: Site,
+    ) -> Self {
         Self { pipeline, model, playbooks, site }
     }
 
@@ -133,7 +139,11 @@ impl Investigator {
                 stored,
                 relation: *relation,
                 detection: detections.iter().map(|hit| hit.severity).max(),
-                template_count: found.template_counts.get(&stored.event.template).copied().unwrap_or_default(),
+                template_count: found
+                    .template_counts
+                    .get(&stored.event.template)
+                    .copied()
+                    .unwrap_or_default(),
                 likeness: found.likeness.get(&stored.event.template).copied(),
             })
             .collect();
@@ -235,13 +245,19 @@ fn line_of(number: usize, chosen: &Chosen, candidates: &[Candidate<'_>]) -> Evid
 
 /// Facts with labels for events; events not in the evidence are left out of a fact, never invented.
 fn label(findings: &[Finding], evidence: &[Evidence]) -> Vec<Fact> {
-    let labels: BTreeMap<EventId, &str> = evidence.iter().map(|item| (item.event, item.label.as_str())).collect();
+    let labels: BTreeMap<EventId, &str> =
+        evidence.iter().map(|item| (item.event, item.label.as_str())).collect();
     findings
         .iter()
         .map(|finding| Fact {
             name: finding.kind.entry().name.to_owned(),
             statement: finding.statement.clone(),
-            evidence: finding.events.iter().filter_map(|id| labels.get(id)).map(|label| (*label).to_owned()).collect(),
+            evidence: finding
+                .events
+                .iter()
+                .filter_map(|id| labels.get(id))
+                .map(|label| (*label).to_owned())
+                .collect(),
             weight: finding.weight,
         })
         .collect()
@@ -262,7 +278,11 @@ fn conclude(
         .zip(&facts)
         // A fact whose evidence did not fit is shown and does not count: nothing convicts unseen.
         .filter(|(_, fact)| !fact.evidence.is_empty())
-        .map(|(finding, fact)| Term { name: fact.name.clone(), weight: fact.weight, explains: finding.kind.explains() })
+        .map(|(finding, fact)| Term {
+            name: fact.name.clone(),
+            weight: fact.weight,
+            explains: finding.kind.explains(),
+        })
         .collect();
     let asked: Vec<Asked<'_>> = playbook
         .questions
@@ -334,7 +354,12 @@ fn timeline_entry(item: &Evidence) -> TimelineEntry {
     // The line without its time; the lane says the host.
     let text = item.line.split_once(' ').map_or(item.line.as_str(), |(_, rest)| rest);
     let text = text.strip_prefix(item.host.as_str()).unwrap_or(text).trim_start_matches([' ', ':']);
-    TimelineEntry { time: item.time, label: item.label.clone(), text: text.to_owned(), lane: item.host.clone() }
+    TimelineEntry {
+        time: item.time,
+        label: item.label.clone(),
+        text: text.to_owned(),
+        lane: item.host.clone(),
+    }
 }
 
 /// The conclusion in a sentence: the verdict, and the facts that carry it.
@@ -342,7 +367,9 @@ fn summary(verdict: Verdict, probability: f64, convergence: f64, facts: &[Fact])
     let carrying = |raises: bool| -> String {
         let statements: Vec<&str> = facts
             .iter()
-            .filter(|fact| !fact.evidence.is_empty() && (fact.weight > 0.0) == raises && fact.weight.abs() >= 0.3)
+            .filter(|fact| {
+                !fact.evidence.is_empty() && (fact.weight > 0.0) == raises && fact.weight.abs() >= 0.3
+            })
             .take(2)
             .map(|fact| fact.statement.as_str())
             .collect();
@@ -358,8 +385,12 @@ fn summary(verdict: Verdict, probability: f64, convergence: f64, facts: &[Fact])
             "Inconclusive: the answers change with the wording or the order of the evidence.".to_owned()
         }
         Verdict::Inconclusive => {
-            let both: Vec<&str> = [raising.as_str(), lowering.as_str()].into_iter().filter(|s| !s.is_empty()).collect();
-            format!("Inconclusive (probability of an attack {probability:.2}){}.", because(&both.join("; on the other hand, ")))
+            let both: Vec<&str> =
+                [raising.as_str(), lowering.as_str()].into_iter().filter(|s| !s.is_empty()).collect();
+            format!(
+                "Inconclusive (probability of an attack {probability:.2}){}.",
+                because(&both.join("; on the other hand, "))
+            )
         }
     }
 }
@@ -408,10 +439,17 @@ fn cited(case: &Investigation) -> Vec<EventId> {
 
 fn next_steps(case: &Investigation, playbook: &Playbook, site: &Site) -> Vec<String> {
     let mut steps = Vec::new();
-    let hosts: BTreeSet<&str> =
-        case.evidence.iter().filter(|item| item.relation < Relation::Near).map(|item| item.host.as_str()).collect();
+    let hosts: BTreeSet<&str> = case
+        .evidence
+        .iter()
+        .filter(|item| item.relation < Relation::Near)
+        .map(|item| item.host.as_str())
+        .collect();
     for asset in hosts.iter().filter_map(|host| site.asset(host)).filter(|asset| asset.critical) {
-        steps.push(format!("{} is critical ({}): tell its owner before acting on it.", asset.host, asset.role));
+        steps.push(format!(
+            "{} is critical ({}): tell its owner before acting on it.",
+            asset.host, asset.role
+        ));
     }
     match case.verdict {
         Verdict::Benign => steps.push("Close the alert, or tell why it should stay open.".to_owned()),

@@ -25,7 +25,9 @@ pub(crate) fn find(looked: &Looked<'_>) -> Vec<String> {
             .events
             .iter()
             .zip(looked.relations)
-            .filter(|(stored, relation)| **relation != Relation::Similar && View(&stored.event).host() == host)
+            .filter(|(stored, relation)| {
+                **relation != Relation::Similar && View(&stored.event).host() == host
+            })
             .map(|(stored, _)| View(&stored.event))
     };
     let endpoint = looked.subjects.iter().any(|stored| is_endpoint(stored));
@@ -37,7 +39,9 @@ pub(crate) fn find(looked: &Looked<'_>) -> Vec<String> {
     let launches = on_host().filter(|view| view.is_launch()).count();
     add(
         endpoint && launches == 0,
-        format!("no process starts of {host} in the window; collect Sysmon event 1 or Security event 4688 there"),
+        format!(
+            "no process starts of {host} in the window; collect Sysmon event 1 or Security event 4688 there"
+        ),
     );
     add(
         launches > 0 && on_host().filter(|view| view.is_launch()).all(|view| view.command().is_empty()),
@@ -50,27 +54,40 @@ pub(crate) fn find(looked: &Looked<'_>) -> Vec<String> {
     add(parent_unknown, format!("the parent of the process on {host} is not recorded"));
     add(
         !parent_unknown && launches > 0 && parent_start_missing(looked),
-        format!("the start of the parent process on {host} is not in the store, so its own parent and account are unknown"),
+        format!(
+            "the start of the parent process on {host} is not in the store, so its own parent and account are unknown"
+        ),
     );
     let no_network = !looked.events.iter().any(|stored| {
         matches!(stored.event.class, Class::NetworkActivity | Class::DnsActivity | Class::HttpActivity)
     });
-    add(no_network, "no network events in the window; collect Zeek, firewall or Sysmon event 3 logs".to_owned());
+    add(
+        no_network,
+        "no network events in the window; collect Zeek, firewall or Sysmon event 3 logs".to_owned(),
+    );
     add(
         endpoint && !on_host().any(|view| view.0.class == Class::Authentication),
         format!("no logons of {host} in the window, so where the account came from is unknown"),
     );
     add(
         looked.subjects.iter().any(|stored| stored.event.time_quality != TimeQuality::Stated),
-        "the alert's events do not state their full time; a year, a zone or the time of arrival was assumed".to_owned(),
+        "the alert's events do not state their full time; a year, a zone or the time of arrival was assumed"
+            .to_owned(),
     );
     add(
         looked.past.days_of_history < 1,
         format!("no earlier day of logs of {host}, so whether this is usual there is unknown"),
     );
     let silent = looked.site.tools.is_empty() && looked.site.administrators.is_empty();
-    add(silent, "the site file names no tool and no administrator, so nothing can be recognised as approved".to_owned());
-    add(!looked.semantic, "the embedding model is not loaded, so similar events were not searched".to_owned());
+    add(
+        silent,
+        "the site file names no tool and no administrator, so nothing can be recognised as approved"
+            .to_owned(),
+    );
+    add(
+        !looked.semantic,
+        "the embedding model is not loaded, so similar events were not searched".to_owned(),
+    );
     missing
 }
 
@@ -90,7 +107,10 @@ fn is_endpoint(stored: &Stored) -> bool {
 fn parent_start_missing(looked: &Looked<'_>) -> bool {
     looked.subjects.iter().any(|subject| {
         let view = View(&subject.event);
-        let parent = view.lineage().1.filter(|_| view.is_launch() && subject.event.field(field::PARENT_PROCESS_PID).is_some());
+        let parent = view
+            .lineage()
+            .1
+            .filter(|_| view.is_launch() && subject.event.field(field::PARENT_PROCESS_PID).is_some());
         parent.filter(|pid| *pid > 4).is_some_and(|parent| {
             !looked.events.iter().any(|other| {
                 let other = View(&other.event);

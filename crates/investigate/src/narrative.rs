@@ -50,8 +50,11 @@ pub(crate) fn parse(text: &str) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = Vec::new();
     for found in regex.captures_iter(text).take(MAX_SENTENCES) {
         let text = found[1].trim().trim_end_matches(['.', ',', ';', ':']).to_owned();
-        let mut citations: Vec<String> =
-            [found.get(2), found.get(3)].into_iter().flatten().map(|label| label.as_str().to_owned()).collect();
+        let mut citations: Vec<String> = [found.get(2), found.get(3)]
+            .into_iter()
+            .flatten()
+            .map(|label| label.as_str().to_owned())
+            .collect();
         citations.dedup();
         if !drafts.iter().any(|draft| draft.text == text) {
             drafts.push(Draft { text: format!("{text}."), citations });
@@ -116,8 +119,20 @@ pub(crate) fn sentence_case(statement: &str) -> String {
 
 /// Words by which a sentence would judge instead of report.
 const JUDGEMENTS: [&str; 14] = [
-    "malicious", "benign", "attack", "legitimate", "suspicious", "compromis", "unauthori", "authori", "harmless", "malware",
-    "threat", "false positive", "exploit", "safe",
+    "malicious",
+    "benign",
+    "attack",
+    "legitimate",
+    "suspicious",
+    "compromis",
+    "unauthori",
+    "authori",
+    "harmless",
+    "malware",
+    "threat",
+    "false positive",
+    "exploit",
+    "safe",
 ];
 /// Capitalised words that name no actor and no object.
 const PLAIN_NAMES: [&str; 6] = ["windows", "linux", "microsoft", "utc", "the", "this"];
@@ -149,7 +164,9 @@ pub(crate) fn is_supported(sentence: &str, cited: &str, names: &BTreeSet<String>
 /// Whether a word looks like a path, file name, address, account, number or time.
 fn is_identifier(word: &str) -> bool {
     let inner_dot = word.split('.').filter(|part| !part.is_empty()).count() > 1;
-    word.contains(['\\', '/', '@', '$', '_', ':', '%', '=']) || inner_dot || word.chars().any(|c| c.is_ascii_digit())
+    word.contains(['\\', '/', '@', '$', '_', ':', '%', '='])
+        || inner_dot
+        || word.chars().any(|c| c.is_ascii_digit())
 }
 
 /// Whether `word` occurs in `text` as a whole: not inside a longer name.
@@ -168,7 +185,8 @@ mod tests {
     use casemate_event::EventId;
     use jiff::Timestamp;
 
-    const LINE: &str = "14:02:11Z ws5 alice: process launch process \"powershell.exe\" parent \"winword.exe\"";
+    const LINE: &str =
+        "14:02:11Z ws5 alice: process launch process \"powershell.exe\" parent \"winword.exe\"";
 
     fn evidence() -> Vec<Evidence> {
         [(1, LINE), (2, "14:03:00Z dc1 bob: logon status \"Success\" from \"10.0.0.7\"")]
@@ -208,22 +226,31 @@ mod tests {
 
     #[test]
     fn generated_text_is_read_back() {
-        let drafts = parse("The user alice started powershell.exe [E1]. Then bob logged on [E2, E1]. Cut off [E");
+        let drafts =
+            parse("The user alice started powershell.exe [E1]. Then bob logged on [E2, E1]. Cut off [E");
         assert_eq!(drafts.len(), 2);
-        assert_eq!(drafts[0], Draft { text: "The user alice started powershell.exe.".to_owned(), citations: vec!["E1".to_owned()] });
+        assert_eq!(
+            drafts[0],
+            Draft {
+                text: "The user alice started powershell.exe.".to_owned(),
+                citations: vec!["E1".to_owned()]
+            }
+        );
         assert_eq!(drafts[1].citations, ["E2", "E1"]);
     }
 
     #[test]
     fn unsupported_sentences_are_replaced_and_counted() {
-        let draft = |text: &str, label: &str| Draft { text: text.to_owned(), citations: vec![label.to_owned()] };
+        let draft =
+            |text: &str, label: &str| Draft { text: text.to_owned(), citations: vec![label.to_owned()] };
         let facts = [Fact {
             name: "f".to_owned(),
             statement: "winword.exe started powershell.exe".to_owned(),
             evidence: vec!["E1".to_owned()],
             weight: 1.0,
         }];
-        let drafts = vec![draft("The user bob logged on to dc1.", "E2"), draft("Alice logged on to dc1.", "E2")];
+        let drafts =
+            vec![draft("The user bob logged on to dc1.", "E2"), draft("Alice logged on to dc1.", "E2")];
         let (sentences, replaced) = verify(drafts, &evidence(), &facts, &names());
         assert_eq!(replaced, 1);
         assert_eq!(sentences[0].source, SentenceSource::Model);

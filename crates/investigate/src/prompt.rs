@@ -50,7 +50,10 @@ pub(crate) fn alert_sentence(subject: &Stored) -> String {
         _ => "an event",
     };
     let host = crate::render::clean(&View(&subject.event).host(), 64);
-    format!("A monitoring rule matched {what} on host \"{host}\" at {}.", subject.event.time.strftime("%H:%M:%SZ"))
+    format!(
+        "A monitoring rule matched {what} on host \"{host}\" at {}.",
+        subject.event.time.strftime("%H:%M:%SZ")
+    )
 }
 
 /// The turns of one question in one wording over evidence lines.

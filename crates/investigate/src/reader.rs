@@ -1,12 +1,12 @@
 //! The model at work: evidence read once per order, all questions of all wordings scored at once, and the
 //! narrative written under its grammar.
 
+use crate::Error;
 use crate::narrative::{self, Draft};
 use crate::playbook::Question;
 use crate::progress::Progress;
 use crate::prompt::{self, ORDERS};
 use crate::report::{Evidence, Variant};
-use crate::Error;
 use casemate_inference::{Grammar, Model, Session, Tokens};
 use std::time::Instant;
 
@@ -61,7 +61,11 @@ pub(crate) fn read(
     for order in (0..ORDERS).rev() {
         let lines = prompt::lines(evidence, order);
         let asked = Asked::new(model, &lines, alert, questions)?;
-        let story = if order == 0 { model.render_chat(&prompt::narrative(&lines, alert), true)? } else { Tokens::new() };
+        let story = if order == 0 {
+            model.render_chat(&prompt::narrative(&lines, alert), true)?
+        } else {
+            Tokens::new()
+        };
         let capacity = asked.prefix.len().max(story.len()) + MAX_NARRATIVE_TOKENS + 8;
         let mut session = model.session(capacity.min(model.info().context_length))?;
         progress(Progress::Reading { order, tokens: asked.prefix.len() });
@@ -144,7 +148,10 @@ impl Asked {
         let questions = prompts
             .into_iter()
             .zip(candidates)
-            .map(|(prompt, candidates)| casemate_inference::Question { suffix: prompt[shared..].to_vec(), candidates })
+            .map(|(prompt, candidates)| casemate_inference::Question {
+                suffix: prompt[shared..].to_vec(),
+                candidates,
+            })
             .collect();
         Ok(Self { prefix, questions, index })
     }
@@ -161,8 +168,12 @@ impl Asked {
             let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let shares: Vec<f64> = scores.iter().map(|score| (score - best).exp()).collect();
             let all: f64 = shares.iter().sum();
-            let raising: f64 =
-                shares.iter().zip(&question.raises).filter(|(_, raises)| **raises).map(|(share, _)| share).sum();
+            let raising: f64 = shares
+                .iter()
+                .zip(&question.raises)
+                .filter(|(_, raises)| **raises)
+                .map(|(share, _)| share)
+                .sum();
             reading.variants[*number].push(Variant { wording: *wording, order, probability: raising / all });
             let n = (question.wordings.len() * ORDERS) as f64;
             for (sum, score) in reading.scores[*number].iter_mut().zip(&scores) {

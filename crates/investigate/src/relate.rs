@@ -226,7 +226,15 @@ mod tests {
     use crate::testing::stored;
     use casemate_event::field;
 
-    fn launch(id: u64, seconds: i64, name: &str, pid: &str, parent: &str, parent_pid: &str, user: &str) -> Stored {
+    fn launch(
+        id: u64,
+        seconds: i64,
+        name: &str,
+        pid: &str,
+        parent: &str,
+        parent_pid: &str,
+        user: &str,
+    ) -> Stored {
         let fields = [
             (field::DEVICE_HOSTNAME, "ws1"),
             (field::ACTIVITY, "Launch"),

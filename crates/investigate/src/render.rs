@@ -143,7 +143,11 @@ const LAYOUTS: [Layout; 14] = [
     Layout {
         class: Class::DnsActivity,
         verb: "dns",
-        values: &[("query", Value::Field(field::QUERY_HOSTNAME)), ("by", ACTOR), ("from", Value::Field(field::SRC_IP))],
+        values: &[
+            ("query", Value::Field(field::QUERY_HOSTNAME)),
+            ("by", ACTOR),
+            ("from", Value::Field(field::SRC_IP)),
+        ],
     },
     Layout {
         class: Class::ApiActivity,
@@ -240,8 +244,12 @@ fn command(text: &str) -> String {
 
 /// Path without the folder where it is the ordinary one: it costs tokens and says nothing.
 fn short_path(path: &str) -> &str {
-    const ORDINARY: [&str; 4] =
-        [r"c:\windows\system32\", r"c:\windows\syswow64\", r"c:\windows\", r"c:\windows\system32\windowspowershell\v1.0\"];
+    const ORDINARY: [&str; 4] = [
+        r"c:\windows\system32\",
+        r"c:\windows\syswow64\",
+        r"c:\windows\",
+        r"c:\windows\system32\windowspowershell\v1.0\",
+    ];
     let lower = path.to_ascii_lowercase();
     ORDINARY
         .iter()
@@ -289,7 +297,8 @@ fn fold_blobs(text: &str) -> String {
         let run = rest.find(|c| !is_blob(c)).unwrap_or(rest.len());
         let (blob, after) = rest.split_at(run);
         // A path or a word can be long too; base64 mixes cases and digits.
-        let mixed = blob.bytes().any(|c| c.is_ascii_lowercase()) && blob.bytes().any(|c| c.is_ascii_uppercase());
+        let mixed =
+            blob.bytes().any(|c| c.is_ascii_lowercase()) && blob.bytes().any(|c| c.is_ascii_uppercase());
         if run >= MIN_BLOB_CHARS && mixed {
             folded.push_str(&format!("<base64, {run} characters>"));
         } else {

@@ -68,7 +68,8 @@ pub(crate) fn candidates(
     playbook: &Playbook,
 ) -> Result<Candidates, Error> {
     let store = pipeline.store();
-    let mut found: BTreeMap<EventId, Stored> = subjects.iter().map(|stored| (stored.id, stored.clone())).collect();
+    let mut found: BTreeMap<EventId, Stored> =
+        subjects.iter().map(|stored| (stored.id, stored.clone())).collect();
     let mut keep = |hits: Vec<Stored>| found.extend(hits.into_iter().map(|stored| (stored.id, stored)));
     let span = Span::of(&subjects, playbook);
 
@@ -162,9 +163,16 @@ fn entities(subjects: &[Stored], kind: EntityKind) -> Vec<Entity> {
                 EntityKind::Process => [view.process_name(), view.actor_name()]
                     .into_iter()
                     .filter(|name| !name.is_empty() && !INTERPRETERS.contains(&name.as_str()))
-                    .filter(|name| !matches!(name.as_str(), "svchost.exe" | "services.exe" | "lsass.exe" | "explorer.exe"))
+                    .filter(|name| {
+                        !matches!(
+                            name.as_str(),
+                            "svchost.exe" | "services.exe" | "lsass.exe" | "explorer.exe"
+                        )
+                    })
                     .collect(),
-                _ => stored.event.entities().into_iter().filter(|e| e.kind == kind).map(|e| e.value).collect(),
+                _ => {
+                    stored.event.entities().into_iter().filter(|e| e.kind == kind).map(|e| e.value).collect()
+                }
             };
             acting.into_iter().filter(|value| !value.is_empty()).map(|value| Entity { kind, value })
         })
@@ -238,7 +246,11 @@ fn past(store: &Store, subjects: &[Stored]) -> Result<Past, Error> {
     let Some(first) = subjects.first() else { return Ok(Past::default()) };
     let host = View(&first.event).host();
     let about = Query {
-        entities: if host.is_empty() { Vec::new() } else { vec![Entity { kind: EntityKind::Host, value: host }] },
+        entities: if host.is_empty() {
+            Vec::new()
+        } else {
+            vec![Entity { kind: EntityKind::Host, value: host }]
+        },
         after: first.event.time.checked_sub(SignedDuration::from_hours(24 * PAST_DAYS)).ok(),
         before: first.event.time.checked_sub(SignedDuration::from_secs(1)).ok(),
         limit: 1,
@@ -271,7 +283,8 @@ fn past(store: &Store, subjects: &[Stored]) -> Result<Past, Error> {
 /// its numbers masked. A template alone would let any command of a known program pass.
 fn signature(stored: &Stored) -> (String, String, Option<String>, Option<String>, Option<String>, String) {
     let view = View(&stored.event);
-    let mask = |text: &str| -> String { text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect() };
+    let mask =
+        |text: &str| -> String { text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect() };
     (
         view.process_path().unwrap_or_default().to_lowercase(),
         view.parent_path().unwrap_or_default().to_lowercase(),

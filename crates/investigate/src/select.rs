@@ -43,7 +43,8 @@ pub(crate) struct Chosen {
 pub(crate) fn choose(candidates: &[Candidate<'_>], must: &[EventId], max_lines: usize) -> Vec<Chosen> {
     let groups = fold(candidates, must);
     let scores = fuse(candidates, &groups.keys().copied().collect::<Vec<_>>());
-    let position: BTreeMap<EventId, usize> = must.iter().rev().enumerate().map(|(i, id)| (*id, i + 1)).collect();
+    let position: BTreeMap<EventId, usize> =
+        must.iter().rev().enumerate().map(|(i, id)| (*id, i + 1)).collect();
     let mut order: Vec<usize> = groups.keys().copied().collect();
     order.sort_by(|a, b| {
         let rank = |index: usize| position.get(&candidates[index].stored.id).copied().unwrap_or(0);
@@ -55,7 +56,9 @@ pub(crate) fn choose(candidates: &[Candidate<'_>], must: &[EventId], max_lines: 
     let mut lines = Lines::default();
     order
         .into_iter()
-        .filter(|index| position.contains_key(&candidates[*index].stored.id) || lines.take(&candidates[*index]))
+        .filter(|index| {
+            position.contains_key(&candidates[*index].stored.id) || lines.take(&candidates[*index])
+        })
         .map(|index| Chosen { index, count: groups[&index] })
         .take(max_lines)
         .collect()

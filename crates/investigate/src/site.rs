@@ -103,8 +103,8 @@ impl Site {
     /// # Errors
     /// [`Error::Read`], or [`Error::Site`] naming the key that is wrong.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text =
-            fs_err::read_to_string(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+        let text = fs_err::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
         Self::parse(&text).map_err(|reason| Error::Site { path: path.to_path_buf(), reason })
     }
 
@@ -153,9 +153,10 @@ impl Site {
         self.administrators.iter().find(|administrator| {
             same(EntityKind::User, &administrator.account, &user)
                 && administrator.from.iter().any(|from| {
-                    places.iter().flatten().any(|place| {
-                        place == &from.to_lowercase() || same(EntityKind::Host, from, place)
-                    })
+                    places
+                        .iter()
+                        .flatten()
+                        .any(|place| place == &from.to_lowercase() || same(EntityKind::Host, from, place))
                 })
         })
     }
@@ -185,9 +186,8 @@ fn same(kind: EntityKind, written: &str, seen: &str) -> bool {
 /// ends in `*` matches any rest of that component, never a separator, so a version may vary and a folder
 /// may not.
 fn path_matches(written: &str, path: &str) -> bool {
-    let split = |text: &str| -> Vec<String> {
-        text.to_lowercase().split(['\\', '/']).map(str::to_owned).collect()
-    };
+    let split =
+        |text: &str| -> Vec<String> { text.to_lowercase().split(['\\', '/']).map(str::to_owned).collect() };
     let (written, path) = (split(written), split(path));
     // `..` would let one folder pass for another.
     written.len() == path.len()

@@ -4,8 +4,8 @@
 //! anybody can add them up again. Code dominates: the answers of all questions together move the sum by at
 //! most [`MAX_ANSWERS`], and a verdict at either end needs the facts alone to point there too.
 
-use crate::report::{Answer, Contribution, Variant, Verdict};
 use crate::playbook::Question;
+use crate::report::{Answer, Contribution, Variant, Verdict};
 use casemate_event::Severity;
 
 /// Where the sum starts: most alerts of most rules are false.
@@ -66,7 +66,8 @@ pub(crate) fn judge(severity: Severity, terms: &[Term], asked: &[Asked<'_>]) -> 
         Contribution { name: "base".to_owned(), weight: BASE },
         Contribution { name: format!("severity_{severity}"), weight: severity_weight(severity) },
     ];
-    contributions.extend(terms.iter().map(|term| Contribution { name: term.name.clone(), weight: term.weight }));
+    contributions
+        .extend(terms.iter().map(|term| Contribution { name: term.name.clone(), weight: term.weight }));
     let facts: f64 = contributions.iter().map(|term| term.weight).sum();
     let weights: Vec<f64> = asked.iter().map(weight).collect();
     let bounded = weights.iter().sum::<f64>().clamp(-MAX_ANSWERS, MAX_ANSWERS);
@@ -84,7 +85,8 @@ pub(crate) fn judge(severity: Severity, terms: &[Term], asked: &[Asked<'_>]) -> 
     let sum = facts + bounded;
     let mut verdict = call(sum);
     let own: Vec<Verdict> = if asked.is_empty() {
-        // Without a model there are no wordings to vary; each fact left out in turn is the test.
+        // Without a model there are no wordings to vary. Each fact left out in turn shows how much hangs on
+        // one of them; it does not overrule the verdict, which often rightly hangs on one.
         (0..terms.len()).map(|out| call(facts - terms[out].weight)).collect()
     } else {
         variant_sums(asked).into_iter().map(|answers| call(facts + answers)).collect()
@@ -93,7 +95,7 @@ pub(crate) fn judge(severity: Severity, terms: &[Term], asked: &[Asked<'_>]) -> 
         let same = own.iter().filter(|own| **own == verdict).count();
         if own.is_empty() { 1.0 } else { same as f64 / own.len() as f64 }
     };
-    if share(verdict) < AGREEMENT {
+    if !asked.is_empty() && share(verdict) < AGREEMENT {
         let attack = share(Verdict::Malicious) + share(Verdict::Suspicious) >= 1.0 - f64::EPSILON;
         verdict = if attack { Verdict::Suspicious } else { Verdict::Inconclusive };
     }
@@ -123,7 +125,8 @@ fn variant_sums(asked: &[Asked<'_>]) -> Vec<f64> {
     let variants = asked.iter().map(|asked| asked.variants.len()).min().unwrap_or_default();
     (0..variants)
         .map(|index| {
-            let sum: f64 = asked.iter().map(|asked| nudge(asked.question, asked.variants[index].probability)).sum();
+            let sum: f64 =
+                asked.iter().map(|asked| nudge(asked.question, asked.variants[index].probability)).sum();
             sum.clamp(-MAX_ANSWERS, MAX_ANSWERS)
         })
         .collect()
@@ -147,7 +150,8 @@ fn weight(asked: &Asked<'_>) -> f64 {
 
 /// Whether enough variants lie on the same side of the threshold as their mean.
 fn is_decided(asked: &Asked<'_>) -> bool {
-    let above = asked.variants.iter().filter(|variant| variant.probability >= asked.question.threshold).count();
+    let above =
+        asked.variants.iter().filter(|variant| variant.probability >= asked.question.threshold).count();
     let share = above as f64 / asked.variants.len().max(1) as f64;
     share >= AGREEMENT || share <= 1.0 - AGREEMENT
 }
@@ -211,7 +215,8 @@ mod tests {
     }
 
     fn asked<'a>(question: &'a Question, probabilities: &[f64]) -> Asked<'a> {
-        let variant = |(order, probability): (usize, &f64)| Variant { wording: 0, order, probability: *probability };
+        let variant =
+            |(order, probability): (usize, &f64)| Variant { wording: 0, order, probability: *probability };
         Asked { question, variants: probabilities.iter().enumerate().map(variant).collect() }
     }
 
@@ -225,15 +230,17 @@ mod tests {
         check(Severity::Low, &[], Verdict::Inconclusive);
         check(Severity::High, &[1.8, 1.2], Verdict::Malicious);
         check(Severity::Critical, &[2.3, 1.8], Verdict::Malicious);
-        check(Severity::Medium, &[1.0, 0.4], Verdict::Inconclusive);
-        check(Severity::High, &[1.0, 0.8, -3.2], Verdict::Inconclusive);
+        check(Severity::Medium, &[1.0, 0.4], Verdict::Suspicious);
+        check(Severity::High, &[1.0, 0.8, -3.2], Verdict::Benign);
+        check(Severity::High, &[1.8, 2.3, -3.2], Verdict::Suspicious);
         check(Severity::Medium, &[0.8, -3.2, -1.2], Verdict::Benign);
     }
 
     #[test]
     fn no_answer_makes_an_end_verdict_alone() {
         let question = question(0.5);
-        let yes = vec![asked(&question, &[0.999; 6]), asked(&question, &[0.999; 6]), asked(&question, &[0.999; 6])];
+        let yes =
+            vec![asked(&question, &[0.999; 6]), asked(&question, &[0.999; 6]), asked(&question, &[0.999; 6])];
         assert_eq!(judge(Severity::High, &[], &yes).verdict, Verdict::Suspicious);
         let no = vec![asked(&question, &[0.001; 6]); 3];
         assert_ne!(judge(Severity::High, &[term(1.0), term(1.8)], &no).verdict, Verdict::Benign);

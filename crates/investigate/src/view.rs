@@ -30,7 +30,9 @@ impl<'a> View<'a> {
     /// Whether a Sysmon channel wrote it.
     pub(crate) fn is_sysmon(self) -> bool {
         let named = |value: Option<&str>| value.is_some_and(|value| value.to_lowercase().contains("sysmon"));
-        named(self.0.field(field::PRODUCT)) || named(self.native("Channel")) || named(self.native("Provider_Name"))
+        named(self.0.field(field::PRODUCT))
+            || named(self.native("Channel"))
+            || named(self.native("Provider_Name"))
     }
 
     /// Whether a process was started.
@@ -125,7 +127,8 @@ impl<'a> View<'a> {
 
     /// Command line of the process started, or that acted, or a script's text.
     pub(crate) fn command(self) -> &'a str {
-        self.first(&[field::PROCESS_CMD_LINE, field::SCRIPT, field::ACTOR_PROCESS_CMD_LINE]).unwrap_or_default()
+        self.first(&[field::PROCESS_CMD_LINE, field::SCRIPT, field::ACTOR_PROCESS_CMD_LINE])
+            .unwrap_or_default()
     }
 
     /// What a service or scheduled job runs.

@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use template_index::TemplateIndex;
 
-/// Alerts of one rule about the same host and user fold into one while they are no further apart than this.
-pub const FOLD_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// Alerts of one rule about the same host, user and programs fold into one while they are no further apart
+/// than this: what recurs daily is one alert with a history, not one a day.
+pub const FOLD_WINDOW: SignedDuration = SignedDuration::from_hours(25);
 
 /// Events read back at once for detection: bounds memory, not results.
 const DETECT_CHUNK: usize = 1000;

@@ -46,7 +46,14 @@ impl Findings {
             }
         })?;
         let findings = Self { tables };
-        findings.write(|write| {
+        if findings.tables.is_new(WATERMARKS)? {
+            findings.create_tables()?;
+        }
+        Ok(findings)
+    }
+
+    fn create_tables(&self) -> Result<()> {
+        self.write(|write| {
             write.open_table(ALERTS)?;
             write.open_table(FOLDS)?;
             write.open_table(LATEST)?;
@@ -54,8 +61,7 @@ impl Findings {
             write.open_table(INVESTIGATIONS)?;
             write.open_table(WATERMARKS)?;
             Ok(())
-        })?;
-        Ok(findings)
+        })
     }
 
     /// Takes in `raises` in order and moves the watermark, all or nothing. Returns the alerts as they now are.
@@ -228,4 +234,68 @@ fn within(previous: &Alert, alert: &Alert, window: SignedDuration) -> bool {
     let after_start = alert.last_time.duration_since(previous.first_time) >= -window;
     let before_end = alert.first_time.duration_since(previous.last_time) <= window;
     after_start && before_end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use casemate_event::{AlertOrigin, Severity};
+    use jiff::Timestamp;
+
+    fn alert(n: u64) -> Alert {
+        Alert {
+            id: AlertId(0),
+            origin: AlertOrigin::Rule("r".to_owned()),
+            title: format!("alert {n}"),
+            severity: Severity::High,
+            techniques: Vec::new(),
+            first_time: Timestamp::UNIX_EPOCH,
+            last_time: Timestamp::UNIX_EPOCH,
+            events: vec![EventId(n)],
+            event_count: 1,
+            entities: Vec::new(),
+        }
+    }
+
+    type Content = (Vec<Alert>, Option<Vec<u8>>, EventId);
+
+    fn content(findings: &Findings) -> Result<Content> {
+        Ok((findings.alerts()?, findings.investigation(AlertId(1))?, findings.watermark("detect")?))
+    }
+
+    /// Flips bits all over the header and here and there in the pages.
+    #[test]
+    fn a_flipped_bit_is_noticed_or_harmless() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("findings.redb");
+        let findings = Findings::open(&path).unwrap();
+        for n in 1..=20 {
+            let fold_key = format!("key {n}");
+            let raise = Raise { alert: alert(n), fold_key, window: SignedDuration::ZERO };
+            findings.raise(vec![raise], Some(("detect", EventId(n)))).unwrap();
+        }
+        findings.put_investigation(AlertId(1), &[b'i'; 5000]).unwrap();
+        let expected = content(&findings).unwrap();
+        drop(findings);
+        let good = fs_err::read(&path).unwrap();
+        let in_use = good.len() - good.iter().rev().take_while(|&&byte| byte == 0).count();
+        let bits = (0..320 * 8).chain((320 * 8..in_use * 8).step_by(1531));
+        let (mut noticed, mut harmless) = (0, 0);
+        for bit in bits {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            fs_err::write(&path, &bad).unwrap();
+            match Findings::open(&path) {
+                Err(error) => {
+                    noticed += 1;
+                    assert!(error.to_string().contains("findings.redb"), "{error}");
+                }
+                Ok(findings) => {
+                    harmless += 1;
+                    assert_eq!(content(&findings).unwrap(), expected, "bit {} of byte {}", bit % 8, bit / 8);
+                }
+            }
+        }
+        println!("{noticed} noticed, {harmless} harmless");
+    }
 }

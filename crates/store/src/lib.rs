@@ -16,6 +16,7 @@
 mod directory;
 mod error;
 mod findings;
+mod guard;
 mod meta;
 mod query;
 mod record;

@@ -132,7 +132,9 @@ impl Meta {
 
     fn try_open(path: &Path) -> Result<Self, OpenError> {
         let meta = Self { tables: Tables::open(path)?, since_durable: AtomicU64::new(0) };
-        meta.create_tables().map_err(OpenError::Failed)?;
+        if meta.tables.is_new(STATE).map_err(OpenError::Failed)? {
+            meta.create_tables().map_err(OpenError::Failed)?;
+        }
         match meta.totals() {
             Ok(totals) if totals.version == VERSION || totals.version == 0 => Ok(meta),
             Ok(totals) => Err(OpenError::Damaged(format!("it has version {}", totals.version))),

@@ -1,8 +1,8 @@
 //! How is a redb file opened so that damage is noticed before anything is read from it?
 
+use crate::guard::guarded;
 use crate::{Error, Result};
-use redb::Database;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use redb::{Database, Key, ReadableDatabase, TableDefinition, Value};
 use std::path::{Path, PathBuf};
 
 /// Tables in one file, and the path for error messages.
@@ -26,17 +26,35 @@ pub(crate) enum OpenError {
 impl Tables {
     /// Opens or creates the file at `path` and verifies every page of it.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        // redb asserts on some kinds of damage where assertions are compiled in.
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        if !path.exists() {
+            create(path)?;
+        } else if fs_err::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+            // redb takes an empty file for a new one.
+            return Err(OpenError::Damaged("it is empty".to_owned()));
+        }
+        let opened = guarded(|| {
+            let mut database = Database::builder().set_cache_size(CACHE_BYTES).open(path)?;
             let clean = database.check_integrity()?;
             Ok::<_, redb::DatabaseError>((database, clean))
-        }));
+        });
         match opened {
-            Ok(Ok((database, true))) => Ok(Self { database, path: path.to_owned() }),
-            Ok(Ok((_, false))) => Err(OpenError::Damaged("pages do not match their checksums".to_owned())),
-            Ok(Err(error)) => Err(classify(path, error)),
-            Err(_) => Err(OpenError::Damaged("its structure is inconsistent".to_owned())),
+            Some(Ok((database, true))) => Ok(Self { database, path: path.to_owned() }),
+            Some(Ok((_, false))) => Err(OpenError::Damaged("pages do not match their checksums".to_owned())),
+            Some(Err(error)) => Err(classify(path, error)),
+            None => Err(OpenError::Damaged("its structure is inconsistent".to_owned())),
+        }
+    }
+
+    /// Whether `table` has never been made.
+    pub(crate) fn is_new<K: Key + 'static, V: Value + 'static>(
+        &self,
+        table: TableDefinition<'_, K, V>,
+    ) -> Result<bool> {
+        let read = self.database.begin_read().map_err(self.error("read"))?;
+        match read.open_table(table) {
+            Ok(_) => Ok(false),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(true),
+            Err(error) => Err(self.error("read")(error)),
         }
     }
 
@@ -50,6 +68,17 @@ impl Tables {
     pub(crate) fn damaged(&self, what: &str) -> Error {
         Error::Damaged { path: self.path.clone(), what: what.to_owned() }
     }
+}
+
+/// Makes an empty file of tables under another name first, so that a crash leaves none or a whole one.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let unfinished = path.with_extension("new");
+    let failed = |error: redb::Error| {
+        OpenError::Failed(Error::Table { action: "create", path: path.to_owned(), source: Box::new(error) })
+    };
+    drop(fs_err::remove_file(&unfinished));
+    drop(Database::create(&unfinished).map_err(|error| failed(error.into()))?);
+    fs_err::rename(&unfinished, path).map_err(|error| failed(error.into()))
 }
 
 fn classify(path: &Path, error: redb::DatabaseError) -> OpenError {

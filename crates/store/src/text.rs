@@ -1,6 +1,7 @@
 //! Which events contain these words, names and times? The tantivy index, derived from the log.
 
 use crate::directory::SummedDirectory;
+use crate::guard::guarded;
 use crate::query::{Order, Query, compile};
 use crate::{Error, Result};
 use casemate_disk::Mark;
@@ -87,6 +88,12 @@ impl TextIndex {
     }
 
     fn try_open(path: &Path) -> tantivy::Result<Self> {
+        let inconsistent =
+            || tantivy::TantivyError::InternalError("its structure is inconsistent".to_owned());
+        guarded(|| Self::open_and_verify(path)).ok_or_else(inconsistent)?
+    }
+
+    fn open_and_verify(path: &Path) -> tantivy::Result<Self> {
         fs_err::create_dir_all(path)?;
         let directory = SummedDirectory::open(path)?;
         let (schema, fields) = schema();
@@ -209,7 +216,10 @@ impl TextIndex {
     }
 }
 
-fn ids<T>((total, hits): (usize, Vec<((T, Option<u64>), DocAddress)>)) -> (u64, Vec<u64>) {
+/// What a collector returns that sorts by something and then by number.
+type Sorted<T> = Vec<((T, Option<u64>), DocAddress)>;
+
+fn ids<T>((total, hits): (usize, Sorted<T>)) -> (u64, Vec<u64>) {
     (total as u64, hits.into_iter().filter_map(|((_, id), _)| id).collect())
 }
 

@@ -203,7 +203,7 @@ mod tests {
             // SHA-256 of "abc".
             sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
         };
-        let mut check = |content: Option<&str>, quick, expected| {
+        let check = |content: Option<&str>, quick, expected| {
             if let Some(content) = content {
                 fs_err::write(dir.path().join("m.gguf"), content).unwrap();
             }

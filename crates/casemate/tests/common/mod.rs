@@ -11,17 +11,17 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// Root of the workspace.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// `tests/data/NAME` of the workspace.
-pub fn data(name: &str) -> PathBuf {
+pub(crate) fn data(name: &str) -> PathBuf {
     root().join("tests/data").join(name)
 }
 
 /// The models directory; `None`, with a message, where the models have not been fetched.
-pub fn models() -> Option<PathBuf> {
+pub(crate) fn models() -> Option<PathBuf> {
     let dir = std::env::var_os("CASEMATE_MODELS").map_or_else(|| root().join("models"), PathBuf::from);
     let there = dir.join("SmolLM2-135M-Instruct.Q4_1.gguf").is_file();
     if !there {
@@ -31,22 +31,22 @@ pub fn models() -> Option<PathBuf> {
 }
 
 /// A data directory of its own, without models.
-pub struct Site {
+pub(crate) struct Site {
     dir: TempDir,
 }
 
 /// What a command left behind.
 #[derive(Debug)]
-pub struct Output {
-    pub code: i32,
-    pub json: Value,
-    pub stderr: String,
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) json: Value,
+    pub(crate) stderr: String,
 }
 
 impl Output {
     /// Asserts the exit status and that the complaint (stderr or `problems`) contains every part.
     #[track_caller]
-    pub fn fails_with(&self, code: i32, parts: &[&str]) {
+    pub(crate) fn fails_with(&self, code: i32, parts: &[&str]) {
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         assert_eq!(self.code, code, "{self:?}");
         let said = format!("{} {}", self.stderr, self.json["problems"]);
@@ -57,22 +57,22 @@ impl Output {
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
     /// Writes a file beside the data directory and returns its path.
-    pub fn file(&self, name: &str, content: &[u8]) -> String {
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> String {
         let path = self.dir.path().join(name);
         fs_err::write(&path, content).unwrap();
         path.display().to_string()
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
         command.args(args).arg("--json").env_clear();
         command.arg("--data-dir").arg(self.data_dir());
@@ -81,16 +81,16 @@ impl Site {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         finish(&mut self.command(args))
     }
 
-    pub fn ingest_bytes(&self, name: &str, bytes: &[u8]) -> Output {
+    pub(crate) fn ingest_bytes(&self, name: &str, bytes: &[u8]) -> Output {
         self.run(&["ingest", &self.file(name, bytes)])
     }
 
     /// Starts `casemate serve` without a model on a free port and waits until it says that it serves.
-    pub fn serve(&self) -> Server {
+    pub(crate) fn serve(&self) -> Server {
         let args = ["serve", "--model", "none", "--listen", "127.0.0.1:0"];
         let mut child = self.command(&args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -105,7 +105,7 @@ impl Site {
 
     /// Runs as a user who may not write the data directory; `None`, with a message, where that cannot be
     /// arranged. Root is above permissions, so as root the binary is copied to where `nobody` can run it.
-    pub fn run_unprivileged_with_read_only_data(&self, args: &[&str]) -> Option<Output> {
+    pub(crate) fn run_unprivileged_with_read_only_data(&self, args: &[&str]) -> Option<Output> {
         const NOBODY: u32 = 65_534;
         let data = self.data_dir();
         fs_err::create_dir(&data).unwrap();
@@ -144,13 +144,13 @@ fn finish(command: &mut Command) -> Output {
 }
 
 /// A running `casemate serve`, ended when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: String,
+    pub(crate) address: String,
 }
 
 impl Server {
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 }

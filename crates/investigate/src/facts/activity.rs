@@ -10,15 +10,23 @@ use std::net::IpAddr;
 const VM_READ: u32 = 0x0010;
 /// Rights LSASS's own neighbours and Windows Error Reporting use; full paths, because anybody can choose a name.
 const LSASS_READERS: [&str; 9] = [
-    r"c:\windows\system32\csrss.exe", r"c:\windows\system32\wininit.exe", r"c:\windows\system32\winlogon.exe",
-    r"c:\windows\system32\services.exe", r"c:\windows\system32\lsass.exe", r"c:\windows\system32\svchost.exe",
-    r"c:\windows\system32\wbem\wmiprvse.exe", r"c:\windows\system32\lsaiso.exe", r"c:\windows\system32\mrt.exe",
+    r"c:\windows\system32\csrss.exe",
+    r"c:\windows\system32\wininit.exe",
+    r"c:\windows\system32\winlogon.exe",
+    r"c:\windows\system32\services.exe",
+    r"c:\windows\system32\lsass.exe",
+    r"c:\windows\system32\svchost.exe",
+    r"c:\windows\system32\wbem\wmiprvse.exe",
+    r"c:\windows\system32\lsaiso.exe",
+    r"c:\windows\system32\mrt.exe",
 ];
 const PROTECTION_FOLDERS: [&str; 2] =
     [r"c:\programdata\microsoft\windows defender\", r"c:\program files\windows defender\"];
 /// Rights that make a copy of the directory: `DS-Replication-Get-Changes` and `-All`, and the filtered set.
 const REPLICATION_RIGHTS: [&str; 3] = [
-    "1131f6aa-9c07-11d1-f79f-00c04fc2dcd2", "1131f6ad-9c07-11d1-f79f-00c04fc2dcd2", "89e95b76-444d-4c62-991a-0facbeda640c",
+    "1131f6aa-9c07-11d1-f79f-00c04fc2dcd2",
+    "1131f6ad-9c07-11d1-f79f-00c04fc2dcd2",
+    "89e95b76-444d-4c62-991a-0facbeda640c",
 ];
 
 pub(super) fn lsass_read(view: View<'_>) -> Option<String> {
@@ -26,12 +34,17 @@ pub(super) fn lsass_read(view: View<'_>) -> Option<String> {
     let object = view.native("ObjectName").unwrap_or_default().to_lowercase();
     let aims_at_lsass = (target == "lsass.exe" && !view.is_launch()) || object.ends_with("\\lsass.exe");
     let mask = view.access_mask().filter(|mask| mask & VM_READ != 0)?;
-    let reader = view.actor_path().or_else(|| view.native("SourceImage")).or_else(|| view.native("ProcessName"))?;
+    let reader =
+        view.actor_path().or_else(|| view.native("SourceImage")).or_else(|| view.native("ProcessName"))?;
     let lower = reader.to_lowercase();
     let expected = LSASS_READERS.contains(&lower.as_str())
         || (PROTECTION_FOLDERS.iter().any(|folder| lower.starts_with(folder)) && !lower.contains(r"\.."));
     (aims_at_lsass && !expected).then(|| {
-        format!("{} on {} opened lsass.exe with the right to read its memory (0x{mask:x})", quoted(reader), view.host())
+        format!(
+            "{} on {} opened lsass.exe with the right to read its memory (0x{mask:x})",
+            quoted(reader),
+            view.host()
+        )
     })
 }
 
@@ -39,8 +52,11 @@ pub(super) fn dump_file_written(view: View<'_>) -> Option<String> {
     let path = view.is_file_write().then(|| view.0.field(field::FILE_PATH)).flatten()?;
     let lower = path.to_lowercase();
     let dump = pattern(&lower, r"\.(dmp|mdmp|dump)$|lsass[^\\]*\.(zip|bin|tmp|txt)$|\\ntds\.dit$");
-    let reporting = contains_any(&lower, &[r"\windows\livekernelreports\", r"\microsoft\windows\wer\", r"\crashdumps\"]);
-    (dump && !reporting).then(|| format!("a memory dump or credential store was written on {}: {}", view.host(), quoted(path)))
+    let reporting =
+        contains_any(&lower, &[r"\windows\livekernelreports\", r"\microsoft\windows\wer\", r"\crashdumps\"]);
+    (dump && !reporting).then(|| {
+        format!("a memory dump or credential store was written on {}: {}", view.host(), quoted(path))
+    })
 }
 
 pub(super) fn directory_replication(view: View<'_>) -> Option<String> {
@@ -52,7 +68,8 @@ pub(super) fn directory_replication(view: View<'_>) -> Option<String> {
 
 pub(super) fn remote_thread(view: View<'_>) -> Option<String> {
     let (source, target) = (view.actor_name(), view.process_name());
-    let ordinary = matches!(source.as_str(), "csrss.exe" | "wininit.exe" | "winlogon.exe" | "services.exe" | "");
+    let ordinary =
+        matches!(source.as_str(), "csrss.exe" | "wininit.exe" | "winlogon.exe" | "services.exe" | "");
     (view.is_injection() && !ordinary && source != target)
         .then(|| format!("{source} on {} started a thread inside {target}", view.host()))
 }
@@ -73,11 +90,15 @@ pub(super) fn remote_execution_service(view: View<'_>) -> Option<String> {
 
 pub(super) fn job_runs_interpreter(view: View<'_>) -> Option<String> {
     let command = view.job_command();
-    let event = view.0.class == Class::ScheduledJobActivity && view.is_job_change() && runs_interpreter(command);
+    let event =
+        view.0.class == Class::ScheduledJobActivity && view.is_job_change() && runs_interpreter(command);
     let text = view.command().to_lowercase();
-    let created = view.is_launch() && contains_any(&text, &["schtasks", "crontab", "register-scheduledtask"])
-        && contains_any(&text, &["/create", "crontab -", "register-scheduledtask"]) && runs_interpreter(view.command());
-    (event || created).then(|| format!("a scheduled job on {} runs an interpreter: {}", view.host(), quoted(command)))
+    let created = view.is_launch()
+        && contains_any(&text, &["schtasks", "crontab", "register-scheduledtask"])
+        && contains_any(&text, &["/create", "crontab -", "register-scheduledtask"])
+        && runs_interpreter(view.command());
+    (event || created)
+        .then(|| format!("a scheduled job on {} runs an interpreter: {}", view.host(), quoted(command)))
 }
 
 fn runs_interpreter(command: &str) -> bool {
@@ -91,23 +112,35 @@ pub(super) fn autostart_written(view: View<'_>) -> Option<String> {
     let key = view.0.field(field::REGISTRY_KEY).unwrap_or_default().to_lowercase();
     let file = view.0.field(field::FILE_PATH).unwrap_or_default().to_lowercase();
     let registry = view.0.class == Class::RegistryKeyActivity
-        && pattern(&key, r"\\currentversion\\(run|runonce|runservices)(\\|$)|\\winlogon\\(shell|userinit)|image file execution options\\.*\\debugger");
-    let startup = view.is_file_write() && pattern(&file, r"\\start menu\\programs\\startup\\|/etc/cron\.|/\.ssh/authorized_keys$|/etc/systemd/system/");
+        && pattern(
+            &key,
+            r"\\currentversion\\(run|runonce|runservices)(\\|$)|\\winlogon\\(shell|userinit)|image file execution options\\.*\\debugger",
+        );
+    let startup = view.is_file_write()
+        && pattern(
+            &file,
+            r"\\start menu\\programs\\startup\\|/etc/cron\.|/\.ssh/authorized_keys$|/etc/systemd/system/",
+        );
     let what = if registry { key } else { file };
-    (registry || startup).then(|| format!("an autostart entry was written on {}: {}", view.host(), quoted(&what)))
+    (registry || startup)
+        .then(|| format!("an autostart entry was written on {}: {}", view.host(), quoted(&what)))
 }
 
 pub(super) fn account_persistence(view: View<'_>) -> Option<String> {
     let event = view.0.class == Class::AccountChange
         && ["create", "add to group"].iter().any(|change| view.activity().eq_ignore_ascii_case(change));
     let command = view.is_launch()
-        && pattern(&view.command().to_lowercase(), r"net1?(\.exe)?['\s].*(user|localgroup|group)\s.*/add|useradd\s|usermod\s.*(sudo|wheel)");
+        && pattern(
+            &view.command().to_lowercase(),
+            r"net1?(\.exe)?['\s].*(user|localgroup|group)\s.*/add|useradd\s|usermod\s.*(sudo|wheel)",
+        );
     (event || command).then(|| format!("an account was created or given rights on {}", view.host()))
 }
 
 pub(super) fn admin_share_executable(view: View<'_>) -> Option<String> {
     let share = view.native("ShareName").unwrap_or_default().to_lowercase();
-    let target = view.native("RelativeTargetName").or_else(|| view.0.field(field::FILE_PATH)).unwrap_or_default();
+    let target =
+        view.native("RelativeTargetName").or_else(|| view.0.field(field::FILE_PATH)).unwrap_or_default();
     let share_hit = share.ends_with("admin$") || share.ends_with("c$");
     (share_hit && pattern(&target.to_lowercase(), r"\.(exe|dll|bat|ps1|vbs|sys)$"))
         .then(|| format!("{} was reached over an administrative share of {}", quoted(target), view.host()))
@@ -130,14 +163,23 @@ pub(super) fn interpreter_connected(view: View<'_>) -> Option<String> {
 fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
-            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_unspecified()
-                || ip.is_broadcast() || ip.octets()[0] == 100 && (64..128).contains(&ip.octets()[1]))
+            !(ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_unspecified()
+                || ip.is_broadcast()
+                || ip.octets()[0] == 100 && (64..128).contains(&ip.octets()[1]))
         }
         IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
             Some(v4) => is_global(IpAddr::V4(v4)),
             None => {
                 let first = ip.segments()[0];
-                !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80)
+                !(ip.is_loopback()
+                    || ip.is_unspecified()
+                    || ip.is_multicast()
+                    || first & 0xfe00 == 0xfc00
+                    || first & 0xffc0 == 0xfe80)
             }
         },
     }
@@ -145,15 +187,36 @@ fn is_global(ip: IpAddr) -> bool {
 
 pub(super) fn cloud_logging_stopped(view: View<'_>) -> Option<String> {
     let operation = cloud_operation(view)?;
-    matches!(operation, "StopLogging" | "DeleteTrail" | "UpdateTrail" | "PutEventSelectors" | "DeleteFlowLogs"
-        | "DeleteDetector" | "DisableSecurityHub" | "DeleteConfigurationRecorder" | "StopConfigurationRecorder")
+    matches!(
+        operation,
+        "StopLogging"
+            | "DeleteTrail"
+            | "UpdateTrail"
+            | "PutEventSelectors"
+            | "DeleteFlowLogs"
+            | "DeleteDetector"
+            | "DisableSecurityHub"
+            | "DeleteConfigurationRecorder"
+            | "StopConfigurationRecorder"
+    )
     .then(|| format!("the cloud operation {operation} stops or narrows logging"))
 }
 
 pub(super) fn cloud_credential_created(view: View<'_>) -> Option<String> {
     let operation = cloud_operation(view)?;
-    matches!(operation, "CreateAccessKey" | "CreateLoginProfile" | "UpdateLoginProfile" | "CreateUser" | "AttachUserPolicy"
-        | "PutUserPolicy" | "AddUserToGroup" | "UpdateAssumeRolePolicy" | "GetPasswordData" | "DeactivateMFADevice")
+    matches!(
+        operation,
+        "CreateAccessKey"
+            | "CreateLoginProfile"
+            | "UpdateLoginProfile"
+            | "CreateUser"
+            | "AttachUserPolicy"
+            | "PutUserPolicy"
+            | "AddUserToGroup"
+            | "UpdateAssumeRolePolicy"
+            | "GetPasswordData"
+            | "DeactivateMFADevice"
+    )
     .then(|| format!("the cloud operation {operation} creates or widens credentials"))
 }
 
@@ -172,7 +235,11 @@ mod tests {
         let check = |source: &str, mask: &str, expected| {
             let mut event = event(
                 Class::ProcessActivity,
-                &[(field::ACTIVITY, "Open"), (field::ACTOR_PROCESS_PATH, source), (field::PROCESS_PATH, r"C:\Windows\System32\lsass.exe")],
+                &[
+                    (field::ACTIVITY, "Open"),
+                    (field::ACTOR_PROCESS_PATH, source),
+                    (field::PROCESS_PATH, r"C:\Windows\System32\lsass.exe"),
+                ],
             );
             event.native.set("GrantedAccess", mask);
             assert_eq!(lsass_read(View(&event)).is_some(), expected, "{source} {mask}");

@@ -107,7 +107,8 @@ fn approval_of(scene: &Scene<'_>, subject: &Stored) -> Option<(String, EventId)>
     })?;
     let tool = scene.site.approved_tool(View(&launch.event))?;
     // An approved tool's child runs under the tool's account, or it is not the tool's doing.
-    (view.user().is_none() || view.user() == View(&launch.event).user()).then(|| (tool.name.clone(), launch.id))
+    (view.user().is_none() || view.user() == View(&launch.event).user())
+        .then(|| (tool.name.clone(), launch.id))
 }
 
 fn expected_administrator(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
@@ -134,14 +135,16 @@ fn known_scanner(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
         names.insert(format!("{} {}", scanner.ip, scanner.name));
     }
     let names: Vec<String> = names.into_iter().collect();
-    let statement = format!("the site file names the source as a scanner: {}", quoted(names.join(", ").trim()));
+    let statement =
+        format!("the site file names the source as a scanner: {}", quoted(names.join(", ").trim()));
     Some(about_alert(Kind::KnownScanner, statement, subjects))
 }
 
 fn recurs(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
     let first = subjects.first()?;
     let today = day(first.event.time);
-    let days: BTreeSet<i64> = scene.past.same.iter().map(|time| day(*time)).filter(|day| *day < today).collect();
+    let days: BTreeSet<i64> =
+        scene.past.same.iter().map(|time| day(*time)).filter(|day| *day < today).collect();
     if days.len() < RECURRING_DAYS {
         return None;
     }

@@ -182,7 +182,10 @@ fn detections(scene: &Scene<'_>) -> Option<Finding> {
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     Some(Finding {
         kind: Kind::OtherDetections,
-        statement: format!("other detection rules match events tied to the alert: {}{rest}", titles.join(", ")),
+        statement: format!(
+            "other detection rules match events tied to the alert: {}{rest}",
+            titles.join(", ")
+        ),
         events: hits.iter().take(MAX_EVENTS).map(|hit| hit.1).collect(),
         relation,
         weight: sum.min(1.5),
@@ -192,7 +195,8 @@ fn detections(scene: &Scene<'_>) -> Option<Finding> {
 /// Scales down what merely nearby events raise to [`MAX_NEAR`] in all.
 fn cap_near(findings: &mut [Finding]) {
     let near = |finding: &&mut Finding| finding.relation == Relation::Near && finding.weight > 0.0;
-    let sum: f64 = findings.iter().filter(|f| f.relation == Relation::Near && f.weight > 0.0).map(|f| f.weight).sum();
+    let sum: f64 =
+        findings.iter().filter(|f| f.relation == Relation::Near && f.weight > 0.0).map(|f| f.weight).sum();
     if sum > MAX_NEAR {
         findings.iter_mut().filter(near).for_each(|finding| finding.weight *= MAX_NEAR / sum);
     }

@@ -39,7 +39,12 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
 fn over(kind: Kind, statement: String, mut events: Vec<(&Stored, Relation)>) -> Option<Finding> {
     events.sort_by_key(|(stored, relation)| (*relation, stored.event.time, stored.id));
     let relation = events.first()?.1;
-    Some(finding(kind, statement, events.iter().take(MAX_EVENTS).map(|(stored, _)| stored.id).collect(), relation))
+    Some(finding(
+        kind,
+        statement,
+        events.iter().take(MAX_EVENTS).map(|(stored, _)| stored.id).collect(),
+        relation,
+    ))
 }
 
 fn logons(tied: &[(&Stored, Relation)]) -> Vec<Finding> {
@@ -60,7 +65,8 @@ fn logons_of(source: &str, events: &[(&Stored, Relation)]) -> Option<Finding> {
     if failed.len() < MANY_FAILURES {
         return None;
     }
-    let accounts: BTreeSet<String> = failed.iter().filter_map(|(stored, _)| View(&stored.event).user()).collect();
+    let accounts: BTreeSet<String> =
+        failed.iter().filter_map(|(stored, _)| View(&stored.event).user()).collect();
     let (first, last) = (failed.first()?.0.event.time, failed.last()?.0.event.time);
     let success = events.iter().find(|(stored, _)| {
         let view = View(&stored.event);
@@ -74,7 +80,8 @@ fn logons_of(source: &str, events: &[(&Stored, Relation)]) -> Option<Finding> {
         let user = View(&success.0.event).user().unwrap_or_default();
         let mut events = vec![*success];
         events.extend(failed);
-        let mut found = over(Kind::FailedLogonsThenSuccess, format!("{tries}, then {user} logged on"), events)?;
+        let mut found =
+            over(Kind::FailedLogonsThenSuccess, format!("{tries}, then {user} logged on"), events)?;
         // The success is what an analyst looks for first.
         found.events.retain(|id| *id != success.0.id);
         found.events.insert(0, success.0.id);
@@ -122,7 +129,9 @@ fn discovery(tied: &[(&Stored, Relation)]) -> Option<Finding> {
 
 fn remote_then_service(tied: &[(&Stored, Relation)]) -> Option<Finding> {
     let is_new_job = |stored: &Stored| View(&stored.event).is_job_change();
-    for (job, relation) in tied.iter().filter(|(stored, relation)| is_new_job(stored) && *relation < Relation::Near) {
+    for (job, relation) in
+        tied.iter().filter(|(stored, relation)| is_new_job(stored) && *relation < Relation::Near)
+    {
         let (host, at) = (View(&job.event).host(), job.event.time.as_second());
         let logon = tied.iter().rev().find(|(stored, _)| {
             let view = View(&stored.event);
@@ -154,7 +163,10 @@ fn denials(tied: &[(&Stored, Relation)]) -> Option<Finding> {
         .filter(|(stored, relation)| {
             stored.event.class == Class::ApiActivity
                 && *relation < Relation::Near
-                && stored.event.field(field::STATUS).is_some_and(|status| status.eq_ignore_ascii_case("failure"))
+                && stored
+                    .event
+                    .field(field::STATUS)
+                    .is_some_and(|status| status.eq_ignore_ascii_case("failure"))
         })
         .copied()
         .collect();

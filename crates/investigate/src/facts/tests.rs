@@ -40,8 +40,7 @@ fn a_document_that_starts_an_encoded_command() {
 #[test]
 fn failures_then_a_success() {
     let logon = |id: u64, status| {
-        let fields =
-            [HOST, (field::USER, "alice"), (field::STATUS, status), (field::SRC_IP, "203.0.113.9")];
+        let fields = [HOST, (field::USER, "alice"), (field::STATUS, status), (field::SRC_IP, "203.0.113.9")];
         stored(id, id as i64, Class::Authentication, &fields)
     };
     let mut events: Vec<Stored> = (1..=10).map(|id| logon(id, "Failure")).collect();
@@ -57,7 +56,8 @@ fn many_accounts_from_one_source() {
         .iter()
         .zip(1..)
         .map(|(user, id)| {
-            let fields = [HOST, (field::USER, *user), (field::STATUS, "Failure"), (field::SRC_IP, "203.0.113.9")];
+            let fields =
+                [HOST, (field::USER, *user), (field::STATUS, "Failure"), (field::SRC_IP, "203.0.113.9")];
             stored(id, id as i64, Class::Authentication, &fields)
         })
         .collect();
@@ -70,7 +70,12 @@ fn what_happens_nearby_counts_little() {
         1,
         0,
         Class::ProcessActivity,
-        &[HOST, LAUNCH, (field::PROCESS_PATH, r"C:\Windows\System32\ipconfig.exe"), (field::ACTOR_USER, "bob")],
+        &[
+            HOST,
+            LAUNCH,
+            (field::PROCESS_PATH, r"C:\Windows\System32\ipconfig.exe"),
+            (field::ACTOR_USER, "bob"),
+        ],
     );
     let attack = stored(
         2,
@@ -135,7 +140,8 @@ fn an_approved_tool_needs_path_parent_and_account() {
 #[test]
 fn one_approved_event_does_not_approve_the_others() {
     let site = Site::parse(SITE).unwrap();
-    let good = vssadmin(r"C:\Windows\System32\vssadmin.exe", r"C:\Program Files\Backup\agent.exe", "svc_backup");
+    let good =
+        vssadmin(r"C:\Windows\System32\vssadmin.exe", r"C:\Program Files\Backup\agent.exe", "svc_backup");
     let mut bad = vssadmin(r"C:\Windows\System32\vssadmin.exe", r"C:\Windows\System32\cmd.exe", "svc_backup");
     bad.id = EventId(2);
     let subjects = [good.clone(), bad.clone()];

@@ -6,7 +6,7 @@
 mod written;
 
 use crate::{Error, hash};
-use casemate_event::{Alert, AlertOrigin, Class, Event, EntityKind, field};
+use casemate_event::{Alert, AlertOrigin, Class, EntityKind, Event, field};
 use std::path::Path;
 use std::time::Duration;
 
@@ -103,11 +103,9 @@ impl Playbooks {
         paths.sort();
         let mut playbooks = Vec::with_capacity(paths.len());
         for path in &paths {
-            let text = fs_err::read_to_string(path)
-                .map_err(|source| Error::Read { path: path.clone(), source })?;
-            playbooks.push(
-                parse(&text).map_err(|reason| Error::Playbook { path: path.clone(), reason })?,
-            );
+            let text =
+                fs_err::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+            playbooks.push(parse(&text).map_err(|reason| Error::Playbook { path: path.clone(), reason })?);
         }
         Self::new(playbooks).map_err(|reason| Error::Playbook { path: dir.to_path_buf(), reason })
     }
@@ -177,9 +175,7 @@ impl Criteria {
 
 /// Whether technique `own` is `technique` or the parent of it.
 fn covers(own: &str, technique: &str) -> bool {
-    technique
-        .strip_prefix(own)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    technique.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Reads one playbook.

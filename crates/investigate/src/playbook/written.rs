@@ -127,7 +127,9 @@ impl WrittenCriteria {
             let digits = technique.strip_prefix('T').unwrap_or_default();
             let valid = digits.len() >= 4 && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
             if !valid {
-                return Err(format!("[match] techniques: {technique:?} is no ATT&CK id; write it like T1003.001"));
+                return Err(format!(
+                    "[match] techniques: {technique:?} is no ATT&CK id; write it like T1003.001"
+                ));
             }
         }
         Ok(Criteria {
@@ -142,7 +144,8 @@ impl WrittenCriteria {
 
 impl WrittenRetrieval {
     fn resolve(self) -> Result<Retrieval, String> {
-        for (key, minutes) in [("before_minutes", self.before_minutes), ("after_minutes", self.after_minutes)] {
+        for (key, minutes) in [("before_minutes", self.before_minutes), ("after_minutes", self.after_minutes)]
+        {
             if !(1..=1440).contains(&minutes) {
                 return Err(format!("[retrieval] {key} is {minutes}; write 1 to 1440"));
             }
@@ -177,7 +180,10 @@ impl WrittenQuestion {
             self.weight > 0.0 && self.weight <= 1.0,
             "weight is not above 0 and at most 1; a model's answer may only nudge the score",
         )?;
-        check(!self.raises.is_empty(), "raises is empty; name at least one answer that speaks for an attack")?;
+        check(
+            !self.raises.is_empty(),
+            "raises is empty; name at least one answer that speaks for an attack",
+        )?;
         for answer in self.raises.iter().chain(&self.lowers).chain(self.sentences.keys()) {
             if !answers.contains(answer) {
                 return Err(format!("{answer:?} is none of the answers {answers:?}; use their words"));
@@ -210,7 +216,10 @@ impl WrittenQuestion {
 
     fn answers(&self) -> Result<Vec<String>, String> {
         if self.kind == QuestionType::YesNo {
-            check(self.choices.is_empty(), "choices belongs to type \"choice\"; remove it or change the type")?;
+            check(
+                self.choices.is_empty(),
+                "choices belongs to type \"choice\"; remove it or change the type",
+            )?;
             return Ok(vec!["yes".to_owned(), "no".to_owned()]);
         }
         check((2..=6).contains(&self.choices.len()), "choices needs 2 to 6 entries")?;
@@ -247,11 +256,7 @@ impl WrittenQuestion {
 fn check_name(key: &str, value: &str) -> Result<(), String> {
     let valid = !value.is_empty()
         && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
-    if valid {
-        Ok(())
-    } else {
-        Err(format!("{key} {value:?} is to be lower-case letters, digits, - and _"))
-    }
+    if valid { Ok(()) } else { Err(format!("{key} {value:?} is to be lower-case letters, digits, - and _")) }
 }
 
 fn check(holds: bool, otherwise: &str) -> Result<(), String> {

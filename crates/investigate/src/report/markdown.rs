@@ -16,7 +16,12 @@ fn write(out: &mut String, case: &Investigation) -> fmt::Result {
     writeln!(
         out,
         "**{}** · confidence {:.2} · convergence {:.2} · severity {} · {} to {}\n",
-        case.verdict, case.confidence, case.convergence, case.alert.severity, case.alert.first_time, case.alert.last_time
+        case.verdict,
+        case.confidence,
+        case.convergence,
+        case.alert.severity,
+        case.alert.first_time,
+        case.alert.last_time
     )?;
     writeln!(out, "{}\n", escape(&case.summary))?;
     if let Method::FactsOnly(why) = &case.method {
@@ -25,7 +30,11 @@ fn write(out: &mut String, case: &Investigation) -> fmt::Result {
     narrative(out, case)?;
     evidence(out, case)?;
     reasons(out, case)?;
-    list(out, "Techniques", case.techniques.iter().map(|technique| format!("{} ({})", technique.id, technique.source)))?;
+    list(
+        out,
+        "Techniques",
+        case.techniques.iter().map(|technique| format!("{} ({})", technique.id, technique.source)),
+    )?;
     list(out, "Missing", case.missing.iter().map(|line| escape(line)))?;
     list(out, "Next steps", case.next_steps.iter().map(|line| escape(line)))?;
     provenance(out, case)
@@ -38,7 +47,11 @@ fn narrative(out: &mut String, case: &Investigation) -> fmt::Result {
         writeln!(out, "- {} [{}]{mark}", escape(&sentence.text), sentence.citations.join(", "))?;
     }
     if case.narrative_replaced > 0 {
-        writeln!(out, "\n{} sentence(s) of the model were not supported by what they cited and were not used.", case.narrative_replaced)?;
+        writeln!(
+            out,
+            "\n{} sentence(s) of the model were not supported by what they cited and were not used.",
+            case.narrative_replaced
+        )?;
     }
     writeln!(out)
 }
@@ -49,7 +62,12 @@ fn evidence(out: &mut String, case: &Investigation) -> fmt::Result {
         writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} |",
-            item.label, item.event, item.time, code(&item.line), item.why, item.count
+            item.label,
+            item.event,
+            item.time,
+            code(&item.line),
+            item.why,
+            item.count
         )?;
     }
     writeln!(out)
@@ -58,24 +76,39 @@ fn evidence(out: &mut String, case: &Investigation) -> fmt::Result {
 fn reasons(out: &mut String, case: &Investigation) -> fmt::Result {
     writeln!(out, "## Why\n\n| fact | weight | evidence |\n|---|---|---|")?;
     for fact in &case.facts {
-        writeln!(out, "| {} | {:+.2} | {} |", escape(&fact.statement), fact.weight, fact.evidence.join(", "))?;
+        writeln!(
+            out,
+            "| {} | {:+.2} | {} |",
+            escape(&fact.statement),
+            fact.weight,
+            fact.evidence.join(", ")
+        )?;
     }
     if !case.answers.is_empty() {
-        writeln!(out, "\n| question to the model | answer | probability | threshold | weight |\n|---|---|---|---|---|")?;
+        writeln!(
+            out,
+            "\n| question to the model | answer | probability | threshold | weight |\n|---|---|---|---|---|"
+        )?;
         for answer in &case.answers {
             writeln!(
                 out,
                 "| {} | {} | {:.3} | {:.3} | {:+.2} |",
-                escape(&answer.question), answer.answer, answer.probability, answer.threshold, answer.weight
+                escape(&answer.question),
+                answer.answer,
+                answer.probability,
+                answer.threshold,
+                answer.weight
             )?;
         }
     }
-    let terms: Vec<String> = case
-        .contributions
-        .iter()
-        .map(|term| format!("{} {:+.2}", term.name, term.weight))
-        .collect();
-    writeln!(out, "\nSum in logits: {} → probability of an attack {:.3}.\n", terms.join(", "), case.probability)
+    let terms: Vec<String> =
+        case.contributions.iter().map(|term| format!("{} {:+.2}", term.name, term.weight)).collect();
+    writeln!(
+        out,
+        "\nSum in logits: {} → probability of an attack {:.3}.\n",
+        terms.join(", "),
+        case.probability
+    )
 }
 
 fn list(out: &mut String, title: &str, lines: impl Iterator<Item = String>) -> fmt::Result {

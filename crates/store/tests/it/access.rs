@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 const CHILD_DIR: &str = "CASEMATE_STORE_READ_ONLY_DIR";
+const FULL_DIR: &str = "CASEMATE_STORE_FULL_DIR";
 const NOBODY: u32 = 65534;
 
 #[test]
@@ -55,4 +56,53 @@ fn a_file_in_place_of_the_directory_is_named() {
     fs_err::write(dir.path().join("store"), b"").unwrap();
     let error = Store::open(dir.path()).err().unwrap().to_string();
     assert!(error.contains("store"), "{error}");
+}
+
+/// A batch of one event of about 300 kB.
+fn fat_batch(n: u64) -> Batch {
+    let events = vec![Event { raw: vec![n as u8; 300_000], ..event(n) }];
+    Batch { events, ..Batch::default() }
+}
+
+/// Not a test by itself: what the child runs, under a limit on the size of files.
+#[test]
+fn child_fills_the_log() {
+    let Some(dir) = std::env::var_os(FULL_DIR) else { return };
+    let store = open(Path::new(&dir));
+    let mut stored = 0;
+    let error = loop {
+        assert!(stored < 1000, "the limit on file size does not bind");
+        match store.append(&fat_batch(stored)) {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    let message = error.to_string();
+    assert!(matches!(error, casemate_store::Error::Append { .. }), "{message}");
+    assert!(
+        message.contains("nothing of the batch was stored") && message.contains("events.log"),
+        "{message}"
+    );
+    assert_eq!(all(&store).len() as u64, stored);
+    // What still fits is taken, and numbered as if nothing had happened.
+    assert_eq!(store.append(&batch(stored..stored + 1)).unwrap(), stored + 1..stored + 2);
+    println!("stored {}", stored + 1);
+}
+
+#[test]
+fn a_full_disk_loses_nothing_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    // Ignoring the signal makes the write fail with an error, as on a full disk.
+    let script = "trap '' XFSZ; ulimit -f 16384; exec \"$0\" --exact access::child_fills_the_log --nocapture";
+    let mut child = Command::new("sh");
+    child.args(["-c", script]).arg(std::env::current_exe().unwrap()).env(FULL_DIR, dir.path());
+    let output = child.output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
+    let stored: usize =
+        out.split("stored ").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    let store = open(dir.path());
+    assert_eq!(all(&store).len(), stored);
+    assert_eq!(store.search(&query("")).unwrap().total, stored as u64);
+    store.append(&fat_batch(0)).unwrap();
 }

@@ -74,9 +74,9 @@ fn check(dir: &Path, what: &str) -> &'static str {
 
 /// Places in a file of `length` bytes: the first and last ones, and some between.
 fn places(length: usize) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..length.min(12)).collect();
-    places.extend((length.saturating_sub(12)..length).step_by(3));
-    places.extend((0..length).step_by((length / 24).max(1)));
+    let mut places: Vec<usize> = (0..length.min(8)).collect();
+    places.extend((length.saturating_sub(10)..length).step_by(3));
+    places.extend((0..length).step_by((length / 12).max(1)));
     places.sort_unstable();
     places.dedup();
     places

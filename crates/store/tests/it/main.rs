@@ -8,12 +8,14 @@
 //! | `crash` | a process killed while appending loses and doubles nothing it acknowledged |
 //! | `damage` | a cut or flipped bit anywhere is noticed or made good, never a panic or a wrong answer |
 //! | `access` | read-only directories, locks, full disks |
+//! | `measure` | nothing: prints how fast it is, when asked (`--ignored --nocapture`) |
 
 mod access;
 mod append;
 mod crash;
 mod damage;
 mod findings;
+mod measure;
 mod search;
 
 use casemate_event::{

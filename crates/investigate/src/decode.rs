@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn long_ones_are_cut() {
-        let command = format!("powershell -e {}", "dwBoAG8AYQBtAGkAIAAv".repeat(4000));
+        let command = format!("powershell -e {}", "dwBoAG8AYQBtAGkAIAAvAGEA".repeat(4000));
         assert!(encoded_command(&command).is_some_and(|text| text.chars().count() <= MAX_DECODED_CHARS));
     }
 }

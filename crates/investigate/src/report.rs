@@ -10,7 +10,7 @@ pub use markdown::markdown;
 use crate::relate::Relation;
 use casemate_event::{AlertId, AlertOrigin, Entity, EventId, Severity};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -56,10 +56,13 @@ pub struct Investigation {
     /// The conclusion.
     pub verdict: Verdict,
     /// How sure the verdict is, 0 to 1.
+    #[serde(serialize_with = "figure")]
     pub confidence: f64,
     /// Probability of an attack that the verdict was drawn from, 0 to 1.
+    #[serde(serialize_with = "figure")]
     pub probability: f64,
     /// Share of wordings and evidence orders whose own verdict is this verdict, 0 to 1.
+    #[serde(serialize_with = "figure")]
     pub convergence: f64,
     /// The conclusion in a sentence or two.
     pub summary: String,
@@ -161,6 +164,7 @@ pub struct Fact {
     /// Labels of the evidence it rests on.
     pub evidence: Vec<String>,
     /// Signed logits it adds.
+    #[serde(serialize_with = "figure")]
     pub weight: f64,
 }
 
@@ -176,10 +180,13 @@ pub struct Answer {
     /// The answer as a sentence; empty when undecided.
     pub sentence: String,
     /// Mean probability of the answers that speak for an attack.
+    #[serde(serialize_with = "figure")]
     pub probability: f64,
     /// Probability from which they count as given.
+    #[serde(serialize_with = "figure")]
     pub threshold: f64,
     /// Signed logits the answer adds.
+    #[serde(serialize_with = "figure")]
     pub weight: f64,
     /// The probability in each wording and evidence order.
     pub variants: Vec<Variant>,
@@ -195,6 +202,7 @@ pub struct Variant {
     /// Index of the evidence order, from 0.
     pub order: usize,
     /// Probability of the answers that speak for an attack.
+    #[serde(serialize_with = "figure")]
     pub probability: f64,
 }
 
@@ -204,6 +212,7 @@ pub struct Contribution {
     /// What adds it.
     pub name: String,
     /// Signed logits.
+    #[serde(serialize_with = "figure")]
     pub weight: f64,
 }
 
@@ -268,4 +277,9 @@ pub struct ModelSummary {
     pub name: String,
     /// SHA-256 of its file.
     pub sha256: String,
+}
+
+/// Writes a figure with six decimals: more would be noise, and fewer digits read back as the same number.
+fn figure<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 1e6).round() / 1e6)
 }

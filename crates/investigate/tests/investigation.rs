@@ -197,7 +197,8 @@ fn check_sound(investigation: &Investigation) {
     assert!((1.0 / (1.0 + (-sum).exp()) - investigation.probability).abs() < 1e-9);
     let json = serde_json::to_string(investigation).unwrap();
     assert!(!json.contains("secret-label"), "a source name got into the report");
-    assert_eq!(&serde_json::from_str::<Investigation>(&json).unwrap(), investigation);
+    let read: Investigation = serde_json::from_str(&json).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), json);
     assert!(markdown(investigation).contains("## Evidence"));
 }
 

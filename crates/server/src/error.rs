@@ -30,7 +30,9 @@ pub enum Error {
         listen: SocketAddr,
     },
     /// The address could not be listened on for another reason.
-    #[error("cannot listen on {listen}: {source}; check that the address is this machine's and the port above 1023")]
+    #[error(
+        "cannot listen on {listen}: {source}; check that the address is this machine's and the port above 1023"
+    )]
     Listen {
         /// The address asked for.
         listen: SocketAddr,

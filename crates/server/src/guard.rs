@@ -54,7 +54,9 @@ fn check(request: &Request, local: SocketAddr) -> Result<()> {
         return if is_ours(headers, local) {
             Ok(())
         } else {
-            Err(forbidden("this form can only be sent from casemate's own page; programs use POST /v1/investigations"))
+            Err(forbidden(
+                "this form can only be sent from casemate's own page; programs use POST /v1/investigations",
+            ))
         };
     }
     check_origin(headers, local)?;
@@ -72,7 +74,8 @@ fn check(request: &Request, local: SocketAddr) -> Result<()> {
 
 fn check_host(request: &Request, local: SocketAddr) -> Result<()> {
     let named = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-    let is_allowed = |host: &str| allowed_hosts(local).iter().any(|allowed| allowed.eq_ignore_ascii_case(host));
+    let is_allowed =
+        |host: &str| allowed_hosts(local).iter().any(|allowed| allowed.eq_ignore_ascii_case(host));
     // A request line may name an authority of its own, which then counts as well.
     let authority_allowed = request.uri().authority().is_none_or(|authority| is_allowed(authority.as_str()));
     if named.is_some_and(is_allowed) && authority_allowed {
@@ -91,7 +94,12 @@ fn check_host(request: &Request, local: SocketAddr) -> Result<()> {
 
 fn allowed_hosts(local: SocketAddr) -> Vec<String> {
     let port = local.port();
-    let mut hosts = vec![local.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
+    let mut hosts = vec![
+        local.to_string(),
+        format!("localhost:{port}"),
+        format!("127.0.0.1:{port}"),
+        format!("[::1]:{port}"),
+    ];
     if port == 80 {
         hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
     }
@@ -101,7 +109,9 @@ fn allowed_hosts(local: SocketAddr) -> Vec<String> {
 /// A program sends no `Origin`; a browser sends its page's.
 fn check_origin(headers: &HeaderMap, local: SocketAddr) -> Result<()> {
     let same_origin = |origin: &str| {
-        origin.strip_prefix("http://").is_some_and(|host| allowed_hosts(local).iter().any(|allowed| allowed == host))
+        origin
+            .strip_prefix("http://")
+            .is_some_and(|host| allowed_hosts(local).iter().any(|allowed| allowed == host))
     };
     let origin_is_fine = match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
         None => true,
@@ -111,7 +121,9 @@ fn check_origin(headers: &HeaderMap, local: SocketAddr) -> Result<()> {
     if origin_is_fine && fetch_site(headers).is_none_or(|site| matches!(site, "same-origin" | "none")) {
         return Ok(());
     }
-    Err(forbidden("the request comes from another web page; send it from casemate's own page or from a program"))
+    Err(forbidden(
+        "the request comes from another web page; send it from casemate's own page or from a program",
+    ))
 }
 
 /// Whether a browser vouches that a form was sent from our own page.

@@ -38,7 +38,9 @@ impl Headlines {
             Ok(headline) => {
                 lock(&self.0).insert(alert, headline);
             }
-            Err(error) => tracing::warn!(%alert, %error, "a stored investigation cannot be read; investigate again"),
+            Err(error) => {
+                tracing::warn!(%alert, %error, "a stored investigation cannot be read; investigate again")
+            }
         }
     }
 

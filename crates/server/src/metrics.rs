@@ -20,7 +20,11 @@ impl Requests {
         text.head("casemate_http_requests_total", "counter", "Requests answered, by route and status.");
         for ((method, route, status), count) in lock(&self.0).iter() {
             let status = status.to_string();
-            text.row("casemate_http_requests_total", &[("method", method), ("route", route), ("status", &status)], count);
+            text.row(
+                "casemate_http_requests_total",
+                &[("method", method), ("route", route), ("status", &status)],
+                count,
+            );
         }
     }
 }
@@ -36,7 +40,7 @@ impl Text {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    pub(crate) fn row(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    pub(crate) fn row(&mut self, name: &str, labels: &[(&str, &str)], value: &dyn Display) {
         self.0.push_str(name);
         for (index, (label, content)) in labels.iter().enumerate() {
             let open = if index == 0 { '{' } else { ',' };
@@ -50,22 +54,22 @@ impl Text {
     }
 
     /// A metric with one value.
-    pub(crate) fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+    pub(crate) fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.head(name, kind, help);
-        self.row(name, &[], value);
+        self.row(name, &[], &value);
     }
 
     /// A metric with one label.
-    pub(crate) fn by<V: Display>(
+    pub(crate) fn by(
         &mut self,
         name: &str,
         help: &str,
         label: &str,
-        values: impl IntoIterator<Item = (String, V)>,
+        values: impl IntoIterator<Item = (String, u64)>,
     ) {
         self.head(name, "gauge", help);
         for (content, value) in values {
-            self.row(name, &[(label, &content)], value);
+            self.row(name, &[(label, &content)], &value);
         }
     }
 

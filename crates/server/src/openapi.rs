@@ -57,7 +57,13 @@ impl Operation {
         Self::get(path, summary, "text/html", json!({ "type": "string" }))
     }
 
-    fn post(path: &'static str, summary: &'static str, body: Value, status: &'static str, schema: Value) -> Self {
+    fn post(
+        path: &'static str,
+        summary: &'static str,
+        body: Value,
+        status: &'static str,
+        schema: Value,
+    ) -> Self {
         Self { method: "post", path, summary, query: &[], body: Some(body), status, media: JSON, schema }
     }
 
@@ -68,7 +74,8 @@ impl Operation {
     fn to_json(&self) -> Value {
         let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let in_path = names.map(|name| {
-            let schema = if name == "id" { json!({ "type": "integer", "minimum": 1 }) } else { format_schema() };
+            let schema =
+                if name == "id" { json!({ "type": "integer", "minimum": 1 }) } else { format_schema() };
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         });
         let in_query = self.query.iter().map(|name| {
@@ -116,12 +123,21 @@ fn format_schema() -> Value {
 
 fn query_parameter(name: &str) -> (Value, &'static str) {
     match name {
-        "q" => (text_schema(), "Words, or field:value over message, host, user, ip, process, entity, format, class, template, time, id, fields.*"),
-        "mode" => (json!({ "type": "string", "enum": ["text", "semantic"] }), "By words, or by meaning of the message"),
+        "q" => (
+            text_schema(),
+            "Words, or field:value over message, host, user, ip, process, entity, format, class, template, time, id, fields.*",
+        ),
+        "mode" => (
+            json!({ "type": "string", "enum": ["text", "semantic"] }),
+            "By words, or by meaning of the message",
+        ),
         "after" => (text_schema(), "Only events at or after this time (RFC 3339; UTC without a zone)"),
         "before" => (text_schema(), "Only events at or before this time"),
         "entity" => (text_schema(), "kind:value, such as host:ws5; any of several, separated by commas"),
-        "limit" => (json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }), "Most events returned"),
+        "limit" => (
+            json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }),
+            "Most events returned",
+        ),
         _ => (json!({ "type": "string", "enum": ["oldest", "newest", "relevance"] }), "Order of the events"),
     }
 }
@@ -130,28 +146,91 @@ fn operations() -> Vec<Operation> {
     let json_body = |name: &str| json!({ JSON: { "schema": schema(name) } });
     let log_body = json!({ "application/octet-stream": {}, JSON: {} });
     vec![
-        Operation::post("/v1/ingest/{format}", "Take in log data, at most 64 MiB; durable when answered", log_body, "200", schema("Ingested")),
-        Operation::json("/v1/events", "Events by words, time and entity, newest first", list_of("events", "Event")).query(SEARCH),
-        Operation::json("/v1/events/{id}", "One event with its native fields and raw record", schema("Event")),
-        Operation::json("/v1/search", "Events by words (best first) or by meaning", list_of("events", "Event")).query(SEARCH),
+        Operation::post(
+            "/v1/ingest/{format}",
+            "Take in log data, at most 64 MiB; durable when answered",
+            log_body,
+            "200",
+            schema("Ingested"),
+        ),
+        Operation::json(
+            "/v1/events",
+            "Events by words, time and entity, newest first",
+            list_of("events", "Event"),
+        )
+        .query(SEARCH),
+        Operation::json(
+            "/v1/events/{id}",
+            "One event with its native fields and raw record",
+            schema("Event"),
+        ),
+        Operation::json(
+            "/v1/search",
+            "Events by words (best first) or by meaning",
+            list_of("events", "Event"),
+        )
+        .query(SEARCH),
         Operation::json("/v1/alerts", "All alerts, newest first", list_of("alerts", "Alert")),
-        Operation::post("/v1/alerts", "An alert of another product", json_body("NewAlert"), "201", schema("Alert")),
+        Operation::post(
+            "/v1/alerts",
+            "An alert of another product",
+            json_body("NewAlert"),
+            "201",
+            schema("Alert"),
+        ),
         Operation::json("/v1/alerts/{id}", "One alert", schema("Alert")),
-        Operation::json("/v1/investigations", "All investigations in short, newest first", list_of("investigations", "Headline")),
-        Operation::post("/v1/investigations", "Investigate an alert", json_body("NewInvestigation"), "202", schema("Headline")),
-        Operation::json("/v1/investigations/{id}", "One investigation: the report once done, its status before", schema("Investigation")),
-        Operation::get("/v1/investigations/{id}/stream", "Progress so far, then as it comes, then `done` (server-sent events)", "text/event-stream", text_schema()),
+        Operation::json(
+            "/v1/investigations",
+            "All investigations in short, newest first",
+            list_of("investigations", "Headline"),
+        ),
+        Operation::post(
+            "/v1/investigations",
+            "Investigate an alert",
+            json_body("NewInvestigation"),
+            "202",
+            schema("Headline"),
+        ),
+        Operation::json(
+            "/v1/investigations/{id}",
+            "One investigation: the report once done, its status before",
+            schema("Investigation"),
+        ),
+        Operation::get(
+            "/v1/investigations/{id}/stream",
+            "Progress so far, then as it comes, then `done` (server-sent events)",
+            "text/event-stream",
+            text_schema(),
+        ),
         Operation::json("/v1/investigations/{id}/report.json", "The report", schema("Investigation")),
-        Operation::get("/v1/investigations/{id}/report.md", "The report in Markdown", "text/markdown", text_schema()),
+        Operation::get(
+            "/v1/investigations/{id}/report.md",
+            "The report in Markdown",
+            "text/markdown",
+            text_schema(),
+        ),
         Operation::html("/v1/investigations/{id}/report.html", "The report as one self-contained page"),
         Operation::json("/v1/models", "Loaded models", json!({ "type": "object" })),
         Operation::get("/healthz", "Whether the process answers", "text/plain", text_schema()),
-        Operation::json("/readyz", "Whether events can be taken in and investigated", json!({ "type": "object" })),
+        Operation::json(
+            "/readyz",
+            "Whether events can be taken in and investigated",
+            json!({ "type": "object" }),
+        ),
         Operation::get("/metrics", "Counters (Prometheus text format)", "text/plain", text_schema()),
         Operation::json("/openapi.json", "This document", json!({ "type": "object" })),
         Operation::html("/", "Page: alerts"),
         Operation::html("/alerts/{id}", "Page: one alert and its events"),
-        Operation { method: "post", path: "/alerts/{id}/investigate", summary: "Form of the page: investigate, then show it", query: &[], body: None, status: "303", media: "text/html", schema: text_schema() },
+        Operation {
+            method: "post",
+            path: "/alerts/{id}/investigate",
+            summary: "Form of the page: investigate, then show it",
+            query: &[],
+            body: None,
+            status: "303",
+            media: "text/html",
+            schema: text_schema(),
+        },
         Operation::html("/investigations/{id}", "Page: one investigation"),
         Operation::html("/events/{id}", "Page: one event"),
         Operation::html("/search", "Page: search").query(SEARCH),
@@ -168,7 +247,8 @@ fn object(required: &[&str], properties: &Value) -> Value {
 fn schemas() -> Value {
     let (number, integer, text) = (json!({ "type": "number" }), json!({ "type": "integer" }), text_schema());
     let time = json!({ "type": "string", "format": "date-time" });
-    let severity = json!({ "type": "string", "enum": ["informational", "low", "medium", "high", "critical"] });
+    let severity =
+        json!({ "type": "string", "enum": ["informational", "low", "medium", "high", "critical"] });
     let verdict = json!({ "type": "string", "enum": ["malicious", "suspicious", "benign", "inconclusive"] });
     let list = |items: &Value| json!({ "type": "array", "items": items });
     let map = json!({ "type": "object", "additionalProperties": { "type": "string" } });

@@ -1,7 +1,7 @@
 //! What did the client ask for? Query strings, path segments and JSON bodies, checked, with errors in words.
 
 use crate::problem::{Problem, Result};
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -23,9 +23,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(params)| Self(params))
-            .map_err(|error| Problem::bad_request(format!("{}; /openapi.json lists the parameters", error.body_text())))
+        Query::try_from_uri(&parts.uri).map(|Query(params)| Self(params)).map_err(|error| {
+            Problem::bad_request(format!("{}; /openapi.json lists the parameters", error.body_text()))
+        })
     }
 }
 
@@ -36,12 +36,19 @@ pub(crate) fn number(segment: &str, what: &str) -> Result<u64> {
 
 /// A small JSON body as `T`.
 pub(crate) async fn json_body<T: DeserializeOwned>(body: Body) -> Result<T> {
-    let bytes = axum::body::to_bytes(body, MAX_JSON_BYTES).await.map_err(|_| {
+    let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is cut short or longer than {MAX_JSON_BYTES} bytes; log data goes to /v1/ingest/auto"),
+            format!(
+                "the body is cut short or longer than {MAX_JSON_BYTES} bytes; log data goes to /v1/ingest/auto"
+            ),
         )
-    })?;
+    };
+    // What announces too much is refused before it is sent.
+    if body.size_hint().lower() > MAX_JSON_BYTES as u64 {
+        return Err(too_large());
+    }
+    let bytes = axum::body::to_bytes(body, MAX_JSON_BYTES).await.map_err(|_| too_large())?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let detail = format!("the body is not the JSON expected here: {error}; /openapi.json describes it");
         match error.classify() {
@@ -133,7 +140,8 @@ fn entities(text: &str) -> Result<Vec<Entity>> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let listed: std::result::Result<Vec<Entity>, String> = text.split(',').map(|part| part.trim().parse()).collect();
+    let listed: std::result::Result<Vec<Entity>, String> =
+        text.split(',').map(|part| part.trim().parse()).collect();
     listed.or_else(|_| text.parse().map(|entity| vec![entity])).map_err(Problem::bad_request)
 }
 

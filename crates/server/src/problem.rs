@@ -44,11 +44,13 @@ impl Problem {
     }
 
     /// A fault of ours: logged here in full, hidden from the client.
-    pub(crate) fn internal(what: &str, error: impl fmt::Display) -> Self {
+    pub(crate) fn internal(what: &str, error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "{what} failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("{what} failed inside casemate; its log says why, `casemate doctor` checks the data directory"),
+            format!(
+                "{what} failed inside casemate; its log says why, `casemate doctor` checks the data directory"
+            ),
         )
     }
 
@@ -68,7 +70,7 @@ impl From<casemate_store::Error> for Problem {
         if error.is_bad_input() {
             Self::bad_request(error.to_string())
         } else {
-            Self::internal("reading the store", error)
+            Self::internal("reading the store", &error)
         }
     }
 }

@@ -89,7 +89,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 fn allowed_methods(path: &str) -> String {
-    let mut methods: Vec<&str> = table().iter().filter(|route| route.path == path).map(|route| route.method).collect();
+    let mut methods: Vec<&str> =
+        table().iter().filter(|route| route.path == path).map(|route| route.method).collect();
     if methods.contains(&"get") {
         methods.push("head");
     }

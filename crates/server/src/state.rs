@@ -40,6 +40,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
     let app = Arc::clone(app);
     match tokio::task::spawn_blocking(move || work(&app)).await {
         Ok(result) => result,
-        Err(error) => Err(Problem::internal("answering the request", error)),
+        Err(error) => Err(Problem::internal("answering the request", &error)),
     }
 }

@@ -155,7 +155,8 @@ impl Tools {
         };
         let investigation =
             self.investigator.investigate(&alert, &mut on_progress).map_err(|error| error.to_string())?;
-        let json = serde_json::to_vec(&investigation).map_err(|error| format!("it cannot be written: {error}"))?;
+        let json =
+            serde_json::to_vec(&investigation).map_err(|error| format!("it cannot be written: {error}"))?;
         self.store.put_investigation(id, &json).map_err(|error| format!("it cannot be stored: {error}"))?;
         self.headlines.remember(id, &json);
         Ok(investigation)
@@ -186,10 +187,16 @@ fn describe(progress: &Progress) -> String {
             "narrate" => "Writing down what happened".to_owned(),
             other => other.to_owned(),
         },
-        Progress::Evidence { count, candidates } => format!("{count} lines of evidence from {candidates} events"),
+        Progress::Evidence { count, candidates } => {
+            format!("{count} lines of evidence from {candidates} events")
+        }
         Progress::Fact { statement, weight, .. } => format!("Fact ({weight:+.1}): {statement}"),
-        Progress::Reading { order, tokens } => format!("Reading {tokens} tokens of evidence, order {}", order + 1),
-        Progress::Answer { question, answer, probability, .. } => format!("{question} {answer} ({probability:.2})"),
+        Progress::Reading { order, tokens } => {
+            format!("Reading {tokens} tokens of evidence, order {}", order + 1)
+        }
+        Progress::Answer { question, answer, probability, .. } => {
+            format!("{question} {answer} ({probability:.2})")
+        }
         Progress::Verdict { verdict, confidence, convergence } => {
             format!("Verdict: {verdict}, confidence {confidence:.2}, convergence {convergence:.2}")
         }

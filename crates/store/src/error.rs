@@ -1,5 +1,6 @@
 //! What can go wrong in a store. A query that makes no sense is told apart from a store that does not work.
 
+use casemate_event::EventId;
 use std::path::PathBuf;
 
 /// Result of this crate.
@@ -18,6 +19,16 @@ pub enum Error {
         reason: String,
         /// What to write instead.
         hint: &'static str,
+    },
+    /// Bad input: a consumer cannot have come further than the events there are.
+    #[error("watermark {name:?} cannot be set to event {id}: the last event is {last}")]
+    Watermark {
+        /// Name of the consumer.
+        name: String,
+        /// Where it says it is.
+        id: EventId,
+        /// The last event stored.
+        last: EventId,
     },
     /// Nothing of a batch was stored; what was stored before is safe.
     #[error("nothing of the batch was stored: {source}")]
@@ -69,6 +80,6 @@ pub enum Error {
 impl Error {
     /// Whether the caller sent something wrong, as opposed to the store failing.
     pub fn is_bad_input(&self) -> bool {
-        matches!(self, Self::Query { .. })
+        matches!(self, Self::Query { .. } | Self::Watermark { .. })
     }
 }

@@ -13,6 +13,7 @@
 //! This crate numbers events and alerts and gives them back. It parses no log format, matches no rule and
 //! knows nothing of embeddings.
 
+mod counts;
 mod directory;
 mod error;
 mod findings;
@@ -24,8 +25,9 @@ mod store;
 mod table;
 mod text;
 
+pub use counts::Counts;
 pub use error::{Error, Result};
 pub use findings::Raise;
 pub use meta::Template;
 pub use query::{Order, Query, SearchResult};
-pub use store::{Counts, Store};
+pub use store::Store;

@@ -1,5 +1,6 @@
 //! One data directory: the log, what is derived from it, and what was found in it.
 
+use crate::counts::{Counts, bytes_under};
 use crate::findings::{Findings, Raise};
 use crate::meta::{Applied, Meta, Template};
 use crate::query::{Query, SearchResult};
@@ -7,13 +8,11 @@ use crate::text::TextIndex;
 use crate::{Error, Result, record};
 use casemate_disk::{DirLock, Frame, FrameOffset, Log, LogReader, Mark};
 use casemate_event::{
-    Alert, AlertId, Batch, Event, EventId, Format, QuarantineReason, Quarantined, SourceProgress, Stored,
-    TemplateId,
+    Alert, AlertId, Batch, Event, EventId, Quarantined, SourceProgress, Stored, TemplateId,
 };
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use jiff::SignedDuration;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -43,29 +42,6 @@ pub struct Store {
 struct Writer {
     log: Log,
     checkpoint: u64,
-}
-
-/// What a store holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Events.
-    pub events: u64,
-    /// Events by format.
-    pub by_format: BTreeMap<Format, u64>,
-    /// Quarantined records by reason.
-    pub quarantined: BTreeMap<QuarantineReason, u64>,
-    /// Distinct templates.
-    pub templates: u64,
-    /// Alerts.
-    pub alerts: u64,
-    /// Investigations.
-    pub investigations: u64,
-    /// Bytes of all files.
-    pub bytes_on_disk: u64,
-    /// Time of the earliest event.
-    pub first_time: Option<Timestamp>,
-    /// Time of the latest event.
-    pub last_time: Option<Timestamp>,
 }
 
 impl Store {
@@ -313,8 +289,9 @@ impl Store {
     /// Records, durably, how far a consumer of events has come.
     ///
     /// # Errors
-    /// The tables cannot be written.
+    /// [`Error::Watermark`] if there is no such event yet; the tables cannot be written.
     pub fn set_watermark(&self, name: &str, id: EventId) -> Result<()> {
+        self.check_watermark(name, id)?;
         self.findings.set_watermark(name, id)
     }
 
@@ -337,8 +314,11 @@ impl Store {
     /// commit: either all of it happens or nothing.
     ///
     /// # Errors
-    /// The tables cannot be written.
+    /// [`Error::Watermark`] if there is no such event yet; the tables cannot be written.
     pub fn raise_all(&self, raises: Vec<Raise>, watermark: Option<(&str, EventId)>) -> Result<Vec<Alert>> {
+        if let Some((name, id)) = watermark {
+            self.check_watermark(name, id)?;
+        }
         self.findings.raise(raises, watermark)
     }
 
@@ -380,6 +360,14 @@ impl Store {
     /// The tables cannot be read.
     pub fn investigations(&self) -> Result<Vec<AlertId>> {
         self.findings.investigations()
+    }
+
+    fn check_watermark(&self, name: &str, id: EventId) -> Result<()> {
+        let last = self.last_id();
+        if id > last {
+            return Err(Error::Watermark { name: name.to_owned(), id, last });
+        }
+        Ok(())
     }
 
     /// The frame that holds event `id`, its payload not verified as a whole, and its first event.
@@ -445,7 +433,7 @@ impl Store {
     }
 
     fn commit_derived(&self) -> Result<()> {
-        self.text.commit()?;
+        self.text.commit().inspect_err(|_| self.behind.store(true, Ordering::Release))?;
         self.meta.sync()
     }
 
@@ -505,15 +493,4 @@ fn furthest(first: Option<Mark>, second: Option<Mark>) -> Option<Mark> {
         (Some(a), _) => Some(a),
         (None, second) => second,
     }
-}
-
-/// Bytes of all files under `dir`; what cannot be read counts as nothing.
-fn bytes_under(dir: &Path) -> u64 {
-    let Ok(entries) = fs_err::read_dir(dir) else { return 0 };
-    let size = |entry: fs_err::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => bytes_under(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
 }

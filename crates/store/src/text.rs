@@ -137,16 +137,13 @@ impl TextIndex {
                 Ok(())
             }
             Err(error) => {
-                // What was added since the last commit is unknown: go back to it.
-                writer.inner = None;
-                writer.dirty = false;
-                writer.added = self.index.load_metas().ok().and_then(|meta| meta.payload?.parse().ok());
+                self.go_back(writer);
                 Err(text_error("add to", &self.path, error))
             }
         }
     }
 
-    /// Makes what was added durable and visible to searches.
+    /// Makes what was added durable and visible to searches. After an error the index is behind the log.
     pub(crate) fn commit(&self) -> Result<()> {
         let mut writer = self.writer();
         if !writer.dirty {
@@ -162,9 +159,18 @@ impl TextIndex {
             prepared.commit()?;
             self.reader.reload()
         };
-        commit(&mut writer.inner).map_err(|error| text_error("commit", &self.path, error))?;
+        let result = commit(&mut writer.inner);
         writer.dirty = false;
-        Ok(())
+        if result.is_err() {
+            self.go_back(&mut writer);
+        }
+        result.map_err(|error| text_error("commit", &self.path, error))
+    }
+
+    /// After a failure it is unknown what was added since the last commit: forgets all of that.
+    fn go_back(&self, writer: &mut Writer) {
+        let committed = self.index.load_metas().ok().and_then(|meta| meta.payload?.parse().ok());
+        *writer = Writer { inner: None, added: committed, dirty: false };
     }
 
     /// Total number of matches, and the numbers of the first ones.

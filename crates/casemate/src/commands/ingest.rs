@@ -102,8 +102,7 @@ impl Report {
         for (reason, count) in &summary.quarantined {
             *self.quarantined.entry(*reason).or_default() += count;
         }
-        let path = outcome.path.display();
-        self.problems.extend(summary.problems.iter().map(|problem| format!("{path}: {problem}")));
+        self.problems.extend(summary.problems.iter().cloned());
     }
 
     fn cost(&mut self, name: &'static str, took: Duration, items: u64, unit: &'static str) {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 const MAX_TITLE_CHARS: usize = 500;
 const MAX_TECHNIQUES: usize = 64;
+const MAX_PRODUCT_CHARS: usize = 100;
 
 /// An alert as another product sends it.
 #[derive(Debug, Deserialize)]
@@ -77,10 +78,11 @@ impl NewAlert {
         self.check()?;
         let events = self.read_events(app)?;
         let times = || events.iter().map(|stored| stored.event.time);
-        let (Some(first_time), Some(last_time)) =
-            (times().min().or(self.time), times().max().or(self.time))
+        let (Some(first_time), Some(last_time)) = (times().min().or(self.time), times().max().or(self.time))
         else {
-            return Err(Problem::unprocessable("the alert has neither events nor a time; give at least one of them"));
+            return Err(Problem::unprocessable(
+                "the alert has neither events nor a time; give at least one of them",
+            ));
         };
         let mut entities: Vec<_> = events.iter().flat_map(|stored| stored.event.entities()).collect();
         entities.sort();
@@ -105,7 +107,8 @@ impl NewAlert {
     fn check(&self) -> Result<()> {
         let title_chars = self.title.trim().chars().count();
         if !(1..=MAX_TITLE_CHARS).contains(&title_chars) {
-            let detail = format!("the title has {title_chars} characters; it can have 1 to {MAX_TITLE_CHARS}");
+            let detail =
+                format!("the title has {title_chars} characters; it can have 1 to {MAX_TITLE_CHARS}");
             return Err(Problem::unprocessable(detail));
         }
         if self.events.len() > Alert::MAX_EVENTS {
@@ -116,8 +119,15 @@ impl NewAlert {
             );
             return Err(Problem::unprocessable(detail));
         }
+        if self.product.as_ref().is_some_and(|product| product.chars().count() > MAX_PRODUCT_CHARS) {
+            return Err(Problem::unprocessable(format!(
+                "the product's name is longer than {MAX_PRODUCT_CHARS} characters"
+            )));
+        }
         if self.techniques.len() > MAX_TECHNIQUES {
-            return Err(Problem::unprocessable(format!("the alert names more than {MAX_TECHNIQUES} techniques")));
+            return Err(Problem::unprocessable(format!(
+                "the alert names more than {MAX_TECHNIQUES} techniques"
+            )));
         }
         match self.techniques.iter().find(|technique| !is_technique(technique)) {
             Some(wrong) => Err(Problem::unprocessable(format!(
@@ -147,7 +157,8 @@ impl NewAlert {
 }
 
 fn is_technique(text: &str) -> bool {
-    let digits = |part: &str, count: usize| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
+    let digits =
+        |part: &str, count: usize| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
     let Some(number) = text.strip_prefix('T') else { return false };
     match number.split_once('.') {
         Some((technique, sub)) => digits(technique, 4) && digits(sub, 3),

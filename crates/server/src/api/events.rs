@@ -39,12 +39,18 @@ fn as_text<S: serde::Serializer>(id: &TemplateId, serializer: S) -> std::result:
 }
 
 /// `GET /v1/events`
-pub(crate) async fn list(State(app): State<Arc<App>>, Params(params): Params<SearchParams>) -> Result<Json<Value>> {
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Params(params): Params<SearchParams>,
+) -> Result<Json<Value>> {
     blocking(&app, move |app| find(app, &params, Order::NewestFirst)).await.map(|found| Json(found.to_json()))
 }
 
 /// `GET /v1/search`
-pub(crate) async fn search(State(app): State<Arc<App>>, Params(params): Params<SearchParams>) -> Result<Json<Value>> {
+pub(crate) async fn search(
+    State(app): State<Arc<App>>,
+    Params(params): Params<SearchParams>,
+) -> Result<Json<Value>> {
     if params.q.trim().is_empty() && params.entity.trim().is_empty() {
         return Err(Problem::bad_request("nothing to search for: give q=, entity= or both"));
     }
@@ -61,7 +67,9 @@ pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
 pub(crate) fn event(app: &App, id: &str) -> Result<Stored> {
     let id = EventId(number(id, "event")?);
     let store = app.pipeline.store();
-    let missing = || Problem::not_found(format!("there is no event {id}; events are numbered 1 to {}", store.last_id()));
+    let missing = || {
+        Problem::not_found(format!("there is no event {id}; events are numbered 1 to {}", store.last_id()))
+    };
     store.get(id)?.ok_or_else(missing)
 }
 
@@ -104,7 +112,7 @@ fn similar_problem(error: PipelineError) -> Problem {
     match error {
         PipelineError::NoEmbedder => Problem::new(axum::http::StatusCode::NOT_IMPLEMENTED, error.to_string()),
         PipelineError::Store(error) => error.into(),
-        other => Problem::internal("searching by meaning", other),
+        other => Problem::internal("searching by meaning", &other),
     }
 }
 

@@ -89,7 +89,8 @@ async fn next_chunk(body: &mut Body) -> Result<Option<axum::body::Bytes>> {
     loop {
         let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
         let Ok(frame) = tokio::time::timeout(STALL, frame).await else {
-            let detail = format!("no byte of the body came for {} s; nothing of it was stored", STALL.as_secs());
+            let detail =
+                format!("no byte of the body came for {} s; nothing of it was stored", STALL.as_secs());
             return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
         };
         match frame {
@@ -130,14 +131,15 @@ fn store(app: &App, hint: Option<Format>, body: &[u8]) -> Result<Value> {
 fn ingest_problem(error: casemate_pipeline::Error) -> Problem {
     match error {
         casemate_pipeline::Error::Ingest(error) => {
-            Problem::internal("taking in the body (what was accepted before stays)", error)
+            Problem::internal("taking in the body (what was accepted before stays)", &error)
         }
-        other => Problem::internal("storing the body", other),
+        other => Problem::internal("storing the body", &other),
     }
 }
 
 fn summary_json(summary: &Summary, (first, last): (u64, u64), alerts: &[Alert]) -> Value {
-    let events: BTreeMap<&str, u64> = summary.events.iter().map(|(format, count)| (format.name(), *count)).collect();
+    let events: BTreeMap<&str, u64> =
+        summary.events.iter().map(|(format, count)| (format.name(), *count)).collect();
     let quarantined: BTreeMap<&str, u64> =
         summary.quarantined.iter().map(|(reason, count)| (reason.name(), *count)).collect();
     let alerts: Vec<Value> = alerts

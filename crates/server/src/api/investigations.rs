@@ -64,7 +64,8 @@ pub(crate) async fn start(app: &Arc<App>, id: AlertId) -> Result<Arc<Job>> {
 /// `GET /v1/investigations/{id}`
 pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response> {
     let id = AlertId(number(&id, "investigation")?);
-    if let Some(job) = app.hub.job(id).filter(|job| !job.status().is_over() || job.status() == Status::Failed) {
+    if let Some(job) = app.hub.job(id).filter(|job| !job.status().is_over() || job.status() == Status::Failed)
+    {
         let mut headline = json!({ "id": id, "alert": id, "status": job.status() });
         if let (Status::Failed, Some(why)) = (job.status(), failure(&job)) {
             headline["detail"] = json!(why);
@@ -109,7 +110,7 @@ pub(crate) fn stored_bytes(app: &App, id: AlertId) -> Result<Vec<u8>> {
 /// A finished investigation.
 pub(crate) fn stored(app: &App, id: AlertId) -> Result<Investigation> {
     serde_json::from_slice(&stored_bytes(app, id)?)
-        .map_err(|error| Problem::internal("reading a stored investigation", error))
+        .map_err(|error| Problem::internal("reading a stored investigation", &error))
 }
 
 /// Status of the investigation of an alert, with its verdict once there is one; nothing if none was asked for.

@@ -53,11 +53,26 @@ fn write_metrics(app: &App, counts: &Counts) -> String {
     text.single("casemate_alerts", "gauge", "Alerts stored.", counts.alerts);
     text.single("casemate_templates", "gauge", "Message templates known.", counts.templates);
     text.single("casemate_store_bytes", "gauge", "Bytes on disk.", counts.bytes_on_disk);
-    text.by("casemate_investigations", "Investigations stored, by verdict.", "verdict", app.headlines.by_verdict());
-    text.single("casemate_investigations_failed", "gauge", "Investigations that failed since the start.", app.hub.failed());
-    text.single("casemate_queue_depth", "gauge", "Investigations waiting.", app.queue.waiting());
-    text.single("casemate_queue_capacity", "gauge", "Investigations that can wait.", QUEUE_CAPACITY);
-    text.single("casemate_worker_up", "gauge", "Whether the investigation thread lives.", u8::from(app.queue.is_alive()));
+    text.by(
+        "casemate_investigations",
+        "Investigations stored, by verdict.",
+        "verdict",
+        app.headlines.by_verdict(),
+    );
+    text.single(
+        "casemate_investigations_failed",
+        "gauge",
+        "Investigations that failed since the start.",
+        app.hub.failed() as u64,
+    );
+    text.single("casemate_queue_depth", "gauge", "Investigations waiting.", app.queue.waiting() as u64);
+    text.single("casemate_queue_capacity", "gauge", "Investigations that can wait.", QUEUE_CAPACITY as u64);
+    text.single(
+        "casemate_worker_up",
+        "gauge",
+        "Whether the investigation thread lives.",
+        u64::from(app.queue.is_alive()),
+    );
     app.requests.write(&mut text);
     text.finish()
 }

@@ -42,7 +42,8 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
     blocking(&app, move |app| {
         let stored = event(app, &id)?;
         let store = app.pipeline.store();
-        let template = store.template(stored.event.template)?.map(|template| template.text).unwrap_or_default();
+        let template =
+            store.template(stored.event.template)?.map(|template| template.text).unwrap_or_default();
         let event = &stored.event;
         let (raw, raw_note) = raw_text(&event.raw);
         render(&EventPage {
@@ -104,7 +105,10 @@ fn raw_text(raw: &[u8]) -> (String, Option<&'static str>) {
             String::from_utf8_lossy(&shown[..error.valid_up_to()]).into_owned(),
             Some("only the first 256 KiB are shown; the API gives all"),
         ),
-        Err(_) => (hex_dump(&shown[..shown.len().min(16 * 1024)]), Some("not UTF-8: shown as bytes, at most 16 KiB")),
+        Err(_) => (
+            hex_dump(&shown[..shown.len().min(16 * 1024)]),
+            Some("not UTF-8: shown as bytes, at most 16 KiB"),
+        ),
     }
 }
 
@@ -131,7 +135,7 @@ mod tests {
         assert!(note.is_some());
         assert_eq!(raw_text("ä".as_bytes()), ("ä".to_owned(), None));
         let long = "ä".repeat(RAW_SHOWN);
-        assert_eq!(raw_text(long[..].as_bytes()).0.len(), RAW_SHOWN);
+        assert_eq!(raw_text(long.as_bytes()).0.len(), RAW_SHOWN);
     }
 
     #[test]

@@ -89,7 +89,6 @@ struct AnswerView {
     weight: String,
     variants: Vec<(String, String)>,
     spread: String,
-    evidence: Vec<String>,
 }
 
 struct EvidenceView {
@@ -100,7 +99,6 @@ struct EvidenceView {
     line: String,
     why: String,
     count: u64,
-    is_alert: bool,
 }
 
 /// `GET /investigations/{id}`
@@ -171,7 +169,11 @@ impl CaseView {
             model: case.model.as_ref().map(|model| (model.name.clone(), model.sha256.clone())),
             prompt_tokens: case.prompt_tokens,
             generated_tokens: case.generated_tokens,
-            seconds: case.seconds.iter().map(|(stage, seconds)| (stage.clone(), format!("{seconds:.2}"))).collect(),
+            seconds: case
+                .seconds
+                .iter()
+                .map(|(stage, seconds)| (stage.clone(), format!("{seconds:.2}")))
+                .collect(),
             total_seconds: format!("{:.1}", total_seconds(case)),
         }
     }
@@ -192,8 +194,12 @@ fn sentence(sentence: &casemate_investigate::report::Sentence) -> SentenceView {
 
 fn timeline_items(case: &Investigation) -> Vec<Item> {
     let cited: BTreeSet<&String> = case.narrative.iter().flat_map(|sentence| &sentence.citations).collect();
-    let of_alert: BTreeSet<&String> =
-        case.evidence.iter().filter(|item| item.relation == Relation::Alert).map(|item| &item.label).collect();
+    let of_alert: BTreeSet<&String> = case
+        .evidence
+        .iter()
+        .filter(|item| item.relation == Relation::Alert)
+        .map(|item| &item.label)
+        .collect();
     let item = |entry: &casemate_investigate::report::TimelineEntry| Item {
         time: entry.time,
         label: entry.label.clone(),
@@ -234,7 +240,6 @@ fn answer(answer: &Answer) -> AnswerView {
         weight: signed(answer.weight),
         variants: answer.variants.iter().map(variant).collect(),
         spread,
-        evidence: answer.evidence.clone(),
     }
 }
 
@@ -247,7 +252,6 @@ fn evidence(item: &Evidence) -> EvidenceView {
         line: item.line.clone(),
         why: item.why.clone(),
         count: item.count,
-        is_alert: item.relation == Relation::Alert,
     }
 }
 

@@ -35,5 +35,5 @@ pub(crate) fn is_form(path: &str) -> bool {
 
 /// Renders a template.
 pub(crate) fn render(template: &impl Template) -> Result<Html<String>> {
-    template.render().map(Html).map_err(|error| Problem::internal("rendering the page", error))
+    template.render().map(Html).map_err(|error| Problem::internal("rendering the page", &error))
 }

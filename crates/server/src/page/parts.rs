@@ -55,7 +55,9 @@ pub(crate) enum Outcome {
 
 pub(crate) fn outcome(status: Option<Status>, headline: Option<Headline>) -> Outcome {
     match (status, headline) {
-        (Some(status @ (Status::Queued | Status::Running | Status::Failed)), _) => Outcome::Status(status.name()),
+        (Some(status @ (Status::Queued | Status::Running | Status::Failed)), _) => {
+            Outcome::Status(status.name())
+        }
         (_, Some(headline)) => Outcome::Verdict {
             badge: verdict(&headline.verdict),
             confidence: percent(headline.confidence),

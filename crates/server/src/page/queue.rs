@@ -57,7 +57,10 @@ struct Row {
     outcome: Outcome,
 }
 
-pub(crate) async fn page(State(app): State<Arc<App>>, Params(filter): Params<Filter>) -> Result<Html<String>> {
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    Params(filter): Params<Filter>,
+) -> Result<Html<String>> {
     blocking(&app, move |app| {
         let alerts = app.pipeline.store().alerts()?;
         render(&gather(app, &alerts, &filter))
@@ -86,7 +89,9 @@ fn gather(app: &App, alerts: &[Alert], filter: &Filter) -> QueuePage {
     let rows: Vec<Row> =
         matching.by_ref().take(PAGE_SIZE).map(|(alert, outcome)| row(alert, outcome.clone())).collect();
     let next = match (matching.next(), rows.last()) {
-        (Some(_), Some(last)) => Some(format!("/?verdict={}&before={}", url_encode(&filter.verdict), last.id)),
+        (Some(_), Some(last)) => {
+            Some(format!("/?verdict={}&before={}", url_encode(&filter.verdict), last.id))
+        }
         _ => None,
     };
     QueuePage {

@@ -34,13 +34,18 @@ struct TemplateRow {
     count: u64,
 }
 
-pub(crate) async fn page(State(app): State<Arc<App>>, Params(params): Params<SearchParams>) -> Result<Response> {
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    Params(params): Params<SearchParams>,
+) -> Result<Response> {
     blocking(&app, move |app| {
         let asked = !params.q.trim().is_empty() || !params.entity.trim().is_empty();
         let (status, found, problem) = match asked.then(|| find(app, &params, Order::NewestFirst)) {
             None => (StatusCode::OK, None, None),
             Some(Ok(found)) => (StatusCode::OK, Some(found), None),
-            Some(Err(problem)) if problem.status.is_server_error() && !is_explained(&problem) => return Err(problem),
+            Some(Err(problem)) if problem.status.is_server_error() && !is_explained(&problem) => {
+                return Err(problem);
+            }
             // What was typed stays in the form, next to what is wrong with it.
             Some(Err(problem)) => (problem.status, None, Some(problem.detail)),
         };

@@ -19,8 +19,35 @@ const TICK_WIDTH: f64 = 88.0;
 
 /// Steps between ticks, in seconds.
 const STEPS: [f64; 29] = [
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0,
-    600.0, 900.0, 1800.0, 3600.0, 7200.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0, 2_592_000.0,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    15.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    900.0,
+    1800.0,
+    3600.0,
+    7200.0,
+    10_800.0,
+    21_600.0,
+    43_200.0,
+    86_400.0,
+    604_800.0,
+    2_592_000.0,
 ];
 
 /// A stretch of time drawn evenly.
@@ -90,7 +117,8 @@ impl Scale {
 
     /// Where a time is.
     pub(crate) fn x(&self, time: f64) -> f64 {
-        let segment = self.segments.iter().rev().find(|segment| segment.start <= time).or(self.segments.first());
+        let segment =
+            self.segments.iter().rev().find(|segment| segment.start <= time).or(self.segments.first());
         segment.map_or(0.0, |segment| segment.x(time))
     }
 
@@ -102,8 +130,11 @@ impl Scale {
 
 /// The longest stretches between neighbouring times, if they are long enough to cut out; in order.
 fn silences(times: &[f64], span: f64) -> Vec<(f64, f64)> {
-    let mut found: Vec<(f64, f64)> =
-        times.windows(2).map(|pair| (pair[0], pair[1])).filter(|(from, to)| to - from > span * GAP_SHARE).collect();
+    let mut found: Vec<(f64, f64)> = times
+        .windows(2)
+        .map(|pair| (pair[0], pair[1]))
+        .filter(|(from, to)| to - from > span * GAP_SHARE)
+        .collect();
     // Two or three dots need no cutting: even spacing says more.
     if times.len() < 4 && span < 86_400.0 {
         return Vec::new();
@@ -205,7 +236,8 @@ mod tests {
         assert!(scale.x(3.0) - scale.x(0.0) > 200.0);
         assert!(scale.x(36_000.0) > scale.gaps[0].x);
         let labels: Vec<String> = scale.ticks().into_iter().map(|tick| tick.label).collect();
-        assert!(labels.contains(&"00:00:01".to_owned()) && labels.contains(&"10:00:00".to_owned()), "{labels:?}");
+        assert!(labels.contains(&"00:00:01".to_owned()), "{labels:?}");
+        assert!(labels.iter().any(|label| label.starts_with("10:00:00")), "{labels:?}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use crate::client::{get, post_json, post_logs, send};
 use crate::running::{INTRUSION, start};
 use serde_json::json;
+use std::io::Write;
+use std::net::TcpStream;
 
 #[test]
 fn logs_become_events_and_alerts() {
@@ -50,7 +52,8 @@ fn bad_requests_say_what_to_do() {
     check("/v1/investigations/7/stream", 404, "POST /v1/investigations");
     check("/v1/investigations/7/report.md", 404, "POST /v1/investigations");
     check("/v1/nothing", 404, "/openapi.json");
-    let wrong_method = send(server.addr, "DELETE", "/v1/alerts", &[("content-type", "application/json")], b"");
+    let wrong_method =
+        send(server.addr, "DELETE", "/v1/alerts", &[("content-type", "application/json")], b"");
     assert_eq!(wrong_method.header("allow"), "GET, POST, HEAD");
     assert!(wrong_method.problem(405).contains("GET"));
 }
@@ -65,7 +68,9 @@ fn bad_bodies_say_what_to_do() {
     post("/v1/investigations", "{}").problem(422);
     post("/v1/investigations", r#"{"alert":1,"x":2}"#).problem(422);
     assert!(post("/v1/investigations", r#"{"alert":1}"#).problem(404).contains("no alert 1"));
-    assert!(post("/v1/alerts", &" ".repeat(2 << 20)).problem(413).contains("/v1/ingest/auto"));
+    let headers = [("content-type", "application/json"), ("content-length", "2000000")];
+    let announced = send(server.addr, "POST", "/v1/alerts", &headers, b"");
+    assert!(announced.problem(413).contains("/v1/ingest/auto"));
     assert!(post("/v1/ingest/nothing", "{}").problem(404).contains("windows_json"));
 }
 
@@ -110,7 +115,7 @@ fn bodies_over_the_limit_leave_nothing_behind() {
 }
 
 #[test]
-fn a_chunked_body_is_bounded_too() {
+fn a_chunked_body_is_taken_whole() {
     let server = start();
     let headers = [("content-type", "application/octet-stream"), ("transfer-encoding", "chunked")];
     let line = "short line\n".repeat(100);
@@ -118,8 +123,12 @@ fn a_chunked_body_is_bounded_too() {
     let body = format!("{chunk}0\r\n\r\n");
     let taken = send(server.addr, "POST", "/v1/ingest/text", &headers, body.as_bytes());
     assert_eq!(taken.ok()["records"], 100);
-    let cut = send(server.addr, "POST", "/v1/ingest/text", &headers, b"ffffff\r\nabc");
-    assert!(cut.status == 400 || cut.status == 408, "{}", cut.status);
+    // A sender that hangs up in the middle leaves nothing behind.
+    let head = "POST /v1/ingest/text HTTP/1.1\r\nContent-Type: application/octet-stream\r\n";
+    let cut = format!("{head}Host: {}\r\nContent-Length: 22\r\n\r\nshort line\nshort", server.addr);
+    let mut stream = TcpStream::connect(server.addr).unwrap();
+    stream.write_all(cut.as_bytes()).unwrap();
+    drop(stream);
     assert_eq!(get(server.addr, "/v1/events").ok()["total"], 100);
 }
 
@@ -149,7 +158,11 @@ fn an_investigation_is_streamed_and_replayed() {
     let report = get(server.addr, &format!("/v1/investigations/{alert}/report.json"));
     assert_eq!(report.ok(), case);
     assert!(report.header("content-disposition").contains(&format!("investigation-{alert}.json")));
-    assert!(get(server.addr, &format!("/v1/investigations/{alert}/report.md")).text().starts_with("# Investigation"));
+    assert!(
+        get(server.addr, &format!("/v1/investigations/{alert}/report.md"))
+            .text()
+            .starts_with("# Investigation")
+    );
     let shown = get(server.addr, &format!("/v1/alerts/{alert}")).ok();
     assert_eq!(shown["investigation"]["verdict"], case["verdict"]);
 }

@@ -8,14 +8,16 @@ fn every_answer_has_the_security_headers() {
     let server = start();
     let check = |response: &Response| {
         let policy = response.header("content-security-policy");
-        for rule in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {
+        for rule in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"]
+        {
             assert!(policy.contains(rule), "{policy}");
         }
         assert!(!policy.contains("unsafe"));
         assert_eq!(response.header("x-content-type-options"), "nosniff");
         assert_eq!(response.header("referrer-policy"), "no-referrer");
     };
-    for path in ["/", "/search", "/v1/events", "/healthz", "/assets/casemate.css", "/nothing", "/v1/nothing"] {
+    for path in ["/", "/search", "/v1/events", "/healthz", "/assets/casemate.css", "/nothing", "/v1/nothing"]
+    {
         check(&get(server.addr, path));
     }
     check(&send(server.addr, "GET", "/", &[("host", "evil.example")], b""));
@@ -37,7 +39,9 @@ fn other_names_for_this_host_are_refused() {
 #[test]
 fn other_pages_cannot_post() {
     let server = start();
-    let post = |headers: &[(&str, &str)]| send(server.addr, "POST", "/v1/investigations", headers, br#"{"alert":1}"#);
+    let post = |headers: &[(&str, &str)]| {
+        send(server.addr, "POST", "/v1/investigations", headers, br#"{"alert":1}"#)
+    };
     let json = ("content-type", "application/json");
     post(&[("content-type", "text/plain")]).problem(415);
     post(&[("content-type", "application/x-www-form-urlencoded")]).problem(415);
@@ -52,7 +56,8 @@ fn other_pages_cannot_post() {
 #[test]
 fn forms_need_a_browser_that_vouches_for_them() {
     let server = start();
-    let post = |headers: &[(&str, &str)]| send(server.addr, "POST", "/alerts/1/investigate", headers, b"").status;
+    let post =
+        |headers: &[(&str, &str)]| send(server.addr, "POST", "/alerts/1/investigate", headers, b"").status;
     assert_eq!(post(&[]), 403);
     assert_eq!(post(&[("origin", "null"), ("sec-fetch-site", "cross-site")]), 403);
     assert_eq!(post(&[("origin", "null"), ("sec-fetch-site", "same-origin")]), 404);

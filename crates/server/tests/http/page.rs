@@ -44,8 +44,12 @@ fn the_button_works_without_a_script() {
     let server = start();
     let alert = server.ingest_intrusion();
     let form = format!("/alerts/{alert}/investigate");
-    let answer = send(server.addr, "POST", &form, &[("sec-fetch-site", "same-origin"), ("origin", "null")], b"");
-    assert_eq!((answer.status, answer.header("location")), (303, format!("/investigations/{alert}").as_str()));
+    let answer =
+        send(server.addr, "POST", &form, &[("sec-fetch-site", "same-origin"), ("origin", "null")], b"");
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, format!("/investigations/{alert}").as_str())
+    );
     // Wait for its end by following it.
     get(server.addr, &format!("/v1/investigations/{alert}/stream"));
     assert!(html(&server, &format!("/investigations/{alert}")).contains("What happened"));
@@ -85,7 +89,9 @@ fn a_whole_investigation_is_shown() {
     assert_eq!(report.status, 200);
     assert!(report.header("content-disposition").starts_with("attachment"));
     let report = report.text();
-    assert!(report.contains("class=\"timeline\"") && report.contains("<style>") && !report.contains("<script>"));
+    assert!(
+        report.contains("class=\"timeline\"") && report.contains("<style>") && !report.contains("<script>")
+    );
     assert!(!report.contains("href=\"/"), "a file of its own links to nothing");
     // The pages of one alert stay small.
     assert!(page.len() < 150_000);
@@ -121,7 +127,8 @@ fn search_finds_and_explains() {
 #[test]
 fn problems_are_pages_for_people() {
     let server = start();
-    for (path, status) in [("/events/99", 404), ("/alerts/x", 400), ("/nothing", 404), ("/?colour=red", 200)] {
+    for (path, status) in [("/events/99", 404), ("/alerts/x", 400), ("/nothing", 404), ("/?colour=red", 200)]
+    {
         let response = get(server.addr, path);
         assert_eq!(response.status, status, "{path}");
         check_html(&response);

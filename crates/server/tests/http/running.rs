@@ -37,7 +37,8 @@ pub(crate) fn start() -> Running {
     let (stop, stopped) = oneshot::channel::<()>();
     let served = Arc::clone(&pipeline);
     let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let config = casemate_server::Config {
             grace: Duration::from_secs(5),
             models: vec![json!({ "role": "investigator", "name": "none", "sha256": "" })],
@@ -45,9 +46,7 @@ pub(crate) fn start() -> Running {
         let until = async move {
             let _ = stopped.await;
         };
-        runtime
-            .block_on(casemate_server::serve_with(config, listener, served, investigator, until))
-            .unwrap();
+        runtime.block_on(casemate_server::serve_with(config, listener, served, investigator, until)).unwrap();
     });
     Running { addr, pipeline, stop: Some(stop), thread: Some(thread), _dir: dir }
 }

@@ -21,7 +21,7 @@ fn child_appends() {
         if writeln!(out, "acknowledged {}", ids.end - 1).and_then(|()| out.flush()).is_err() {
             return;
         }
-        if ids.end % 11 == 0 {
+        if ids.end.is_multiple_of(11) {
             store.refresh().unwrap();
         }
     }

@@ -115,6 +115,7 @@ fn findings_survive() {
 fn a_batch_of_alerts_moves_the_watermark() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
+    store.append(&batch(0..50)).unwrap();
     let raises = (1..=50)
         .map(|n| Raise { alert: alert(n, 0), fold_key: format!("key {}", n % 5), window: WINDOW })
         .collect();
@@ -122,6 +123,18 @@ fn a_batch_of_alerts_moves_the_watermark() {
     assert_eq!(alerts.len(), 50);
     assert_eq!(store.alerts().unwrap().len(), 5);
     assert_eq!(store.watermark("detect").unwrap(), EventId(50));
+}
+
+#[test]
+fn a_watermark_past_the_last_event_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.append(&batch(0..5)).unwrap();
+    store.set_watermark("detect", EventId(5)).unwrap();
+    let error = store.set_watermark("detect", EventId(6)).unwrap_err();
+    assert!(error.is_bad_input() && error.to_string().contains("the last event is 5"), "{error}");
+    assert!(store.raise_all(Vec::new(), Some(("detect", EventId(6)))).is_err());
+    assert_eq!(store.watermark("detect").unwrap(), EventId(5));
 }
 
 #[test]

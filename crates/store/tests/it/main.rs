@@ -9,6 +9,7 @@
 //! | `damage` | a cut or flipped bit anywhere is noticed or made good, never a panic or a wrong answer |
 //! | `access` | read-only directories, locks, full disks |
 //! | `measure` | nothing: prints how fast it is, when asked (`--ignored --nocapture`) |
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
 mod append;

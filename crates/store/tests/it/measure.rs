@@ -29,7 +29,8 @@ fn append_search_open() {
     let batches: Vec<Batch> =
         (0..EVENTS).step_by(BATCH as usize).map(|start| batch(start..start + BATCH)).collect();
     let raw: usize = batches.iter().flat_map(|batch| &batch.events).map(|event| event.raw.len()).sum();
-    let (_, append) = timed(|| batches.iter().for_each(|batch| drop(store.append(batch).unwrap())));
+    let (_, append) =
+        timed(|| batches.iter().for_each(|batch| assert!(!store.append(batch).unwrap().is_empty())));
     let (_, refresh) = timed(|| store.refresh().unwrap());
     let seconds = (append + refresh).as_secs_f64();
     println!(
@@ -78,6 +79,7 @@ fn append_search_open() {
 fn small_batches() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let (_, append) = timed(|| (0..2000).for_each(|n| drop(store.append(&batch(n..n + 1)).unwrap())));
+    let (_, append) =
+        timed(|| (0..2000).for_each(|n| assert!(!store.append(&batch(n..n + 1)).unwrap().is_empty())));
     println!("append one event at a time: {:?} each", append / 2000);
 }

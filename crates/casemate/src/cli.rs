@@ -25,7 +25,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Directory that holds events, indexes, alerts and investigations
-    #[arg(long, global = true, value_name = "DIR", default_value = "casemate-data", env = "CASEMATE_DATA_DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "casemate-data",
+        env = "CASEMATE_DATA_DIR"
+    )]
     pub(crate) data_dir: PathBuf,
     /// Directory that holds `rules/` and `playbooks/`
     #[arg(long, global = true, value_name = "DIR", default_value = "config", env = "CASEMATE_CONFIG")]
@@ -50,10 +56,12 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  casemate serve --listen 127.0.0.1:8470 --site site.toml")]
     Serve(ServeArgs),
     /// Take in log files and directories, then raise alerts
-    #[command(after_help = "Formats are recognised by content, never by name: Windows event JSON, EVTX, syslog, \
+    #[command(
+        after_help = "Formats are recognised by content, never by name: Windows event JSON, EVTX, syslog, \
         auditd, Zeek, Suricata EVE, CloudTrail, JSON lines, plain text; .zip and .gz of them.\n\
         Exit status 1 if anything was quarantined or a file was damaged; what could be read is in all the same.\n\n\
-        Example:\n  casemate ingest export.evtx /var/log/remote/")]
+        Example:\n  casemate ingest export.evtx /var/log/remote/"
+    )]
     Ingest(IngestArgs),
     /// Find events by text, entity and time, or templates by meaning
     #[command(after_help = "Examples:\n  casemate search 'process:rundll32.exe AND comsvcs' --limit 5\n  \

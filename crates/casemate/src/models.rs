@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use casemate_inference::{Embedder, Model};
 use casemate_investigate::LoadedModel;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -37,7 +38,8 @@ struct Catalog {
 
 /// The models the catalogue lists, in its order.
 pub(crate) fn catalog() -> anyhow::Result<Vec<Entry>> {
-    let catalog: Catalog = toml::from_str(CATALOG).context("models/catalog.toml, compiled in, is not valid")?;
+    let catalog: Catalog =
+        toml::from_str(CATALOG).context("models/catalog.toml, compiled in, is not valid")?;
     Ok(catalog.models)
 }
 
@@ -81,6 +83,19 @@ pub(crate) fn load_investigator(wanted: &str, models: &Path) -> Outcome<Option<L
     let model = model.map_err(Failure::input)?;
     let sha256 = sha256.map_err(|_| anyhow!("hashing {} was interrupted", path.display()))??;
     Ok(Some(LoadedModel { model, sha256 }))
+}
+
+/// A loaded model as the API lists it.
+pub(crate) fn listing(loaded: &LoadedModel) -> Value {
+    let info = loaded.model.info();
+    json!({
+        "role": "investigator",
+        "name": info.name,
+        "architecture": info.architecture,
+        "context_length": info.context_length,
+        "file_bytes": info.file_bytes,
+        "sha256": loaded.sha256,
+    })
 }
 
 /// Where the embedding model lives under `models`.

@@ -40,8 +40,7 @@ struct Document<'a, T> {
 
 /// Prints `result` as the one JSON document on stdout.
 pub(crate) fn json<T: Serialize>(result: &T, started: Instant) -> io::Result<()> {
-    let document =
-        Document { result, seconds: seconds(started), peak_rss_bytes: machine::peak_rss_bytes() };
+    let document = Document { result, seconds: seconds(started), peak_rss_bytes: machine::peak_rss_bytes() };
     let mut stdout = io::stdout().lock();
     serde_json::to_writer_pretty(&mut stdout, &document)?;
     ignore_broken_pipe(writeln!(stdout))
@@ -77,7 +76,9 @@ impl Bar {
             self.bar.reset();
             let counted = if stage == Stage::Ingest { "{bytes}/{total_bytes}" } else { "{pos}/{len}" };
             let template = format!("{{prefix:>8}} {{bar:32}} {counted} {{eta}} {{wide_msg}}");
-            self.bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar.set_style(
+                ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             self.bar.set_prefix(stage.to_string());
         }
         self.bar.set_length(total);

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use casemate_detect::Rules;
 use casemate_investigate::{Investigator, Playbooks, Site};
 use casemate_pipeline::Pipeline;
+use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -39,8 +40,16 @@ pub(crate) fn pipeline(global: &Global) -> Outcome<Pipeline> {
     Ok(Pipeline::open(&global.data_dir, rules, embedder)?)
 }
 
+/// Everything an investigation needs, opened.
+pub(crate) struct Desk {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) investigator: Investigator,
+    /// The loaded models, as `/v1/models` lists them.
+    pub(crate) models: Vec<Value>,
+}
+
 /// Opens everything an investigation needs.
-pub(crate) fn investigator(global: &Global, args: &ModelArgs) -> Outcome<(Arc<Pipeline>, Investigator)> {
+pub(crate) fn desk(global: &Global, args: &ModelArgs) -> Outcome<Desk> {
     let playbooks = Playbooks::load(&config_dir(global, "playbooks")?).map_err(Failure::input)?;
     let site = match &args.site {
         Some(path) => Site::load(path).map_err(Failure::input)?,
@@ -48,6 +57,7 @@ pub(crate) fn investigator(global: &Global, args: &ModelArgs) -> Outcome<(Arc<Pi
     };
     let pipeline = Arc::new(pipeline(global)?);
     let model = models::load_investigator(&args.model, &global.models)?;
+    let models = model.iter().map(models::listing).collect();
     let investigator = Investigator::new(Arc::clone(&pipeline), model, playbooks, site);
-    Ok((pipeline, investigator))
+    Ok(Desk { pipeline, investigator, models })
 }

@@ -5,6 +5,8 @@
 //! - models: a GGUF cut short, a missing one
 //! - surroundings: a port in use, a read-only or locked data directory, a missing path, a bad query
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::Site;
@@ -128,7 +130,9 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn only_loopback_is_served() {
-    Site::new().run(&["serve", "--model", "none", "--listen", "0.0.0.0:0"]).fails_with(2, &["no authentication"]);
+    Site::new()
+        .run(&["serve", "--model", "none", "--listen", "0.0.0.0:0"])
+        .fails_with(2, &["no authentication"]);
 }
 
 #[test]
@@ -167,7 +171,10 @@ fn the_same_bytes_are_taken_in_once_unless_asked() {
     let again = site.file("b.log", b"one line\nanother line\n");
     assert_eq!(site.run(&["ingest", &path]).json["records"], 2);
     let second = site.run(&["ingest", &path, &again]);
-    assert_eq!((second.code, &second.json["records"], &second.json["files_skipped"]), (0, &0.into(), &2.into()));
+    assert_eq!(
+        (second.code, &second.json["records"], &second.json["files_skipped"]),
+        (0, &0.into(), &2.into())
+    );
     assert_eq!(site.run(&["search"]).json["total"], 2);
     assert_eq!(site.run(&["ingest", "--again", &path]).json["records"], 2);
     assert_eq!(site.run(&["search"]).json["total"], 4);

@@ -9,6 +9,8 @@ use candle_transformers::models::{quantized_llama, quantized_qwen2};
 use casemate_inference::Model;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+/// A stock decoder's forward pass over whole prefixes.
+type Forward = Box<dyn FnMut(&Tensor) -> candle_core::Result<Tensor>>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -45,14 +47,13 @@ fn main() -> Outcome<()> {
 fn stock(path: &str, tokens: &[u32], lengths: &[usize]) -> Outcome<Vec<Vec<f32>>> {
     let mut file = fs_err::File::open(path)?;
     let content = Content::read(&mut file)?;
-    let mut forward: Box<dyn FnMut(&Tensor) -> candle_core::Result<Tensor>> =
-        if content.metadata["general.architecture"].to_string()? == "llama" {
-            let mut model = quantized_llama::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?;
-            Box::new(move |input| model.forward(input, 0))
-        } else {
-            let mut model = quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?;
-            Box::new(move |input| model.forward(input, 0))
-        };
+    let mut forward: Forward = if content.metadata["general.architecture"].to_string()? == "llama" {
+        let mut model = quantized_llama::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?;
+        Box::new(move |input| model.forward(input, 0))
+    } else {
+        let mut model = quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?;
+        Box::new(move |input| model.forward(input, 0))
+    };
     let mut all = Vec::new();
     for length in lengths {
         let input = Tensor::new(&tokens[..*length], &Device::Cpu)?.unsqueeze(0)?;

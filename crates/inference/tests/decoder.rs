@@ -177,8 +177,7 @@ fn generation_is_greedy_and_forced_tokens_change_nothing() {
     let model = model("qwen2");
     let mut session = read(&model, &tokens(20, 1));
     let free = TokenMask::of(0..256);
-    let masks =
-        vec![free.clone(), TokenMask::of([65]), TokenMask::of([66]), free.clone(), TokenMask::of([1, 2])];
+    let masks = vec![free.clone(), TokenMask::of([65]), TokenMask::of([66]), free, TokenMask::of([1, 2])];
     let written = session.generate(&mut Script(masks, 0), 30).unwrap();
     assert_eq!(written.len(), 5);
     assert_eq!(written[1..3], [65, 66]);

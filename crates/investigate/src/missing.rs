@@ -30,7 +30,7 @@ pub(crate) fn find(looked: &Looked<'_>) -> Vec<String> {
             })
             .map(|(stored, _)| View(&stored.event))
     };
-    let endpoint = looked.subjects.iter().any(|stored| is_endpoint(stored));
+    let endpoint = looked.subjects.iter().any(is_endpoint);
     let mut add = |absent: bool, text: String| {
         if absent {
             missing.push(text);

@@ -28,7 +28,7 @@ pub(crate) fn grammar(evidence: &[Evidence]) -> String {
          sentence: TEXT \"[\" LABEL (\", \" LABEL)? \"].\"\n\
          TEXT: /[A-Z][A-Za-z0-9 ,.:;()$@_%&=+\\/\\\\'-]{{15,{MAX_CHARS}}}/\n\
          LABEL: /E({labels})/\n",
-        required = vec!["sentence"; MIN_SENTENCES].join(" \" \" "),
+        required = ["sentence"; MIN_SENTENCES].join(" \" \" "),
         optional = " (\" \" sentence)?".repeat(optional),
         labels = labels.join("|"),
     )

@@ -2,6 +2,7 @@
 //!
 //! The model is `SmolLM2-135M-Instruct.Q4_1.gguf` in `$CASEMATE_MODELS` or the workspace's `models/`; without
 //! it those tests say so and pass.
+#![allow(clippy::unwrap_used)]
 
 use casemate_detect::Rules;
 use casemate_event::{

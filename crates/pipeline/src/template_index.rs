@@ -40,7 +40,12 @@ impl TemplateIndex {
     /// Embeds the templates of `store` that are not in the index yet and writes it anew with them.
     ///
     /// Returns how many were embedded. Vectors already there are carried over, not computed again.
-    pub(crate) fn extend(&self, store: &Store, embedder: &Embedder, on_progress: OnProgress<'_>) -> Result<u64> {
+    pub(crate) fn extend(
+        &self,
+        store: &Store,
+        embedder: &Embedder,
+        on_progress: OnProgress<'_>,
+    ) -> Result<u64> {
         let (mut ids, mut vectors) = self.carried_over(embedder.dimension());
         let known: HashSet<u64> = ids.iter().copied().collect();
         let new: Vec<_> = store.templates()?.into_iter().filter(|t| !known.contains(&t.id.0)).collect();

@@ -39,7 +39,7 @@ impl Headlines {
                 lock(&self.0).insert(alert, headline);
             }
             Err(error) => {
-                tracing::warn!(%alert, %error, "a stored investigation cannot be read; investigate again")
+                tracing::warn!(%alert, %error, "a stored investigation cannot be read; investigate again");
             }
         }
     }

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Instant;
 
-const SAMPLE: &str = "tests/data/incident";
-const LOG_EXTENSIONS: [&str; 6] = ["evtx", "gz", "json", "jsonl", "log", "zip"];
+const SAMPLE_SITE: &str = "tests/data/incident/site.toml";
+/// Its logs. What lies beside them tells the truth about the incident and is for readers only.
+const SAMPLE_LOGS: &str = "tests/data/incident/logs";
 /// What tells a directory that a demo made from one that somebody needs.
 const MARKER: &str = ".casemate-demo";
 
@@ -80,8 +81,11 @@ impl Demo {
         let Some(root) = workspace::root() else {
             return usage("no checkout of Casemate above this directory; run the demo from one".into());
         };
-        if !root.join(SAMPLE).is_dir() {
-            return usage(format!("{} is missing; the checkout is incomplete", root.join(SAMPLE).display()));
+        if !root.join(SAMPLE_LOGS).is_dir() {
+            return usage(format!(
+                "{} is missing; the checkout is incomplete",
+                root.join(SAMPLE_LOGS).display()
+            ));
         }
         if !args.listen.ip().is_loopback() {
             return usage(format!("{} is not a loopback address; use 127.0.0.1:PORT", args.listen));
@@ -117,7 +121,7 @@ impl Demo {
 
     fn ingest(&self, runner: &Runner, casemate: &Path) -> Result<Stage> {
         let mut command = self.command(casemate, "ingest");
-        command.arg("--json").args(sample_logs(&self.root)?);
+        command.arg("--json").arg(SAMPLE_LOGS);
         let (status, document, seconds) = run_for_json(runner, &mut command)?;
         // Status 1 with a document means that something was quarantined: the rest is in, and that is the point.
         let is_done = status.success() || (status.code() == Some(1) && !document.is_null());
@@ -160,8 +164,8 @@ impl Demo {
     }
 
     fn add_site(&self, command: &mut Command) {
-        let site = Path::new(SAMPLE).join("site.toml");
-        if self.root.join(&site).is_file() {
+        let site = Path::new(SAMPLE_SITE);
+        if self.root.join(site).is_file() {
             command.arg("--site").arg(site);
         }
     }
@@ -183,23 +187,6 @@ fn rate(part: &Value) -> Option<String> {
     let (name, unit) = (part["name"].as_str()?, part["unit"].as_str()?);
     let per_second = part["items"].as_f64()? / part["seconds"].as_f64()?.max(0.001);
     Some(format!("{name} {per_second:.0} {unit}/s"))
-}
-
-/// The logs of the sample incident, relative to the checkout: what lies beside them for readers is no log.
-fn sample_logs(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut logs = Vec::new();
-    for entry in fs_err::read_dir(root.join(SAMPLE))? {
-        let name = PathBuf::from(entry?.file_name());
-        let is_log = |extension: &std::ffi::OsStr| LOG_EXTENSIONS.iter().any(|known| extension == *known);
-        if name.extension().is_some_and(is_log) {
-            logs.push(Path::new(SAMPLE).join(name));
-        }
-    }
-    if logs.is_empty() {
-        bail!("{} holds no logs; the checkout is incomplete", root.join(SAMPLE).display());
-    }
-    logs.sort();
-    Ok(logs)
 }
 
 /// A count, whether printed as one number or by kind.
@@ -321,19 +308,6 @@ mod tests {
         let part = json!({"name": "embed", "seconds": 0.5, "items": 40, "unit": "templates"});
         assert_eq!(rate(&part).as_deref(), Some("embed 80 templates/s"));
         assert_eq!(rate(&json!({"name": "embed"})), None);
-    }
-
-    #[test]
-    fn only_logs_of_the_sample_are_taken_in() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(sample_logs(dir.path()).is_err());
-        fs_err::create_dir_all(dir.path().join(SAMPLE)).unwrap();
-        assert!(sample_logs(dir.path()).unwrap_err().to_string().contains("no logs"));
-        for name in ["b.log", "README.md", "a.json.gz", "site.toml"] {
-            fs_err::write(dir.path().join(SAMPLE).join(name), "").unwrap();
-        }
-        let expected = ["a.json.gz", "b.log"].map(|name| Path::new(SAMPLE).join(name));
-        assert_eq!(sample_logs(dir.path()).unwrap(), expected);
     }
 
     #[test]

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const STAGE: &str = env!("CARGO_BIN_EXE_casemate-stage");
-const NEEDED: [&str; 2] =
-    ["qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "all-MiniLM-L6-v2/model.safetensors"];
+const NEEDED: [&str; 2] = ["qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "all-MiniLM-L6-v2/model.safetensors"];
 
 #[test]
 fn demo_runs_with_only_loopback() {

@@ -19,7 +19,7 @@ import random
 import zipfile
 from datetime import datetime, timedelta, timezone
 
-HERE = pathlib.Path(__file__).resolve().parent
+LOGS = pathlib.Path(__file__).resolve().parent / "logs"
 UTC = timezone.utc
 DOMAIN = "PANDALAB"
 SUFFIX = ".pandalab.com"
@@ -483,7 +483,7 @@ def recorded(root):
             reset += 1
         kept.append(line)
     write_zip("windows-prd01.zip", "windows.json", "\n".join(kept) + "\n")
-    (HERE / "zeek-prd01.zip").write_bytes((root / ZEEK_ZIP).read_bytes())
+    (LOGS / "zeek-prd01.zip").write_bytes((root / ZEEK_ZIP).read_bytes())
     print(f"windows-prd01.zip: {len(kept)} of {len(lines)} records, UtcTime of {reset} reset")
 
 
@@ -495,14 +495,14 @@ def write_zip(name, member, text):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(zipfile.ZipInfo(member, (2023, 8, 18, 16, 10, 0)), text, zipfile.ZIP_DEFLATED, 9)
-    (HERE / name).write_bytes(buffer.getvalue())
+    (LOGS / name).write_bytes(buffer.getvalue())
 
 
 def write_gz(name, text):
     buffer = io.BytesIO()
     with gzip.GzipFile("", "wb", 9, buffer, mtime=0) as archive:
         archive.write(text.encode())
-    (HERE / name).write_bytes(buffer.getvalue())
+    (LOGS / name).write_bytes(buffer.getvalue())
 
 
 def main():
@@ -519,8 +519,8 @@ def main():
     compact = {"separators": (",", ":"), "ensure_ascii": False}
     write_gz("windows-estate.json.gz", "".join(json.dumps(item, **compact) + "\n" for item in in_order(windows)))
     write_gz("zeek-dmz.json.gz", "".join(json.dumps(item, **compact) + "\n" for item in in_order(zeek)))
-    (HERE / "linux-syslog.log").write_text("\n".join(in_order(syslog)) + "\n")
-    (HERE / "linux-audit.log").write_text("\n".join(in_order(audit)) + "\n")
+    (LOGS / "linux-syslog.log").write_text("\n".join(in_order(syslog)) + "\n")
+    (LOGS / "linux-audit.log").write_text("\n".join(in_order(audit)) + "\n")
     for name, items in (("windows-estate", windows), ("zeek-dmz", zeek), ("syslog", syslog), ("audit", audit)):
         print(f"{name}: {len(in_order(items))} records")
     if options.otrf:

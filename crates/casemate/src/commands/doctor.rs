@@ -75,8 +75,7 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
                 .to_owned(),
         );
     }
-    let report =
-        Report { models, indexes, rules, cpu, capacity: None, egress: Egress::check(), problems };
+    let report = Report { models, indexes, rules, cpu, capacity: None, egress: Egress::check(), problems };
     if global.json {
         output::json(&report, started)?;
     } else {

@@ -129,7 +129,9 @@ impl Report {
             output::line(&format!("  {count:>9}  {format}"))?;
         }
         for (reason, count) in &self.quarantined {
-            output::line(&format!("  {count:>9}  quarantined: {reason} (see `casemate search --quarantine`)"))?;
+            output::line(&format!(
+                "  {count:>9}  quarantined: {reason} (see `casemate search --quarantine`)"
+            ))?;
         }
         for stage in &self.stages {
             let rate = stage.items as f64 / stage.seconds.max(0.001);

@@ -3,7 +3,7 @@
 use crate::cli::{Global, InvestigateArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Bar};
-use crate::setup;
+use crate::setup::{self, Desk};
 use anyhow::anyhow;
 use casemate_event::{Alert, AlertId};
 use casemate_investigate::{Investigation, report};
@@ -26,7 +26,7 @@ struct Report {
 
 pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
     let started = Instant::now();
-    let (pipeline, mut investigator) = setup::investigator(global, &args.model)?;
+    let Desk { pipeline, mut investigator, .. } = setup::desk(global, &args.model)?;
     let alerts = if args.all { uninvestigated(&pipeline)? } else { named(&pipeline, &args.alerts)? };
     if alerts.is_empty() && !global.json {
         output::line("no alert waits for an investigation")?;

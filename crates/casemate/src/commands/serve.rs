@@ -2,19 +2,21 @@
 
 use crate::cli::{Global, ServeArgs};
 use crate::failure::{Failure, Outcome};
-use crate::setup;
+use crate::setup::{self, Desk};
+use casemate_server::Config;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     let listener = casemate_server::bind(args.listen).map_err(Failure::input)?;
-    let (pipeline, investigator) = setup::investigator(global, &args.model)?;
+    let Desk { pipeline, investigator, models } = setup::desk(global, &args.model)?;
+    let config = Config { models, ..Config::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let stop = stop_signal()?;
         announce(&listener)?;
-        casemate_server::serve(listener, pipeline, investigator, stop).await?;
+        casemate_server::serve_with(config, listener, pipeline, investigator, stop).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -42,7 +42,7 @@ fn the_queue_holds_the_attack_and_its_look_alikes() {
     assert!(problems.is_empty(), "{problems:?}");
     let mut queue: BTreeMap<String, (String, u32)> = BTreeMap::new();
     let mut context: BTreeMap<&str, u32> = BTreeMap::new();
-    let events = events(&repository().join("tests/data/incident"));
+    let events = events(&repository().join("tests/data/incident/logs"));
     for event in &events {
         for rule in rules.matches(event) {
             if rule.severity >= ALERT_LEVEL {

@@ -69,7 +69,7 @@ fn regression_events_match_their_rules() {
 fn all_rules_keep_up() {
     let Some(sigma) = shared_data("sigma") else { return };
     let mut events = Vec::new();
-    for (_, text) in unzip(&repository().join("tests/data/incident/windows-prd01.zip")) {
+    for (_, text) in unzip(&repository().join("tests/data/incident/logs/windows-prd01.zip")) {
         events.extend(windows_json(&text));
     }
     for (name, dirs) in [("SigmaHQ", vec![sigma]), ("starter", vec![crate::support::starter_rules()])] {

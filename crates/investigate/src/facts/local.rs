@@ -159,11 +159,10 @@ fn recurs(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
 
 fn first_seen(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
     (scene.past.same.is_empty() && scene.past.days_of_history >= MIN_HISTORY_DAYS).then(|| {
-        let statement = format!(
-            "nothing the same was seen on {} in the {} days of logs before",
-            subjects.first().map(|subject| View(&subject.event).host()).unwrap_or_default(),
-            scene.past.days_of_history
-        );
+        let host = subjects.first().map(|subject| View(&subject.event).host()).unwrap_or_default();
+        let place = if host.is_empty() { "here".to_owned() } else { format!("on {host}") };
+        let days = scene.past.days_of_history;
+        let statement = format!("nothing the same was seen {place} in the {days} days of logs before");
         about_alert(Kind::FirstSeen, statement, subjects)
     })
 }

@@ -144,7 +144,7 @@ fn one_approved_event_does_not_approve_the_others() {
         vssadmin(r"C:\Windows\System32\vssadmin.exe", r"C:\Program Files\Backup\agent.exe", "svc_backup");
     let mut bad = vssadmin(r"C:\Windows\System32\vssadmin.exe", r"C:\Windows\System32\cmd.exe", "svc_backup");
     bad.id = EventId(2);
-    let subjects = [good.clone(), bad.clone()];
+    let subjects = [good, bad];
     let relations = [Relation::Alert; 2];
     let detections = vec![Vec::new(); 2];
     let past = Past::default();

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 /// Runs the demo in a checkout that has what the demo looks for, and no `casemate` to run.
 fn demo(world: &World, args: &[&str]) -> Ran {
     fs_err::create_dir_all(world.path("checkout/models")).unwrap();
-    fs_err::create_dir_all(world.path("checkout/tests/data/incident")).unwrap();
+    fs_err::create_dir_all(world.path("checkout/tests/data/incident/logs")).unwrap();
     fs_err::write(world.path("checkout/Cargo.toml"), "").unwrap();
     fs_err::write(world.path("checkout/models/catalog.toml"), "").unwrap();
     let mut command = world.program();

@@ -59,7 +59,7 @@ impl Investigator {
     /// The same events, model file, playbook and site file give the same report, byte for byte, except for
     /// its `seconds`. A model that fails does not fail the investigation: the report is then reached from
     /// rules and facts and says why. Costs a few seconds of store and code, and with a 1.5B model on two
-    /// cores some 20 to 30 s of reading and writing.
+    /// cores some 20 s of reading and writing.
     ///
     /// # Errors
     /// [`Error::NoEvents`] if the store has none of the alert's events; [`Error::Store`] and

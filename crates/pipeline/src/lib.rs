@@ -175,7 +175,6 @@ impl Pipeline {
             &mut |batch| self.append(&batch),
             &mut |done| on_progress(Stage::Ingest, done.min(total), total),
         )?;
-        self.store.refresh()?;
         Ok(FileOutcome { path: path.to_owned(), sha256, summary: Some(summary) })
     }
 
@@ -184,22 +183,21 @@ impl Pipeline {
     /// # Errors
     /// If the stream or the store fails.
     pub fn ingest_stream(&self, name: &str, reader: impl Read, format: Option<Format>) -> Result<Summary> {
-        let summary =
-            casemate_ingest::read_stream(name, reader, &options(), format, &mut |batch| self.append(&batch))?;
-        self.store.refresh()?;
-        Ok(summary)
+        Ok(casemate_ingest::read_stream(name, reader, &options(), format, &mut |batch| self.append(&batch))?)
     }
 
     fn append(&self, batch: &Batch) -> std::result::Result<(), casemate_ingest::SinkError> {
         self.store.append(batch).map(|_ids| ()).map_err(|error| Box::new(error) as casemate_ingest::SinkError)
     }
 
-    /// Runs detection over events not yet looked at, and embeds templates not yet embedded.
+    /// Makes what was taken in searchable by text, runs detection over events not yet looked at, and embeds
+    /// templates not yet embedded. Once for many files: the text index commits here.
     ///
     /// # Errors
     /// If the store, the embedder or the template index fails; what was done until then is kept.
     pub fn catch_up(&self, on_progress: OnProgress<'_>) -> Result<CatchUp> {
         let _turn = lock(&self.catching_up);
+        self.store.refresh()?;
         let mut done = CatchUp::default();
         self.detect(&mut done, on_progress)?;
         if let Some(embedder) = &self.embedder {

@@ -8,6 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const STAGE: &str = env!("CARGO_BIN_EXE_casemate-stage");
+/// Alerts that the benign part of the sample incident raises; all others are raised by the attack.
+const LOOK_ALIKES: [&str; 5] = [
+    "PowerShell started with an encoded command",
+    "Shadow copies or backups deleted",
+    "Member added to a privileged group",
+    "Account locked out",
+    "User agent of a scanning or attack tool",
+];
 const NEEDED: [&str; 2] = ["qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "all-MiniLM-L6-v2/model.safetensors"];
 
 #[test]
@@ -42,6 +50,9 @@ fn assert_judges_the_sample_incident(demo: &Value) {
     assert!(count("malicious") >= 1, "{investigations:#?}");
     assert!(count("benign") >= 1, "{investigations:#?}");
     for one in investigations {
+        let wrong =
+            if LOOK_ALIKES.iter().any(|title| one["alert"] == *title) { "malicious" } else { "benign" };
+        assert_ne!(one["verdict"], wrong, "{one}");
         for figure in ["confidence", "convergence"] {
             let value = one[figure].as_f64().unwrap();
             assert!((0.0..=1.0).contains(&value), "{figure} {value}");

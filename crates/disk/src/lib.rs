@@ -11,6 +11,7 @@ mod hash;
 mod lock;
 mod log;
 mod map;
+mod pages;
 
 pub use atomic::write_atomic;
 pub use checked::{Checked, open_checked, write_checked};
@@ -19,3 +20,4 @@ pub use hash::sha256_file;
 pub use lock::DirLock;
 pub use log::{Frame, FrameOffset, Frames, Log, LogReader, MAX_FRAME, Mark, Recovery, Torn};
 pub use map::Map;
+pub use pages::prefer_huge_pages;

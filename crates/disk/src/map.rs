@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::{Error, Result};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 /// A file's bytes, mapped read-only. Starts on a page boundary.
@@ -27,6 +27,26 @@ impl Map {
         let map =
             unsafe { memmap2::Mmap::map(file.file()) }.map_err(|e| Error::read("map into memory", e))?;
         Ok(Self { map, path: path.to_owned() })
+    }
+
+    /// Lets go of the memory that a part of the file takes while mapped; it is read again when needed. Only
+    /// whole pages inside the part are let go.
+    pub fn release(&self, part: Range<usize>) {
+        #[cfg(unix)]
+        {
+            const PAGE: usize = 4096;
+            let (start, end) =
+                (part.start.next_multiple_of(PAGE), part.end.min(self.map.len()) / PAGE * PAGE);
+            if start < end {
+                // SAFETY: pages of a file mapped read-only are only dropped from memory; reading them
+                // again brings the same bytes.
+                let advised = unsafe {
+                    self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
+                };
+                // A hint: where it is refused, the memory stays in use.
+                drop(advised);
+            }
+        }
     }
 
     /// Path it was opened by.

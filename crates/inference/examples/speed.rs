@@ -53,6 +53,7 @@ fn decoder(path: &Path) -> Outcome {
     for length in [512, 1024, 2048] {
         session.rewind(0)?;
         let watch = Watch::start();
+        let tokens = &tokens[length * 3 / 7..];
         session.read(&tokens[..length], &mut |_| {})?;
         watch.report(&format!("prefill {length}"), length, "tokens");
         let watch = Watch::start();

@@ -1,46 +1,25 @@
 //! Which earlier tokens does each row attend to, and with what result?
 //!
-//! Grouped-query attention over the cache with a running (online) softmax. Rows are taken in blocks that
-//! share one key/value head, so each key is read once per block. Visibility is given per row as slot
-//! ranges: causal reading, many questions over one prefix, and candidate answers are the same to it.
+//! Grouped-query attention over pages of the cache with a running (online) softmax. Rows are taken in units
+//! that share one key/value head, so each page is read once per unit: by 48 rows of a long text, or by all
+//! sequences that share a prefix. What a row sees is a list of pages and a bit for each of their tokens:
+//! causal reading, windows, many questions over one prefix and candidate answers are the same to it.
+#![allow(unsafe_code)]
 
-use pulp::{Simd, WithSimd};
+use std::cell::RefCell;
+use std::ops::Range;
 
-use crate::cache::{BLOCK_SLOTS, GROUP, LayerCache};
-use crate::matrix::Matrix;
-use crate::parallel::for_each_unit;
-use crate::simd::{exp, vectorize};
+use half::slice::HalfFloatSliceExt;
+
+use crate::cache::{GROUP, Memory, PAGE, PageId};
+use crate::kernel::Isa;
+use crate::kernel::lanes::{Lanes, Operation, run};
+use crate::matmul::{Compute, Shared};
 
 /// Query rows multiplied at once: with two vectors of keys they fill the registers of AVX2.
 const TILE_ROWS: usize = 6;
 /// Query rows (tokens × heads of a group) that share one pass over the keys.
 const UNIT_ROWS: usize = 48;
-
-/// Up to three ranges of slots `[from, to)`, ascending: shared prefix, question, candidate.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Visible(pub(crate) [(usize, usize); 3]);
-
-impl Visible {
-    pub(crate) fn up_to(slot: usize) -> Self {
-        Self([(0, slot), (0, 0), (0, 0)])
-    }
-
-    fn end(&self) -> usize {
-        self.0.iter().map(|(_, to)| *to).max().unwrap_or(0)
-    }
-
-    fn overlaps(&self, from: usize, to: usize) -> bool {
-        self.0.iter().any(|(a, b)| *a < to && *b > from)
-    }
-
-    fn covers(&self, from: usize, to: usize) -> bool {
-        self.0.iter().any(|(a, b)| *a <= from && *b >= to)
-    }
-
-    fn contains(&self, slot: usize) -> bool {
-        self.0.iter().any(|(a, b)| (*a..*b).contains(&slot))
-    }
-}
 
 /// Head counts and sizes.
 #[derive(Clone, Copy, Debug)]
@@ -50,150 +29,304 @@ pub(crate) struct Heads {
     pub(crate) head_dim: usize,
 }
 
-/// Attends from every row of `queries` (`[row][head][head_dim]`, rotated) to the slots it sees.
-pub(crate) fn attend(queries: &Matrix, visible: &[Visible], cache: &LayerCache, heads: Heads) -> Matrix {
-    let Heads { heads: head_count, kv_heads, head_dim } = heads;
-    let group = head_count / kv_heads;
-    let unit_tokens = (UNIT_ROWS / group).max(1);
-    let unit_rows = (unit_tokens.min(queries.rows) * group).next_multiple_of(TILE_ROWS);
-    let blocks = queries.rows.div_ceil(unit_tokens);
-
-    // Later rows see more keys: handing them out first keeps the cores busy to the end.
-    let block_of = |unit: usize| blocks - 1 - unit / kv_heads;
-    let mut units = vec![0.0; blocks * kv_heads * unit_rows * head_dim];
-    for_each_unit(&mut units, unit_rows * head_dim, |unit, out| {
-        let first = block_of(unit) * unit_tokens;
-        let last = (first + unit_tokens).min(queries.rows);
-        let kv_head = unit % kv_heads;
-        let (keys, values) = cache.head(kv_head);
-        let scale = 1.0 / (head_dim as f32).sqrt();
-        let mut scaled = vec![0.0; unit_rows * head_dim];
-        let width = group * head_dim;
-        for (row, target) in (first..last).zip(scaled.chunks_exact_mut(width)) {
-            let from = &queries.row(row)[kv_head * width..(kv_head + 1) * width];
-            target.iter_mut().zip(from).for_each(|(target, x)| *target = x * scale);
-        }
-        vectorize(Unit {
-            queries: &scaled,
-            visible: &visible[first..last],
-            group,
-            keys,
-            values,
-            head_dim,
-            out,
-        });
-    });
-
-    let mut result = Matrix::padded(queries.rows, head_count * head_dim);
-    let (stride, width) = (result.stride, group * head_dim);
-    for (unit, values) in units.chunks_exact(unit_rows * head_dim).enumerate() {
-        let first = block_of(unit) * unit_tokens;
-        for (row, from) in (first..queries.rows.min(first + unit_tokens)).zip(values.chunks_exact(width)) {
-            let at = row * stride + unit % kv_heads * width;
-            result.values_mut()[at..at + width].copy_from_slice(from);
-        }
-    }
-    result
+/// Which tokens each row sees: pages in the order of the text, with a bit for each token of the page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sight {
+    seen: Vec<(PageId, u64)>,
+    /// Where each row's pages end in `seen`.
+    ends: Vec<usize>,
 }
 
-/// The rows of a few neighbouring tokens that share one key/value head.
-struct Unit<'a> {
+impl Sight {
+    pub(crate) fn clear(&mut self) {
+        self.seen.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a row that sees these pages, first to last.
+    pub(crate) fn push(&mut self, seen: impl Iterator<Item = (PageId, u64)>) {
+        self.seen.extend(seen.filter(|(_, mask)| *mask != 0));
+        self.ends.push(self.seen.len());
+    }
+
+    pub(crate) fn row(&self, row: usize) -> &[(PageId, u64)] {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.seen[start..self.ends[row]]
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The same rows, seeing no more than the last `tokens` of what they see.
+    pub(crate) fn window(&self, tokens: usize, out: &mut Self) {
+        out.clear();
+        for row in 0..self.rows() {
+            let seen = self.row(row);
+            let all: usize = seen.iter().map(|(_, mask)| mask.count_ones() as usize).sum();
+            let mut hidden = all.saturating_sub(tokens);
+            out.push(seen.iter().map(|(page, mask)| {
+                let mut mask = *mask;
+                while hidden > 0 && mask != 0 {
+                    mask &= mask - 1;
+                    hidden -= 1;
+                }
+                (*page, mask)
+            }));
+        }
+    }
+}
+
+/// Rows that attend.
+pub(crate) struct Attend<'a> {
+    /// `[row][head][head_dim]`, rotated.
+    pub(crate) queries: &'a [f32],
+    /// Row of `sight` for each row of `queries`.
+    pub(crate) rows: &'a [usize],
+    pub(crate) sight: &'a Sight,
+    pub(crate) layer: usize,
+    pub(crate) heads: Heads,
+    pub(crate) scale: f32,
+}
+
+impl Attend<'_> {
+    /// Writes what every row takes from the tokens it sees, in the shape of the queries.
+    pub(crate) fn run(&self, compute: &Compute, memory: &Memory, out: &mut [f32]) {
+        let group = self.heads.heads / self.heads.kv_heads;
+        let unit_tokens = (UNIT_ROWS / group).max(1);
+        let blocks = self.rows.len().div_ceil(unit_tokens);
+        let out = Shared::new(out);
+        // Later rows see more keys: handing them out first keeps the cores busy to the end.
+        compute.pool.for_each(blocks * self.heads.kv_heads, 1, |unit| {
+            let first = (blocks - 1 - unit / self.heads.kv_heads) * unit_tokens;
+            let tokens = first..self.rows.len().min(first + unit_tokens);
+            SCRATCH.with_borrow_mut(|scratch| {
+                self.unit(compute.isa, memory, tokens, unit % self.heads.kv_heads, scratch, &out);
+            });
+        });
+    }
+
+    fn unit(
+        &self,
+        isa: Isa,
+        memory: &Memory,
+        tokens: Range<usize>,
+        kv_head: usize,
+        scratch: &mut Scratch,
+        out: &Shared<'_, f32>,
+    ) {
+        let Heads { heads, kv_heads, head_dim } = self.heads;
+        let group = heads / kv_heads;
+        let (row_size, width) = (heads * head_dim, group * head_dim);
+        let rows = (tokens.len() * group).next_multiple_of(TILE_ROWS);
+        scratch.reset(rows, head_dim);
+        for (token, target) in tokens.clone().zip(scratch.queries.chunks_exact_mut(width)) {
+            let from = &self.queries[token * row_size + kv_head * width..][..width];
+            target.iter_mut().zip(from).for_each(|(target, x)| *target = x * self.scale);
+        }
+        self.collect(tokens.clone(), scratch);
+        let Scratch { queries, keys, values, scores, state, out: unit_out, pages, masks } = scratch;
+        for (index, page) in pages.iter().enumerate() {
+            let (page_keys, page_values) = memory.head(self.layer, *page, kv_head);
+            page_keys.convert_to_f32_slice(keys);
+            page_values.convert_to_f32_slice(values);
+            let masks = &masks[index * tokens.len()..(index + 1) * tokens.len()];
+            run(
+                isa,
+                PageStep { queries, keys, values, masks, group, head_dim, scores, state, out: unit_out },
+            );
+        }
+        for (out, (_, sum)) in unit_out.chunks_exact_mut(head_dim).zip(state.iter()) {
+            let scale = if *sum > 0.0 { 1.0 / sum } else { 0.0 };
+            out.iter_mut().for_each(|x| *x *= scale);
+        }
+        for (token, from) in tokens.zip(unit_out.chunks_exact(width)) {
+            let at = token * row_size + kv_head * width;
+            // SAFETY: only this unit writes these tokens' heads.
+            unsafe { out.slice(at..at + width) }.copy_from_slice(from);
+        }
+    }
+
+    /// The pages that any of the tokens sees, in an order that is each token's own, and who sees what.
+    fn collect(&self, tokens: Range<usize>, scratch: &mut Scratch) {
+        let Scratch { pages, masks, .. } = scratch;
+        pages.clear();
+        masks.clear();
+        let count = tokens.len();
+        for (i, token) in tokens.enumerate() {
+            let mut from = 0;
+            for (page, mask) in self.sight.row(self.rows[token]) {
+                let found = pages[from..].iter().position(|known| known == page);
+                let index = found.map_or(pages.len(), |at| from + at);
+                if found.is_none() {
+                    pages.push(*page);
+                    masks.resize(pages.len() * count, 0);
+                }
+                masks[index * count + i] |= *mask;
+                from = index;
+            }
+        }
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Buffers of one unit; reused.
+#[derive(Default)]
+struct Scratch {
     /// `[token][head of the group][head_dim]`, scaled, padded to a multiple of [`TILE_ROWS`] rows.
+    queries: Vec<f32>,
+    /// `[token / 16][head_dim][token % 16]`
+    keys: Vec<f32>,
+    /// `[token][head_dim]`
+    values: Vec<f32>,
+    /// `[row][token]`
+    scores: Vec<f32>,
+    /// Running maximum and sum of each row.
+    state: Vec<(f32, f32)>,
+    /// As `queries`.
+    out: Vec<f32>,
+    pages: Vec<PageId>,
+    /// `[page][token of the unit]`
+    masks: Vec<u64>,
+}
+
+impl Scratch {
+    fn reset(&mut self, rows: usize, head_dim: usize) {
+        self.queries.clear();
+        self.queries.resize(rows * head_dim, 0.0);
+        self.out.clear();
+        self.out.resize(rows * head_dim, 0.0);
+        self.state.clear();
+        self.state.resize(rows, (f32::NEG_INFINITY, 0.0));
+        self.keys.resize(PAGE * head_dim, 0.0);
+        self.values.resize(PAGE * head_dim, 0.0);
+        self.scores.resize(rows * PAGE, 0.0);
+    }
+}
+
+/// One page's part of a unit's attention.
+struct PageStep<'a> {
     queries: &'a [f32],
-    /// One per token.
-    visible: &'a [Visible],
-    group: usize,
     keys: &'a [f32],
     values: &'a [f32],
+    masks: &'a [u64],
+    group: usize,
     head_dim: usize,
-    /// As `queries`.
+    scores: &'a mut [f32],
+    state: &'a mut [(f32, f32)],
     out: &'a mut [f32],
 }
 
-impl WithSimd for Unit<'_> {
-    type Output = ();
-
+impl Operation for PageStep<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 1>(simd),
-            8 => self.run::<S, 2>(simd),
-            4 => self.run::<S, 4>(simd),
-            2 => self.run::<S, 8>(simd),
-            _ => self.run::<S, 16>(simd),
-        }
-    }
-}
-
-impl Unit<'_> {
-    /// `VECTORS` vectors make sixteen values.
-    #[inline(always)]
-    fn run<S: Simd, const VECTORS: usize>(mut self, simd: S) {
-        let rows = self.visible.len() * self.group;
-        let end = self.visible.iter().map(Visible::end).max().unwrap_or(0);
-        let mut scores = vec![0.0; self.out.len() / self.head_dim * BLOCK_SLOTS];
-        let mut state = vec![(f32::NEG_INFINITY, 0.0f32); rows];
-        for from in (0..end).step_by(BLOCK_SLOTS) {
-            let to = (from + BLOCK_SLOTS).min(end);
-            if !self.visible.iter().any(|visible| visible.overlaps(from, to)) {
-                continue;
-            }
-            self.score_block::<S, VECTORS>(simd, from, &mut scores);
-            for (row, (scores, state)) in scores.chunks_exact_mut(BLOCK_SLOTS).zip(&mut state).enumerate() {
-                let out = &mut self.out[row * self.head_dim..(row + 1) * self.head_dim];
-                soften(scores, &self.visible[row / self.group], from, to, state, out);
-            }
-            self.add_values::<S, VECTORS>(simd, from, to, &scores);
-        }
-        for (out, (_, sum)) in self.out.chunks_exact_mut(self.head_dim).zip(&state) {
-            let scale = 1.0 / sum;
-            out.iter_mut().for_each(|x| *x *= scale);
-        }
-    }
-
-    #[inline(always)]
-    fn score_block<S: Simd, const VECTORS: usize>(&self, simd: S, from: usize, scores: &mut [f32]) {
-        let size = GROUP * self.head_dim;
-        let tiles = self.queries.chunks_exact(TILE_ROWS * self.head_dim);
-        for (queries, scores) in tiles.zip(scores.chunks_exact_mut(TILE_ROWS * BLOCK_SLOTS)) {
-            let queries = rows_of(queries, self.head_dim, self.head_dim);
-            let groups = self.keys[from * self.head_dim..].chunks_exact(size).take(BLOCK_SLOTS / GROUP);
-            for (group, keys) in groups.enumerate() {
-                let tile = Tile { stride: BLOCK_SLOTS, column: group * GROUP };
-                multiply::<S, VECTORS, false>(simd, queries, keys, tile, GROUP, scores);
+    fn run<L: Lanes>(self) {
+        let Self { queries, keys, values, masks, group, head_dim, scores, state, out } = self;
+        let tile = TILE_ROWS * head_dim;
+        for (queries, scores) in queries.chunks_exact(tile).zip(scores.chunks_exact_mut(TILE_ROWS * PAGE)) {
+            for first in (0..PAGE).step_by(2 * L::WIDTH) {
+                score_tile::<L>(queries, keys, head_dim, first, scores);
             }
         }
-    }
-
-    #[inline(always)]
-    fn add_values<S: Simd, const VECTORS: usize>(&mut self, simd: S, from: usize, to: usize, scores: &[f32]) {
-        let values = &self.values[from * self.head_dim..to * self.head_dim];
-        let tiles = self.out.chunks_exact_mut(TILE_ROWS * self.head_dim);
-        for (out, scores) in tiles.zip(scores.chunks_exact(TILE_ROWS * BLOCK_SLOTS)) {
-            let scores = rows_of(scores, BLOCK_SLOTS, to - from);
-            for column in (0..self.head_dim).step_by(GROUP) {
-                let tile = Tile { stride: self.head_dim, column };
-                multiply::<S, VECTORS, true>(simd, scores, &values[column..], tile, self.head_dim, out);
+        let rows = scores.chunks_exact_mut(PAGE).zip(state).zip(out.chunks_exact_mut(head_dim));
+        for (row, ((scores, state), out)) in rows.enumerate() {
+            soften(scores, masks.get(row / group).copied().unwrap_or(0), state, out);
+        }
+        for (out, scores) in out.chunks_exact_mut(tile).zip(scores.chunks_exact(TILE_ROWS * PAGE)) {
+            let mut column = 0;
+            while column < head_dim {
+                if column + 2 * L::WIDTH <= head_dim {
+                    value_tile::<L, 2>(scores, values, head_dim, column, out);
+                    column += 2 * L::WIDTH;
+                } else {
+                    value_tile::<L, 1>(scores, values, head_dim, column, out);
+                    column += L::WIDTH;
+                }
             }
         }
     }
 }
 
-/// Turns one row's scores of a block into weights relative to the running maximum, and scales what was
-/// summed so far to the new maximum.
+/// Scores of six rows against the tokens from `first` on, as many as two vectors hold.
 #[inline(always)]
-fn soften(
-    scores: &mut [f32],
-    visible: &Visible,
-    from: usize,
-    to: usize,
-    state: &mut (f32, f32),
+fn score_tile<L: Lanes>(queries: &[f32], keys: &[f32], head_dim: usize, first: usize, scores: &mut [f32]) {
+    assert!(queries.len() >= TILE_ROWS * head_dim && keys.len() >= PAGE * head_dim);
+    assert!(scores.len() >= TILE_ROWS * PAGE && first + 2 * L::WIDTH <= PAGE);
+    // SAFETY: within the lengths asserted above; a vector never crosses a group of sixteen tokens.
+    unsafe {
+        let base: [*const f32; 2] = std::array::from_fn(|v| {
+            let token = first + v * L::WIDTH;
+            keys.as_ptr().add(token / GROUP * GROUP * head_dim + token % GROUP)
+        });
+        let mut sums = [[L::splat(0.0); 2]; TILE_ROWS];
+        for dimension in 0..head_dim {
+            let keys: [L; 2] = std::array::from_fn(|v| L::load(base[v].add(dimension * GROUP)));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let query = L::splat(*queries.as_ptr().add(row * head_dim + dimension));
+                for v in 0..2 {
+                    sums[v] = query.multiply_add(keys[v], sums[v]);
+                }
+            }
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (v, sum) in sums.into_iter().enumerate() {
+                sum.store(scores.as_mut_ptr().add(row * PAGE + first + v * L::WIDTH));
+            }
+        }
+    }
+}
+
+/// Adds six rows' weighted values to `out`, in the dimensions from `column` on that `V` vectors hold.
+#[inline(always)]
+fn value_tile<L: Lanes, const V: usize>(
+    weights: &[f32],
+    values: &[f32],
+    head_dim: usize,
+    column: usize,
     out: &mut [f32],
 ) {
-    if !visible.covers(from, from + BLOCK_SLOTS) || to < from + BLOCK_SLOTS {
-        for (offset, score) in scores.iter_mut().enumerate() {
-            let slot = from + offset;
-            if slot >= to || !visible.contains(slot) {
+    assert!(weights.len() >= TILE_ROWS * PAGE && values.len() >= PAGE * head_dim);
+    assert!(out.len() >= TILE_ROWS * head_dim && column + V * L::WIDTH <= head_dim);
+    // SAFETY: within the lengths asserted above.
+    unsafe {
+        let mut sums = [[L::splat(0.0); V]; TILE_ROWS];
+        for (row, sums) in sums.iter_mut().enumerate() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = L::load(out.as_ptr().add(row * head_dim + column + v * L::WIDTH));
+            }
+        }
+        for token in 0..PAGE {
+            let value: [L; V] = std::array::from_fn(|v| {
+                L::load(values.as_ptr().add(token * head_dim + column + v * L::WIDTH))
+            });
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let weight = L::splat(*weights.as_ptr().add(row * PAGE + token));
+                for v in 0..V {
+                    sums[v] = weight.multiply_add(value[v], sums[v]);
+                }
+            }
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (v, sum) in sums.into_iter().enumerate() {
+                sum.store(out.as_mut_ptr().add(row * head_dim + column + v * L::WIDTH));
+            }
+        }
+    }
+}
+
+/// Turns one row's scores of a page into weights relative to the running maximum, and scales what was
+/// summed so far to the new maximum. A page the row does not see changes nothing, to the bit.
+#[inline(always)]
+fn soften(scores: &mut [f32], mask: u64, state: &mut (f32, f32), out: &mut [f32]) {
+    if mask == 0 {
+        scores.fill(0.0);
+        return;
+    }
+    if mask != u64::MAX {
+        for (token, score) in scores.iter_mut().enumerate() {
+            if mask >> token & 1 == 0 {
                 *score = f32::NEG_INFINITY;
             }
         }
@@ -205,17 +338,17 @@ fn soften(
             *max = if *x > *max { *x } else { *max };
         }
     }
-    let block_max = maxima.iter().fold(f32::NEG_INFINITY, |max, x| if *x > max { *x } else { max });
-    if block_max == f32::NEG_INFINITY {
+    let page_max = maxima.iter().fold(f32::NEG_INFINITY, |max, x| if *x > max { *x } else { max });
+    if page_max == f32::NEG_INFINITY {
         scores.fill(0.0);
         return;
     }
     let (max, sum) = state;
-    if block_max > *max {
-        let scale = if *max == f32::NEG_INFINITY { 0.0 } else { exp(*max - block_max) };
+    if page_max > *max {
+        let scale = if *max == f32::NEG_INFINITY { 0.0 } else { exp(*max - page_max) };
         *sum *= scale;
         out.iter_mut().for_each(|x| *x *= scale);
-        *max = block_max;
+        *max = page_max;
     }
     let mut sums = [0f32; 16];
     for block in blocks {
@@ -228,49 +361,4 @@ fn soften(
     *sum += sums.iter().sum::<f32>();
 }
 
-/// Where a product of [`TILE_ROWS`] × 16 goes in its target.
-#[derive(Clone, Copy)]
-struct Tile {
-    stride: usize,
-    column: usize,
-}
-
-/// The first `length` values of six rows that begin every `stride`.
-#[inline(always)]
-fn rows_of(rows: &[f32], stride: usize, length: usize) -> [&[f32]; TILE_ROWS] {
-    std::array::from_fn(|i| &rows[i * stride..i * stride + length])
-}
-
-/// `target (+)= a · b` for six rows of `a` and sixteen columns of `b`, whose rows begin every `b_stride`.
-#[inline(always)]
-fn multiply<S: Simd, const VECTORS: usize, const ADD: bool>(
-    simd: S,
-    a: [&[f32]; TILE_ROWS],
-    b: &[f32],
-    tile: Tile,
-    b_stride: usize,
-    target: &mut [f32],
-) {
-    let depth = a[0].len();
-    let a = a.map(|row| &row[..depth]);
-    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; TILE_ROWS];
-    if ADD {
-        for (row, sums) in target.chunks_exact(tile.stride).zip(&mut sums) {
-            let (vectors, _) = S::as_simd_f32s(&row[tile.column..tile.column + GROUP]);
-            sums.iter_mut().zip(vectors).for_each(|(sum, x)| *sum = *x);
-        }
-    }
-    for (k, b) in b.chunks(b_stride).take(depth).enumerate() {
-        let (vectors, _) = S::as_simd_f32s(&b[..GROUP]);
-        for (row, sums) in a.iter().zip(&mut sums) {
-            let x = simd.splat_f32s(row[k]);
-            for v in 0..VECTORS {
-                sums[v] = simd.mul_add_e_f32s(x, vectors[v], sums[v]);
-            }
-        }
-    }
-    for (row, sums) in target.chunks_exact_mut(tile.stride).zip(&sums) {
-        let (vectors, _) = S::as_mut_simd_f32s(&mut row[tile.column..tile.column + GROUP]);
-        vectors.iter_mut().zip(sums).for_each(|(x, sum)| *x = *sum);
-    }
-}
+use crate::simd::exp;

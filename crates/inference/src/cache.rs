@@ -1,69 +1,295 @@
-//! Where do the keys and values of tokens already read lie?
+//! Where do the keys and values of tokens already read lie, and who shares them?
 //!
-//! One buffer per layer, allocated once for a fixed number of slots. Memory becomes resident as slots are
-//! written. Which slot a token may see is the caller's business.
+//! In pages of 64 tokens, taken from one pool of a fixed size. A page whose tokens are all known stays
+//! after its reader is gone, found by its tokens and all before them, until the pool needs the room: the
+//! page longest unused goes first. So a prefix is read once whoever asks, and pages begin at the same
+//! tokens whoever reads them, which keeps results the same to the bit.
+
+use std::collections::HashMap;
+
+use half::f16;
+use half::slice::HalfBitsSliceExt;
 
 use crate::error::{Error, Result};
 
-/// Keys are stored in groups of sixteen slots, dimension by dimension, so that one vector load brings the
+/// Tokens of a page.
+pub(crate) const PAGE: usize = 64;
+
+/// Keys are stored in groups of sixteen tokens, dimension by dimension, so that one vector load brings the
 /// same dimension of neighbouring keys.
 pub(crate) const GROUP: usize = 16;
 
-/// Slots are visited in blocks of this many.
-pub(crate) const BLOCK_SLOTS: usize = 64;
+pub(crate) type PageId = u32;
 
-/// Bytes of keys and values beyond which a session is refused rather than left to the out-of-memory killer.
-const MAX_BYTES: usize = 64 << 30;
-
-pub(crate) struct LayerCache {
-    /// `[kv_head][slot / 16][head_dim][slot % 16]`
-    keys: Vec<f32>,
-    /// `[kv_head][slot][head_dim]`
-    values: Vec<f32>,
-    slots: usize,
-    head_dim: usize,
+/// The place of one token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) page: PageId,
+    /// Below [`PAGE`].
+    pub(crate) slot: usize,
 }
 
-pub(crate) struct KvCache {
-    pub(crate) layers: Vec<LayerCache>,
-    slots: usize,
+/// Sizes of the keys and values of one token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sizes {
+    pub(crate) layers: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
 }
 
-impl KvCache {
-    pub(crate) fn new(layers: usize, kv_heads: usize, head_dim: usize, slots: usize) -> Result<Self> {
-        let slots = slots.next_multiple_of(BLOCK_SLOTS);
-        let slot_bytes = layers * kv_heads * head_dim * 2 * size_of::<f32>();
-        let limit = MAX_BYTES / slot_bytes.max(1);
-        if slots > limit {
-            return Err(Error::ContextLength { needed: slots, limit });
+impl Sizes {
+    /// Bytes of one page, keys and values of all layers.
+    pub(crate) fn page_bytes(&self) -> usize {
+        self.layers * self.kv_heads * self.head_dim * PAGE * 2 * size_of::<f16>()
+    }
+
+    /// Values of one head of one page of one layer.
+    fn head_size(&self) -> usize {
+        self.head_dim * PAGE
+    }
+}
+
+/// The pool's memory, as bits of half-precision floats. Allocated as zeros at once, which costs nothing: a
+/// page's bytes become resident when it is first written.
+pub(crate) struct Memory {
+    sizes: Sizes,
+    /// By layer: `[page][kv_head][token / 16][head_dim][token % 16]`
+    keys: Vec<Vec<u16>>,
+    /// By layer: `[page][kv_head][token][head_dim]`
+    values: Vec<Vec<u16>>,
+}
+
+impl Memory {
+    fn new(sizes: Sizes, pages: usize) -> Self {
+        let size = pages * sizes.kv_heads * sizes.head_size();
+        let buffers = || (0..sizes.layers).map(|_| vec![0; size]).collect();
+        Self { sizes, keys: buffers(), values: buffers() }
+    }
+
+    /// Notes the key and value of one head of a token.
+    pub(crate) fn write(&mut self, layer: usize, at: Slot, kv_head: usize, key: &[f32], value: &[f32]) {
+        let head_dim = self.sizes.head_dim;
+        let Slot { page, slot } = at;
+        let head = self.head_at(page, kv_head);
+        let at = head + slot / GROUP * GROUP * head_dim + slot % GROUP;
+        for (target, x) in self.keys[layer][at..].iter_mut().step_by(GROUP).zip(key) {
+            *target = finite(*x).to_bits();
         }
-        let size = kv_heads * slots * head_dim;
-        let layer = || LayerCache { keys: vec![0.0; size], values: vec![0.0; size], slots, head_dim };
-        Ok(Self { layers: (0..layers).map(|_| layer()).collect(), slots })
+        let at = head + slot * head_dim;
+        for (target, x) in self.values[layer][at..at + head_dim].iter_mut().zip(value) {
+            *target = finite(*x).to_bits();
+        }
     }
 
-    pub(crate) fn slots(&self) -> usize {
-        self.slots
+    /// Keys and values of one head of a page.
+    pub(crate) fn head(&self, layer: usize, page: PageId, kv_head: usize) -> (&[f16], &[f16]) {
+        let start = self.head_at(page, kv_head);
+        let range = start..start + self.sizes.head_size();
+        (self.keys[layer][range.clone()].reinterpret_cast(), self.values[layer][range].reinterpret_cast())
+    }
+
+    fn head_at(&self, page: PageId, kv_head: usize) -> usize {
+        (page as usize * self.sizes.kv_heads + kv_head) * self.sizes.head_size()
+    }
+
+    fn copy(&mut self, from: PageId, to: PageId) {
+        let size = self.sizes.kv_heads * self.sizes.head_size();
+        for buffer in self.keys.iter_mut().chain(&mut self.values) {
+            let start = from as usize * size;
+            buffer.copy_within(start..start + size, to as usize * size);
+        }
     }
 }
 
-impl LayerCache {
-    pub(crate) fn write(&mut self, kv_head: usize, slot: usize, key: &[f32], value: &[f32]) {
-        let at = self.head_at(kv_head) + slot / GROUP * GROUP * self.head_dim + slot % GROUP;
-        for (target, x) in self.keys[at..].iter_mut().step_by(GROUP).zip(key) {
-            *target = *x;
+/// The nearest finite half-precision float: what lies in a page must never turn a weight of zero, by which
+/// others skip it, into what is not a number.
+fn finite(x: f32) -> f16 {
+    f16::from_f32(x.max(f16::MIN.to_f32()).min(f16::MAX.to_f32()))
+}
+
+/// What a page of a known prefix is found by: the page before it, and its tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    /// Serial number of the page before; 0 at the beginning.
+    parent: u64,
+    tokens: Box<[u32]>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Page {
+    /// Readers that hold it.
+    holders: u32,
+    /// Distinguishes contents: a page reused gets a new one.
+    serial: u64,
+    name: Option<Name>,
+    last_use: u64,
+}
+
+/// The pages of one model.
+pub(crate) struct Cache {
+    pub(crate) memory: Memory,
+    pages: Vec<Page>,
+    limit: usize,
+    free: Vec<PageId>,
+    known: HashMap<Name, PageId>,
+    clock: u64,
+    serial: u64,
+}
+
+impl Cache {
+    /// A pool of at most `bytes`, nothing of it in use.
+    pub(crate) fn new(sizes: Sizes, bytes: usize) -> Self {
+        let limit = (bytes / sizes.page_bytes().max(1)).clamp(1, PageId::MAX as usize);
+        Self {
+            memory: Memory::new(sizes, limit),
+            pages: Vec::new(),
+            limit,
+            free: Vec::new(),
+            known: HashMap::new(),
+            clock: 0,
+            serial: 0,
         }
-        let at = self.head_at(kv_head) + slot * self.head_dim;
-        self.values[at..at + self.head_dim].copy_from_slice(value);
     }
 
-    /// Keys and values of one head.
-    pub(crate) fn head(&self, kv_head: usize) -> (&[f32], &[f32]) {
-        let range = self.head_at(kv_head)..self.head_at(kv_head + 1);
-        (&self.keys[range.clone()], &self.values[range])
+    /// Most tokens that fit.
+    pub(crate) fn capacity(&self) -> usize {
+        self.limit * PAGE
     }
 
-    fn head_at(&self, kv_head: usize) -> usize {
-        kv_head * self.slots * self.head_dim
+    /// A page nobody else holds; its contents are whatever was there.
+    pub(crate) fn take(&mut self) -> Result<PageId> {
+        let id = match self.free.pop() {
+            Some(id) => id,
+            None if self.pages.len() < self.limit => {
+                self.pages.push(Page::default());
+                (self.pages.len() - 1) as PageId
+            }
+            None => self.evict()?,
+        };
+        self.serial += 1;
+        let page = &mut self.pages[id as usize];
+        *page = Page { holders: 1, serial: self.serial, name: None, last_use: self.clock };
+        Ok(id)
+    }
+
+    /// Frees the page that nobody holds and that was used longest ago.
+    fn evict(&mut self) -> Result<PageId> {
+        let unheld = self.pages.iter().zip(0..).filter(|(page, _)| page.holders == 0);
+        let Some((_, id)) = unheld.min_by_key(|(page, _)| page.last_use) else {
+            return Err(Error::CacheFull { limit: self.capacity() });
+        };
+        if let Some(name) = self.pages[id as usize].name.take() {
+            self.known.remove(&name);
+        }
+        Ok(id)
+    }
+
+    /// The page with these 64 tokens after page `parent`, if it is known; held from now on.
+    pub(crate) fn find(&mut self, parent: Option<PageId>, tokens: &[u32]) -> Option<PageId> {
+        let name = Name { parent: self.serial_of(parent), tokens: tokens.into() };
+        let id = *self.known.get(&name)?;
+        self.hold(id);
+        Some(id)
+    }
+
+    /// Makes a page findable: it holds these 64 tokens, after page `parent`, and will not change.
+    pub(crate) fn publish(&mut self, id: PageId, parent: Option<PageId>, tokens: &[u32]) {
+        let name = Name { parent: self.serial_of(parent), tokens: tokens.into() };
+        if self.pages[id as usize].name.is_none() && !self.known.contains_key(&name) {
+            self.known.insert(name.clone(), id);
+            self.pages[id as usize].name = Some(name);
+        }
+    }
+
+    fn serial_of(&self, parent: Option<PageId>) -> u64 {
+        parent.map_or(0, |id| self.pages[id as usize].serial)
+    }
+
+    pub(crate) fn hold(&mut self, id: PageId) {
+        self.clock += 1;
+        let page = &mut self.pages[id as usize];
+        page.holders += 1;
+        page.last_use = self.clock;
+    }
+
+    pub(crate) fn release(&mut self, id: PageId) {
+        self.clock += 1;
+        let page = &mut self.pages[id as usize];
+        page.holders = page.holders.saturating_sub(1);
+        page.last_use = self.clock;
+        if page.holders == 0 && page.name.is_none() {
+            self.free.push(id);
+        }
+    }
+
+    /// A page with the same contents that only the caller holds: the page itself, or a copy in its stead.
+    pub(crate) fn own(&mut self, id: PageId) -> Result<PageId> {
+        let page = &self.pages[id as usize];
+        if page.holders == 1 && page.name.is_none() {
+            return Ok(id);
+        }
+        let copy = self.take()?;
+        self.memory.copy(id, copy);
+        self.release(id);
+        Ok(copy)
+    }
+
+    #[cfg(test)]
+    fn in_use(&self) -> usize {
+        self.pages.iter().filter(|page| page.holders > 0).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: Sizes = Sizes { layers: 2, kv_heads: 1, head_dim: 16 };
+
+    fn tokens(first: u32) -> Vec<u32> {
+        (first..first + PAGE as u32).collect()
+    }
+
+    #[test]
+    fn pages_are_found_by_their_whole_past() {
+        let mut cache = Cache::new(SIZES, 10 * SIZES.page_bytes());
+        let (a, b, c) = (cache.take().unwrap(), cache.take().unwrap(), cache.take().unwrap());
+        cache.publish(a, None, &tokens(0));
+        cache.publish(b, Some(a), &tokens(100));
+        assert_eq!(cache.find(None, &tokens(0)), Some(a));
+        assert_eq!(cache.find(Some(a), &tokens(100)), Some(b));
+        assert_eq!(cache.find(None, &tokens(100)), None);
+        assert_eq!(cache.find(Some(c), &tokens(100)), None);
+        assert_eq!(cache.in_use(), 3);
+    }
+
+    #[test]
+    fn the_longest_unused_goes_and_what_is_held_stays() {
+        let mut cache = Cache::new(SIZES, 3 * SIZES.page_bytes());
+        assert_eq!(cache.capacity(), 192);
+        let ids = [0, 1, 2].map(|_| cache.take().unwrap());
+        for (id, first) in ids.into_iter().zip([0, 100, 200]) {
+            cache.publish(id, None, &tokens(first));
+        }
+        assert!(matches!(cache.take(), Err(Error::CacheFull { limit: 192 })));
+        ids.into_iter().for_each(|id| cache.release(id));
+        assert_eq!(cache.find(None, &tokens(0)), Some(ids[0]));
+        // The first is held, the second unused for longest.
+        assert_eq!(cache.take().unwrap(), ids[1]);
+        assert_eq!(cache.find(None, &tokens(100)), None);
+        assert_eq!(cache.find(None, &tokens(200)), Some(ids[2]));
+    }
+
+    #[test]
+    fn a_shared_page_is_copied_before_it_changes() {
+        let mut cache = Cache::new(SIZES, 10 * SIZES.page_bytes());
+        let id = cache.take().unwrap();
+        cache.memory.write(1, Slot { page: id, slot: 63 }, 0, &[2.0; 16], &[3.0; 16]);
+        assert_eq!(cache.own(id).unwrap(), id);
+        cache.hold(id);
+        let copy = cache.own(id).unwrap();
+        assert_ne!(copy, id);
+        assert_eq!(cache.memory.head(1, copy, 0), cache.memory.head(1, id, 0));
+        assert_eq!(cache.memory.head(1, copy, 0).1[63 * 16].to_f32(), 3.0);
     }
 }

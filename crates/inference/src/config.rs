@@ -13,6 +13,13 @@ pub(crate) enum RopePairs {
     Halves,
 }
 
+/// What the gated MLP applies to its gate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Activation {
+    Silu,
+    GeluTanh,
+}
+
 /// Sizes and constants, all checked: no zero, nothing that overflows when multiplied.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -27,6 +34,9 @@ pub(crate) struct Config {
     pub(crate) rope_dimensions: usize,
     pub(crate) rope_scale: f64,
     pub(crate) rope_pairs: RopePairs,
+    pub(crate) activation: Activation,
+    pub(crate) embedding_scale: f32,
+    pub(crate) attention_scale: f32,
 }
 
 impl Config {
@@ -75,7 +85,14 @@ impl Config {
             rope_dimensions,
             rope_scale: keys.rope_scale()?,
             rope_pairs,
+            activation: Activation::Silu,
+            embedding_scale: 1.0,
+            attention_scale: 1.0 / (head_dim as f32).sqrt(),
         })
+    }
+
+    pub(crate) fn layer_window(&self, _layer: usize) -> Option<usize> {
+        None
     }
 }
 

@@ -83,6 +83,30 @@ pub enum Error {
         limit: usize,
     },
 
+    /// The keys and values of all sessions take the memory they may.
+    #[error(
+        "no room for more tokens: {limit} in all sessions are the most this model was loaded for; close sessions, or load it with a larger cache"
+    )]
+    CacheFull {
+        /// Tokens there is room for.
+        limit: usize,
+    },
+
+    /// As many wait for the model as may.
+    #[error("the model is busy and {waiting} wait for it already: try again later")]
+    Busy {
+        /// How many wait.
+        waiting: usize,
+    },
+
+    /// The work was ended by whoever asked for it.
+    #[error("cancelled")]
+    Cancelled,
+
+    /// The work's time was up.
+    #[error("the deadline passed before the model was done")]
+    Deadline,
+
     /// A request that has no answer, such as scoring an empty candidate.
     #[error("{0}")]
     BadRequest(String),

@@ -7,7 +7,7 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>
 
 use std::collections::HashMap;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use candle_core::quantized::GgmlDType;
@@ -52,6 +52,7 @@ pub(crate) struct Gguf {
     pub(crate) file_bytes: u64,
     metadata: HashMap<String, Value>,
     tensors: HashMap<String, TensorInfo>,
+    map: casemate_disk::Map,
 }
 
 impl Gguf {
@@ -117,12 +118,16 @@ impl Gguf {
         most.map(|(name, _)| name.replace('K', "_K")).unwrap_or_default()
     }
 
-    /// Reads the bytes of one tensor from `file`, which must be the file that was opened.
-    pub(crate) fn read_tensor(&self, file: &mut File, tensor: &TensorInfo) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; tensor.bytes as usize];
-        file.seek(SeekFrom::Start(tensor.offset))?;
-        file.read_exact(&mut bytes)?;
-        Ok(bytes)
+    /// The bytes of one tensor.
+    pub(crate) fn tensor_bytes(&self, tensor: &TensorInfo) -> &[u8] {
+        let start = tensor.offset as usize;
+        &self.map[start..start + tensor.bytes as usize]
+    }
+
+    /// Says that a part of a tensor will not be read again soon.
+    pub(crate) fn release(&self, tensor: &TensorInfo, part: std::ops::Range<usize>) {
+        let start = tensor.offset as usize;
+        self.map.release(start + part.start..start + part.end);
     }
 
     pub(crate) fn incomplete(&self, what: impl Into<String>) -> Error {
@@ -167,7 +172,8 @@ impl Header<'_> {
         }
         let alignment = self.alignment(&metadata)?;
         let tensors = self.directory(tensor_count, alignment)?;
-        Ok(Gguf { path: self.path.to_owned(), file_bytes: self.file_bytes, metadata, tensors })
+        let map = casemate_disk::Map::open(self.path).map_err(std::io::Error::other)?;
+        Ok(Gguf { path: self.path.to_owned(), file_bytes: self.file_bytes, metadata, tensors, map })
     }
 
     fn read_magic(&mut self) -> Result<()> {

@@ -1,9 +1,9 @@
 //! What does the model say?
 //!
-//! A GGUF decoder and a text embedder. [`Model::load`] reads a file, [`Model::session`] opens a cache to
-//! read tokens into, [`Session::score`] weighs typed answers over what was read, and [`Session::generate`]
-//! writes under a [`Grammar`]. No type of the tensor library appears here. Deliberately absent: prompts,
-//! sampling with randomness, and anything that fetches a model.
+//! A GGUF decoder and a text embedder. [`Model::load`] reads a file, [`Model::session`] opens a session to
+//! read tokens into, [`Session::score`] weighs typed answers over what was read, [`Session::read_pooled`]
+//! returns what the model made of it, and [`Session::generate`] writes under a [`Grammar`]. No type of the
+//! tensor library appears here. Deliberately absent: prompts, and anything that fetches a model.
 
 mod attention;
 mod cache;
@@ -13,20 +13,27 @@ mod embedder;
 mod error;
 mod gguf;
 mod grammar;
-mod matrix;
+mod kernel;
+mod matmul;
 mod model;
-mod parallel;
+mod packed;
+mod pool;
 mod rope;
+mod sampling;
 mod session;
 mod simd;
 mod template;
 mod tokenizer;
+mod turns;
 mod weights;
 
 pub use embedder::Embedder;
 pub use error::{Error, Result};
 pub use grammar::{Constraint, Grammar, TokenMask, Unconstrained};
-pub use model::{Model, ModelInfo};
-pub use session::{Question, Session};
+pub use kernel::{Isa, UnknownIsa};
+pub use model::{LoadOptions, Model, ModelInfo};
+pub use sampling::{Random, Sampler};
+pub use session::{Pooled, Question, Request, Session, generate_batch};
 pub use template::{Part, Role, Turn};
 pub use tokenizer::Tokens;
+pub use turns::{Cancel, Priority, Ticket};

@@ -17,7 +17,7 @@ pub(crate) struct Rotation<'a> {
 
 impl Rope {
     /// `factors` divide the frequencies (Llama 3's `rope_freqs.weight`); empty means none.
-    pub(crate) fn new(config: &Config, factors: &[f32]) -> Self {
+    pub(crate) fn new(config: &Config, _windowed: bool, factors: &[f32]) -> Self {
         let dimensions = config.rope_dimensions;
         let frequency = |pair: usize| {
             let base = config.rope_base.powf(-2.0 * pair as f64 / dimensions as f64);

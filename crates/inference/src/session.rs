@@ -1,25 +1,27 @@
-//! What has been read so far, and what follows from it? Reading, scoring and generating on one cache.
+//! What has been read so far, and what follows from it? Reading, scoring and generating over shared pages.
 //!
-//! A session is a list of tokens and the cache of their keys and values. Questions are scored in slots
-//! behind the tokens and forgotten again. Decoding is greedy: the same inputs give the same tokens.
+//! A session is a list of tokens and the pages of the cache that hold their keys and values. Pages of the
+//! same beginning are shared with every other session of the model and with those before it. Questions are
+//! scored in pages of their own and forgotten again. The same inputs give the same bits, whoever else
+//! reads, is scored or generates at the same time and however many threads compute.
 
-use crate::attention::Visible;
-use crate::cache::{BLOCK_SLOTS, KvCache};
-use crate::decoder::Row;
+use std::ops::Range;
+
+use crate::cache::{Cache, PAGE, PageId, Slot};
+use crate::decoder::{Batch, Observer, Row};
 use crate::error::{Error, Result};
 use crate::grammar::Constraint;
-use crate::matrix::Matrix;
-use crate::model::Model;
-use crate::simd;
-use crate::tokenizer::Tokens;
+use crate::matmul::Precision;
+use crate::model::{Model, State};
+use crate::sampling::Sampler;
 
-/// Rows computed at once. Longer chunks bring no speed, only larger buffers.
+use crate::tokenizer::Tokens;
+use crate::turns::Ticket;
+
+/// Rows computed at once. Longer chunks bring little speed, larger buffers and longer turns.
 const CHUNK_ROWS: usize = 512;
-/// Slots kept for the rows of questions beyond the session's capacity; more questions take more passes.
-/// Memory becomes resident only as they are used.
-const QUESTION_SLOTS: usize = 4096;
 /// Rows whose scores over the whole vocabulary are held at once (0.6 MB each for 152k tokens).
-const LOGIT_ROWS: usize = 64;
+const LOGIT_ROWS: usize = 32;
 
 /// Words that may follow what was read, and the answers to weigh.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,24 +32,48 @@ pub struct Question {
     pub candidates: Vec<Tokens>,
 }
 
-/// Tokens read into one preallocated cache.
+/// Hidden states of a stretch of tokens after one layer, pooled over its tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pooled {
+    /// Layer, from 0; the state is the one it leaves behind, not normalised.
+    pub layer: usize,
+    /// The tokens, counted from the session's beginning.
+    pub tokens: Range<usize>,
+    /// Mean of each dimension.
+    pub mean: Vec<f32>,
+    /// Largest value of each dimension.
+    pub max: Vec<f32>,
+}
+
+/// Tokens read into pages of the model's cache.
 pub struct Session<'m> {
     model: &'m Model,
-    cache: KvCache,
+    /// One for each 64 tokens; the last may have room.
+    pages: Vec<PageId>,
     tokens: Tokens,
     capacity: usize,
-    /// Normalised hidden state of the last token, if it was computed by the last read.
-    last_hidden: Option<Matrix>,
+    /// Tokens from here on were computed as they were generated, not read: their pages are not shared.
+    written_from: usize,
+    /// Normalised hidden state of the last token, if it was computed.
+    last_hidden: Option<Vec<f32>>,
+    ticket: Ticket,
 }
 
 impl<'m> Session<'m> {
-    pub(crate) fn new(model: &'m Model, capacity: usize) -> Result<Self> {
+    pub(crate) fn new(model: &'m Model, capacity: usize, ticket: Ticket) -> Result<Self> {
         let limit = model.decoder.context_length();
         if capacity > limit {
             return Err(Error::ContextLength { needed: capacity, limit });
         }
-        let cache = model.decoder.new_cache(capacity + QUESTION_SLOTS)?;
-        Ok(Self { model, cache, tokens: Tokens::new(), capacity, last_hidden: None })
+        Ok(Self {
+            model,
+            pages: Vec::new(),
+            tokens: Tokens::new(),
+            capacity,
+            written_from: usize::MAX,
+            last_hidden: None,
+            ticket,
+        })
     }
 
     /// Number of tokens read.
@@ -70,6 +96,25 @@ impl<'m> Session<'m> {
         &self.tokens
     }
 
+    /// A second session that has read the same; costs nothing until they differ.
+    ///
+    /// # Errors
+    /// As [`Error::Busy`] and its kin, see [`crate::Limits`].
+    pub fn fork(&self) -> Result<Self> {
+        let mut state = self.model.state(&self.ticket)?;
+        self.pages.iter().for_each(|page| state.cache.hold(*page));
+        drop(state);
+        Ok(Self {
+            model: self.model,
+            pages: self.pages.clone(),
+            tokens: self.tokens.clone(),
+            capacity: self.capacity,
+            written_from: self.written_from,
+            last_hidden: self.last_hidden.clone(),
+            ticket: self.ticket.clone(),
+        })
+    }
+
     /// Forgets all tokens but the first `len`; costs nothing.
     ///
     /// # Errors
@@ -79,29 +124,68 @@ impl<'m> Session<'m> {
             return Err(Error::BadRequest(format!("cannot rewind to {len} of {} tokens", self.len())));
         }
         if len < self.len() {
+            let dropped = self.pages.split_off(len.div_ceil(PAGE));
+            self.model.release(&dropped);
             self.tokens.truncate(len);
             self.last_hidden = None;
+            if len <= self.written_from {
+                self.written_from = usize::MAX;
+            }
         }
         Ok(())
     }
 
-    /// Reads tokens, in chunks; `progress` hears how many of them are done after each.
+    /// Reads tokens, in chunks; `progress` hears how many of them are done after each. What any session of
+    /// this model has read before, from the beginning, is not computed again while its pages last.
     ///
     /// # Errors
-    /// [`Error::ContextLength`] if they do not fit; nothing is read then.
+    /// [`Error::ContextLength`] if they do not fit; nothing is read then. [`Error::CacheFull`] and the kin of
+    /// [`Error::Busy`] between chunks; those before are read then.
     pub fn read(&mut self, tokens: &[u32], progress: &mut dyn FnMut(usize)) -> Result<()> {
-        let needed = self.len() + tokens.len();
-        if needed > self.capacity {
-            return Err(Error::ContextLength { needed, limit: self.capacity });
-        }
+        self.check_room(tokens.len())?;
         self.check_tokens(tokens)?;
-        let mut done = 0;
-        for chunk in tokens.chunks(CHUNK_ROWS) {
+        let mut done = self.read_known(tokens)?;
+        if done > 0 {
+            progress(done);
+        }
+        while done < tokens.len() {
+            let chunk = &tokens[done..tokens.len().min(done + CHUNK_ROWS)];
             done += chunk.len();
-            self.extend(chunk, done == tokens.len())?;
+            self.extend(chunk, done == tokens.len(), None)?;
             progress(done);
         }
         Ok(())
+    }
+
+    /// Reads tokens and returns the hidden states of `ranges` of them, counted from the session's
+    /// beginning, after each of `layers`: for each layer, each range.
+    ///
+    /// # Errors
+    /// As [`Session::read`], and [`Error::BadRequest`] for a layer that does not exist or a range that is
+    /// empty or not within the tokens read now.
+    pub fn read_pooled(
+        &mut self,
+        tokens: &[u32],
+        layers: &[usize],
+        ranges: &[Range<usize>],
+    ) -> Result<Vec<Pooled>> {
+        self.check_room(tokens.len())?;
+        self.check_tokens(tokens)?;
+        let (start, end) = (self.len(), self.len() + tokens.len());
+        if let Some(range) = ranges.iter().find(|r| r.start >= r.end || r.start < start || r.end > end) {
+            return Err(Error::BadRequest(format!("tokens {range:?} are not among {start}..{end}")));
+        }
+        if let Some(layer) = layers.iter().find(|layer| **layer >= self.model.info().layers) {
+            return Err(Error::BadRequest(format!("no layer {layer} of {}", self.model.info().layers)));
+        }
+        let mut pool = Pool::new(layers, ranges, self.model.decoder.embedding());
+        let mut done = 0;
+        for chunk in tokens.chunks(CHUNK_ROWS) {
+            pool.first = self.len();
+            done += chunk.len();
+            self.extend(chunk, done == tokens.len(), Some(&mut pool))?;
+        }
+        Ok(pool.finish())
     }
 
     /// Scores of every token of the vocabulary as the next one.
@@ -110,47 +194,49 @@ impl<'m> Session<'m> {
     /// [`Error::BadRequest`] if nothing has been read.
     pub fn logits(&mut self) -> Result<Vec<f32>> {
         if self.last_hidden.is_none() {
-            let Some(last) = self.tokens.pop() else {
+            let Some(last) = self.tokens.last().copied() else {
                 return Err(Error::BadRequest("nothing has been read that anything could follow".to_owned()));
             };
-            self.extend(&[last], true)?;
+            self.rewind(self.len() - 1)?;
+            self.extend(&[last], true, None)?;
         }
-        match &self.last_hidden {
-            Some(hidden) => {
-                let logits = self.model.decoder.logits(hidden)?.row(0).to_vec();
-                log_total(&logits)?;
-                Ok(logits)
-            }
-            None => Err(Error::BadRequest("the last token was not computed".to_owned())),
-        }
+        let Some(hidden) = self.last_hidden.as_deref() else {
+            return Err(Error::BadRequest("the last token was not computed".to_owned()));
+        };
+        let mut state = self.model.state(&self.ticket)?;
+        let State { workspace, logits, .. } = &mut *state;
+        workspace.input.reset(1, hidden.len()).copy_from_slice(hidden);
+        workspace.input.round(&self.model.compute, Precision::Few);
+        self.model.decoder.logits(&self.model.compute, &workspace.input, logits);
+        let logits = logits[..self.model.info().vocabulary].to_vec();
+        self.model.log_total(&logits)?;
+        Ok(logits)
     }
 
     /// Natural-log probability of each candidate of each question, as a continuation of the tokens read
     /// and the question's suffix.
     ///
     /// All questions run in one pass: each sees the tokens read and its own words, not the others. The
-    /// session is the same afterwards. A question gives the same bits whatever is asked beside it, except
-    /// in models small enough to be computed in 32-bit floats, where it does within 1e-3.
+    /// session is the same afterwards. A question gives the same bits whatever is asked beside it.
     ///
     /// # Errors
     /// [`Error::BadRequest`] if a candidate is empty or there is nothing to continue,
-    /// [`Error::ContextLength`] if a question is too long.
+    /// [`Error::ContextLength`] if a question is too long, [`Error::CacheFull`] if its pages do not fit.
     pub fn score(&mut self, questions: &[Question]) -> Result<Vec<Vec<f32>>> {
+        questions.iter().try_for_each(|question| self.check_question(question))?;
         let mut answers = Vec::with_capacity(questions.len());
-        let mut plan = Plan::new(self.len());
-        for question in questions {
-            self.check_question(question)?;
-            if plan.end_with(question) > self.cache.slots() {
-                answers.extend(self.run(&plan)?);
-                plan = Plan::new(self.len());
-            }
-            let needed = plan.end_with(question);
-            if needed > self.cache.slots() {
-                return Err(Error::ContextLength { needed, limit: self.cache.slots() });
-            }
-            plan.add(question, &self.tokens)?;
+        let mut rest = questions;
+        while !rest.is_empty() {
+            let mut rows = 0;
+            let fits = |question: &&Question| {
+                rows += rows_of(question);
+                rows <= CHUNK_ROWS
+            };
+            let count = rest.iter().take_while(fits).count().max(1);
+            let (group, after) = rest.split_at(count);
+            answers.extend(self.score_group(group)?);
+            rest = after;
         }
-        answers.extend(self.run(&plan)?);
         Ok(answers)
     }
 
@@ -162,50 +248,89 @@ impl<'m> Session<'m> {
     /// # Errors
     /// As the constraint's, and [`Error::ContextLength`] if there is no room for `max_tokens`.
     pub fn generate(&mut self, constraint: &mut dyn Constraint, max_tokens: usize) -> Result<Vec<u32>> {
-        let needed = self.len() + max_tokens;
-        if needed > self.capacity {
-            return Err(Error::ContextLength { needed, limit: self.capacity });
-        }
-        let mut written = Tokens::new();
-        let mut pending = Tokens::new();
-        while written.len() < max_tokens {
-            let mask = constraint.allowed()?;
-            let token = match mask.only() {
-                Some(token) => token,
-                None => {
-                    self.read(&pending, &mut |_| {})?;
-                    pending.clear();
-                    let logits = self.logits()?;
-                    mask.best(&logits).ok_or_else(|| Error::Grammar("no token may follow".to_owned()))?
-                }
-            };
-            let finished = constraint.accept(token)?;
-            if token == self.model.end_token() {
-                break;
-            }
-            written.push(token);
-            pending.push(token);
-            if finished {
-                break;
-            }
-        }
-        self.read(&pending, &mut |_| {})?;
-        Ok(written)
+        let request = Request { session: self, constraint, sampler: Sampler::Greedy, max_tokens };
+        Ok(generate_batch(&mut [request])?.pop().unwrap_or_default())
     }
 
-    fn extend(&mut self, tokens: &[u32], want_last: bool) -> Result<()> {
+    /// Takes known pages for as many of the tokens as it can, leaving at least one to compute.
+    fn read_known(&mut self, tokens: &[u32]) -> Result<usize> {
+        let mut done = 0;
+        if !self.len().is_multiple_of(PAGE) || self.written_from < self.len() || tokens.len() <= PAGE {
+            return Ok(0);
+        }
+        let mut state = self.model.state(&self.ticket)?;
+        while tokens.len() - done > PAGE {
+            let next = &tokens[done..done + PAGE];
+            let Some(page) = state.cache.find(self.pages.last().copied(), next) else { break };
+            self.pages.push(page);
+            self.tokens.extend_from_slice(next);
+            self.last_hidden = None;
+            done += PAGE;
+        }
+        Ok(done)
+    }
+
+    /// Computes one chunk.
+    fn extend(&mut self, tokens: &[u32], want_last: bool, observer: Option<&mut Pool<'_>>) -> Result<()> {
+        let mut state = self.model.state(&self.ticket)?;
+        let State { cache, workspace, .. } = &mut *state;
+        workspace.batch.clear();
+        self.append(cache, tokens, &mut workspace.batch)?;
+        if want_last {
+            workspace.batch.wanted.push(workspace.batch.rows.len() - 1);
+        }
+        let observer = observer.map(|observer| observer as &mut dyn Observer);
+        let Model { decoder, compute, .. } = self.model;
+        decoder.forward(compute, &mut cache.memory, workspace, Precision::Many, observer);
+        self.publish(cache, tokens.len());
+        self.last_hidden = want_last.then(|| workspace.input.row(0).to_vec());
+        Ok(())
+    }
+
+    /// Makes room for tokens and adds their rows to a batch; they count as read from now on.
+    fn append(&mut self, cache: &mut Cache, tokens: &[u32], batch: &mut Batch) -> Result<()> {
         let start = self.len();
-        let row = |(i, token): (usize, &u32)| {
-            let slot = start + i;
-            Row { token: *token, position: slot, slot, visible: Visible::up_to(slot + 1) }
-        };
-        let rows: Vec<Row> = tokens.iter().enumerate().map(row).collect();
-        let wanted = if want_last && !rows.is_empty() { vec![rows.len() - 1] } else { Vec::new() };
-        self.last_hidden = None;
-        let hidden = self.model.decoder.forward(&mut self.cache, &rows, &wanted)?;
+        if let Some(last) = self.pages.last_mut()
+            && !start.is_multiple_of(PAGE)
+        {
+            *last = cache.own(*last)?;
+        }
+        let needed = (start + tokens.len()).div_ceil(PAGE);
+        let held = self.pages.len();
+        while self.pages.len() < needed {
+            match cache.take() {
+                Ok(page) => self.pages.push(page),
+                Err(error) => {
+                    self.pages.drain(held..).for_each(|page| cache.release(page));
+                    return Err(error);
+                }
+            }
+        }
+        for (position, token) in (start..).zip(tokens) {
+            let slot = Slot { page: self.pages[position / PAGE], slot: position % PAGE };
+            batch.rows.push(Row { token: *token, position, slot });
+            batch.sight.push(seen(&self.pages, 0..position + 1));
+        }
         self.tokens.extend_from_slice(tokens);
-        if !wanted.is_empty() {
-            self.last_hidden = Some(hidden);
+        self.last_hidden = None;
+        Ok(())
+    }
+
+    /// Lets others find the pages that the last `count` tokens have filled.
+    fn publish(&self, cache: &mut Cache, count: usize) {
+        for index in (self.len() - count) / PAGE..self.len() / PAGE {
+            let end = (index + 1) * PAGE;
+            if end <= self.written_from {
+                let parent = index.checked_sub(1).map(|before| self.pages[before]);
+                cache.publish(self.pages[index], parent, &self.tokens[index * PAGE..end]);
+            }
+        }
+    }
+
+    fn check_room(&self, count: usize) -> Result<()> {
+        let needed = self.len() + count;
+        if needed > self.capacity {
+            return Err(Error::ContextLength { needed, limit: self.capacity });
         }
         Ok(())
     }
@@ -214,7 +339,7 @@ impl<'m> Session<'m> {
         let vocabulary = self.model.info().vocabulary;
         match tokens.iter().find(|token| **token as usize >= vocabulary) {
             Some(token) => {
-                Err(Error::BadRequest(format!("token {token} is not among the model's {vocabulary}")))
+                Err(Error::BadRequest(format!("no token {token} in a vocabulary of {vocabulary}")))
             }
             None => Ok(()),
         }
@@ -223,6 +348,9 @@ impl<'m> Session<'m> {
     fn check_question(&self, question: &Question) -> Result<()> {
         if question.candidates.iter().any(Vec::is_empty) {
             return Err(Error::BadRequest("an empty candidate has no probability".to_owned()));
+        }
+        if question.suffix.is_empty() && self.is_empty() {
+            return Err(Error::BadRequest("nothing has been read that anything could follow".to_owned()));
         }
         let longest = question.candidates.iter().map(Vec::len).max().unwrap_or(0);
         let needed = self.len() + question.suffix.len() + longest;
@@ -233,26 +361,39 @@ impl<'m> Session<'m> {
         question.candidates.iter().chain([&question.suffix]).try_for_each(|tokens| self.check_tokens(tokens))
     }
 
-    fn run(&mut self, plan: &Plan) -> Result<Vec<Vec<f32>>> {
-        let mut answers: Vec<Vec<f32>> = plan.candidates.iter().map(|count| vec![0.0; *count]).collect();
-        let mut targets = plan.targets.iter().peekable();
-        for (chunk, rows) in plan.rows.chunks(CHUNK_ROWS).enumerate() {
-            let first = chunk * CHUNK_ROWS;
-            let here = std::iter::from_fn(|| targets.next_if(|target| target.row < first + rows.len()));
-            let here: Vec<&Target> = here.collect();
-            let mut wanted: Vec<usize> = here.iter().map(|target| target.row - first).collect();
-            wanted.dedup();
-            let hidden =
-                self.model.decoder.forward(&mut self.cache, &at_least_two(rows), &at_least_two(&wanted))?;
-            for (part, rows) in wanted.chunks(LOGIT_ROWS).enumerate() {
-                let part: Vec<usize> = (part * LOGIT_ROWS..).take(rows.len()).collect();
-                let logits = self.model.decoder.logits(&hidden.gather(&at_least_two(&part)))?;
-                for (i, row) in rows.iter().enumerate() {
-                    let logits = logits.row(i);
-                    let total = log_total(logits)?;
-                    for target in here.iter().filter(|target| target.row - first == *row) {
-                        answers[target.question][target.candidate] += logits[target.token as usize] - total;
-                    }
+    fn score_group(&self, questions: &[Question]) -> Result<Vec<Vec<f32>>> {
+        let mut state = self.model.state(&self.ticket)?;
+        let State { cache, workspace, logits } = &mut *state;
+        workspace.batch.clear();
+        let mut plan = Plan { targets: Vec::new(), pages: Vec::new() };
+        let planned = questions
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, question)| plan.add(self, index, question, cache, &mut workspace.batch));
+        if let Err(error) = planned {
+            plan.pages.iter().for_each(|page| cache.release(*page));
+            return Err(error);
+        }
+        let mut wanted: Vec<usize> = plan.targets.iter().map(|target| target.row).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        workspace.batch.wanted.clone_from(&wanted);
+        let Model { decoder, compute, .. } = self.model;
+        decoder.forward(compute, &mut cache.memory, workspace, Precision::Many, None);
+        plan.pages.iter().for_each(|page| cache.release(*page));
+
+        let width = decoder.embedding();
+        let hidden = workspace.input.values[..wanted.len() * width].to_vec();
+        let mut answers: Vec<Vec<f32>> = questions.iter().map(|q| vec![0.0; q.candidates.len()]).collect();
+        let vocabulary = self.model.info().vocabulary;
+        for (rows, hidden) in wanted.chunks(LOGIT_ROWS).zip(hidden.chunks(LOGIT_ROWS * width)) {
+            workspace.input.reset(rows.len(), width).copy_from_slice(hidden);
+            workspace.input.round(compute, Precision::Few);
+            decoder.logits(compute, &workspace.input, logits);
+            for (row, logits) in rows.iter().zip(logits.chunks_exact(vocabulary)) {
+                let total = self.model.log_total(logits)?;
+                for target in plan.targets.iter().filter(|target| target.row == *row) {
+                    answers[target.question][target.candidate] += logits[target.token as usize] - total;
                 }
             }
         }
@@ -260,37 +401,36 @@ impl<'m> Session<'m> {
     }
 }
 
-/// The logarithm that turns scores into log-probabilities.
-fn log_total(logits: &[f32]) -> Result<f32> {
-    let total = simd::log_sum_exp(logits);
-    if total.is_finite() { Ok(total) } else { Err(Error::NotFinite) }
-}
-
-/// Candle computes one row with another kernel than several; a second copy keeps a question's figures the
-/// same whether it is asked alone or among others.
-fn at_least_two<T: Copy>(rows: &[T]) -> Vec<T> {
-    match rows {
-        [row] => vec![*row, *row],
-        rows => rows.to_vec(),
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.model.release(&self.pages);
     }
 }
 
-/// The rows of one scoring pass, and which of their predictions count for which candidate.
-#[derive(Clone)]
+/// Pages and bits of the tokens at places `range` of a list of pages.
+fn seen(pages: &[PageId], range: Range<usize>) -> impl Iterator<Item = (PageId, u64)> {
+    let pages = pages.iter().enumerate().take(range.end.div_ceil(PAGE)).skip(range.start / PAGE);
+    pages.map(move |(index, page)| {
+        let from = range.start.saturating_sub(index * PAGE).min(PAGE);
+        let to = range.end.saturating_sub(index * PAGE).min(PAGE);
+        let below = |bit: usize| if bit == PAGE { u64::MAX } else { (1 << bit) - 1 };
+        (*page, below(to) & !below(from))
+    })
+}
+
+/// Rows that a question takes: a candidate's last token needs none, for nothing is asked after it.
+fn rows_of(question: &Question) -> usize {
+    let candidates: usize = question.candidates.iter().map(|tokens| tokens.len().saturating_sub(1)).sum();
+    question.suffix.len().max(1) + candidates
+}
+
+/// Which predictions count for which candidate, and the pages taken to compute them.
 struct Plan {
-    /// Tokens read.
-    prefix: usize,
-    /// One past the last slot in use.
-    end: usize,
-    rows: Vec<Row>,
-    /// Ascending by row within a question's suffix and each of its candidates.
     targets: Vec<Target>,
-    /// Number of candidates of each question.
-    candidates: Vec<usize>,
+    pages: Vec<PageId>,
 }
 
 /// "The prediction of `row` for `token` counts for this candidate."
-#[derive(Clone, Copy)]
 struct Target {
     row: usize,
     token: u32,
@@ -299,56 +439,273 @@ struct Target {
 }
 
 impl Plan {
-    fn new(prefix: usize) -> Self {
-        Self { prefix, end: prefix, rows: Vec::new(), targets: Vec::new(), candidates: Vec::new() }
-    }
-
-    /// Where the slots would end with one question more.
-    fn end_with(&self, question: &Question) -> usize {
-        let candidates: usize = question.candidates.iter().map(|tokens| tokens.len().saturating_sub(1)).sum();
-        self.end.next_multiple_of(BLOCK_SLOTS) + question.suffix.len().max(1) + candidates
-    }
-
-    fn add(&mut self, question: &Question, read: &[u32]) -> Result<()> {
-        let index = self.candidates.len();
-        self.candidates.push(question.candidates.len());
-        // Without a suffix the last token read is computed once more, in the question's own slot.
-        let (suffix, seen) = match (question.suffix.as_slice(), read.split_last()) {
+    fn add(
+        &mut self,
+        session: &Session<'_>,
+        index: usize,
+        question: &Question,
+        cache: &mut Cache,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        // A question begins a page of its own, so that it adds up alike whatever is asked beside it.
+        let first = self.pages.len();
+        for _ in 0..rows_of(question).div_ceil(PAGE) {
+            self.pages.push(cache.take()?);
+        }
+        let pages = &self.pages[first..];
+        // Without a suffix the last token read is computed once more, in the question's own page.
+        let (suffix, read) = match (question.suffix.as_slice(), session.tokens.split_last()) {
             ([], Some((last, before))) => (std::slice::from_ref(last), before.len()),
-            ([], None) => {
-                return Err(Error::BadRequest("nothing has been read that anything could follow".to_owned()));
-            }
-            (suffix, _) => (suffix, self.prefix),
+            (suffix, _) => (suffix, session.len()),
         };
-        // Attention adds up in blocks of slots: beginning at a block, every question adds up alike.
-        let start = self.end.next_multiple_of(BLOCK_SLOTS);
-        self.end = start;
+        let mut used = 0;
+        let mut push = |token: u32, position: usize, own: [Range<usize>; 2]| {
+            let slot = Slot { page: pages[used / PAGE], slot: used % PAGE };
+            batch.rows.push(Row { token, position, slot });
+            let [question, candidate] = own;
+            let own = merged(seen(pages, question), seen(pages, candidate));
+            batch.sight.push(seen(&session.pages, 0..read).chain(own));
+            used += 1;
+            batch.rows.len() - 1
+        };
+        let mut asked = 0;
         for (i, token) in suffix.iter().enumerate() {
-            let visible = Visible([(0, seen), (start, self.end + 1), (0, 0)]);
-            self.push(*token, seen + i, visible);
+            asked = push(*token, read + i, [0..i + 1, 0..0]);
         }
-        let suffix_end = self.end;
-        let asked = self.rows.len().saturating_sub(1);
+        let mut own = suffix.len();
         for (candidate, tokens) in question.candidates.iter().enumerate() {
-            if let Some(token) = tokens.first() {
-                self.targets.push(Target { row: asked, token: *token, question: index, candidate });
+            let mut row = asked;
+            for (i, token) in tokens.iter().enumerate() {
+                self.targets.push(Target { row, token: *token, question: index, candidate });
+                if i + 1 < tokens.len() {
+                    row = push(*token, read + suffix.len() + i, [0..suffix.len(), own..own + i + 1]);
+                }
+            }
+            own += tokens.len().saturating_sub(1);
+        }
+        Ok(())
+    }
+}
+
+/// Two stretches of the same pages, the second after the first: the page they share comes once.
+fn merged(
+    first: impl Iterator<Item = (PageId, u64)>,
+    second: impl Iterator<Item = (PageId, u64)>,
+) -> impl Iterator<Item = (PageId, u64)> {
+    let mut pages: Vec<(PageId, u64)> = first.collect();
+    for (page, mask) in second {
+        match pages.last_mut() {
+            Some((last, seen)) if *last == page => *seen |= mask,
+            _ => pages.push((page, mask)),
+        }
+    }
+    pages.into_iter()
+}
+
+/// One of several texts to be continued together.
+pub struct Request<'a, 'm> {
+    /// What has been read; what is written is appended.
+    pub session: &'a mut Session<'m>,
+    /// What may be written.
+    pub constraint: &'a mut dyn Constraint,
+    /// Which of the tokens allowed is chosen.
+    pub sampler: Sampler,
+    /// Most tokens to write.
+    pub max_tokens: usize,
+}
+
+/// Continues several sessions of one model together, a token of each at a time, so that the weights and
+/// what the sessions share are read from memory once for all of them. Returns what each wrote, without the
+/// end token; a session writes the same whatever is written beside it.
+///
+/// # Errors
+/// As [`Session::generate`] for the first session that cannot go on, and [`Error::BadRequest`] if they are
+/// not of one model.
+pub fn generate_batch(requests: &mut [Request<'_, '_>]) -> Result<Vec<Vec<u32>>> {
+    let Some(model) = requests.first().map(|request| request.session.model) else { return Ok(Vec::new()) };
+    for request in requests.iter() {
+        if !std::ptr::eq(request.session.model, model) {
+            return Err(Error::BadRequest(
+                "sessions of different models cannot be continued together".to_owned(),
+            ));
+        }
+        request.session.check_room(request.max_tokens)?;
+    }
+    let mut writers: Vec<Writer> = requests.iter().map(|_| Writer::default()).collect();
+    loop {
+        let mut waiting = Vec::new();
+        for (index, (request, writer)) in requests.iter_mut().zip(&mut writers).enumerate() {
+            writer.skip_forced(request)?;
+            if !writer.finished {
+                waiting.push(index);
             }
         }
-        // A candidate's last token needs no row: nothing is asked after it.
-        for (candidate, tokens) in question.candidates.iter().enumerate() {
-            let own = self.end;
-            for (i, pair) in tokens.windows(2).enumerate() {
-                let [token, next] = pair else { continue };
-                self.targets.push(Target { row: self.rows.len(), token: *next, question: index, candidate });
-                let visible = Visible([(0, seen), (start, suffix_end), (own, self.end + 1)]);
-                self.push(*token, seen + suffix.len() + i, visible);
+        if waiting.is_empty() {
+            break;
+        }
+        step(model, requests, &mut writers, &waiting)?;
+    }
+    for (request, writer) in requests.iter_mut().zip(&mut writers) {
+        // The last tokens were chosen but not computed.
+        request.session.write(&std::mem::take(&mut writer.pending))?;
+    }
+    Ok(writers.into_iter().map(|writer| writer.written).collect())
+}
+
+/// What one session of a batch has written.
+#[derive(Default)]
+struct Writer {
+    written: Tokens,
+    /// Of those, the ones at the end that were not computed yet.
+    pending: Tokens,
+    mask: Option<crate::grammar::TokenMask>,
+    finished: bool,
+}
+
+impl Writer {
+    /// Takes tokens as long as there is no choice.
+    fn skip_forced(&mut self, request: &mut Request<'_, '_>) -> Result<()> {
+        while !self.finished {
+            if self.written.len() >= request.max_tokens {
+                self.finished = true;
+                break;
             }
+            let mask = request.constraint.allowed()?;
+            let Some(token) = mask.only() else {
+                self.mask = Some(mask);
+                break;
+            };
+            self.accept(token, request)?;
         }
         Ok(())
     }
 
-    fn push(&mut self, token: u32, position: usize, visible: Visible) {
-        self.rows.push(Row { token, position, slot: self.end, visible });
-        self.end += 1;
+    fn accept(&mut self, token: u32, request: &mut Request<'_, '_>) -> Result<()> {
+        let finished = request.constraint.accept(token)?;
+        if token == request.session.model.end_token() {
+            self.finished = true;
+            return Ok(());
+        }
+        self.written.push(token);
+        self.pending.push(token);
+        self.finished = finished;
+        Ok(())
+    }
+}
+
+/// Computes what is pending of the sessions that wait for a choice, and chooses for each.
+fn step(
+    model: &Model,
+    requests: &mut [Request<'_, '_>],
+    writers: &mut [Writer],
+    waiting: &[usize],
+) -> Result<()> {
+    let ticket = requests[waiting[0]].session.ticket.clone();
+    let mut state = model.state(&ticket)?;
+    let State { cache, workspace, logits } = &mut *state;
+    let width = model.decoder.embedding();
+    workspace.batch.clear();
+    let mut computed = Vec::new();
+    for index in waiting {
+        let (session, writer) = (&mut *requests[*index].session, &mut writers[*index]);
+        if writer.pending.is_empty() && session.last_hidden.is_none() {
+            // Only just after a rewind: the last token is computed once more.
+            let Some(last) = session.tokens.pop() else {
+                return Err(Error::BadRequest("nothing has been read that anything could follow".to_owned()));
+            };
+            writer.pending.push(last);
+        }
+        if !writer.pending.is_empty() {
+            session.written_from = session.written_from.min(session.len());
+            let pending = std::mem::take(&mut writer.pending);
+            session.append(cache, &pending, &mut workspace.batch)?;
+            workspace.batch.wanted.push(workspace.batch.rows.len() - 1);
+            computed.push(*index);
+        }
+    }
+    if !computed.is_empty() {
+        model.decoder.forward(&model.compute, &mut cache.memory, workspace, Precision::Few, None);
+        for (row, index) in computed.iter().enumerate() {
+            requests[*index].session.last_hidden = Some(workspace.input.row(row).to_vec());
+        }
+    }
+    let input = workspace.input.reset(waiting.len(), width);
+    for (index, row) in waiting.iter().zip(input.chunks_exact_mut(width)) {
+        row.copy_from_slice(requests[*index].session.last_hidden.as_deref().unwrap_or_default());
+    }
+    workspace.input.round(&model.compute, Precision::Few);
+    model.decoder.logits(&model.compute, &workspace.input, logits);
+    for (index, logits) in waiting.iter().zip(logits.chunks_exact(model.info().vocabulary)) {
+        model.log_total(logits)?;
+        let (request, writer) = (&mut requests[*index], &mut writers[*index]);
+        let mask = writer.mask.take().unwrap_or_else(crate::grammar::TokenMask::all);
+        let choice = request.sampler.choose(logits, &mask);
+        let token = choice.ok_or_else(|| Error::Grammar("no token may follow".to_owned()))?;
+        writer.accept(token, request)?;
+    }
+    Ok(())
+}
+
+impl Session<'_> {
+    /// Computes tokens that were written, without asking what follows.
+    fn write(&mut self, tokens: &[u32]) -> Result<()> {
+        for chunk in tokens.chunks(CHUNK_ROWS) {
+            let mut state = self.model.state(&self.ticket)?;
+            let State { cache, workspace, .. } = &mut *state;
+            workspace.batch.clear();
+            self.written_from = self.written_from.min(self.len());
+            self.append(cache, chunk, &mut workspace.batch)?;
+            workspace.batch.wanted.push(chunk.len() - 1);
+            let Model { decoder, compute, .. } = self.model;
+            decoder.forward(compute, &mut cache.memory, workspace, Precision::Few, None);
+            self.last_hidden = Some(workspace.input.row(0).to_vec());
+        }
+        Ok(())
+    }
+}
+
+/// Pools hidden states as they are computed.
+struct Pool<'a> {
+    layers: &'a [usize],
+    pooled: Vec<Pooled>,
+    width: usize,
+    /// Place of the pass's first row among the session's tokens.
+    first: usize,
+}
+
+impl<'a> Pool<'a> {
+    fn new(layers: &'a [usize], ranges: &[Range<usize>], width: usize) -> Self {
+        let of = |layer: usize, tokens: &Range<usize>| Pooled {
+            layer,
+            tokens: tokens.clone(),
+            mean: vec![0.0; width],
+            max: vec![f32::NEG_INFINITY; width],
+        };
+        let pooled = layers.iter().flat_map(|layer| ranges.iter().map(move |range| of(*layer, range)));
+        Self { layers, pooled: pooled.collect(), width, first: 0 }
+    }
+
+    fn finish(mut self) -> Vec<Pooled> {
+        for pooled in &mut self.pooled {
+            let count = pooled.tokens.len() as f32;
+            pooled.mean.iter_mut().for_each(|x| *x /= count);
+        }
+        self.pooled
+    }
+}
+
+impl Observer for Pool<'_> {
+    fn layer(&mut self, layer: usize, hidden: &[f32]) {
+        if !self.layers.contains(&layer) {
+            return;
+        }
+        for pooled in self.pooled.iter_mut().filter(|pooled| pooled.layer == layer) {
+            for (token, hidden) in (self.first..).zip(hidden.chunks_exact(self.width)) {
+                if pooled.tokens.contains(&token) {
+                    pooled.mean.iter_mut().zip(hidden).for_each(|(mean, x)| *mean += x);
+                    pooled.max.iter_mut().zip(hidden).for_each(|(max, x)| *max = max.max(*x));
+                }
+            }
+        }
     }
 }

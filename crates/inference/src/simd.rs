@@ -1,18 +1,21 @@
-//! How is one kernel compiled for several instruction sets without `unsafe`?
-//!
-//! Kernels are generic over [`pulp::Simd`] and run through [`vectorize`], which picks AVX2 with FMA where
-//! the processor has them. AVX-512 is left alone on purpose: the build shares `pulp` with `gemm`, and the
-//! matrix products, where it counts, choose it by themselves inside candle.
+//! Element-wise arithmetic, vectorised by the compiler for the instruction set at hand.
 
-use pulp::{Simd, WithSimd};
+use crate::kernel::Isa;
+use crate::kernel::lanes::{Lanes, Operation, run};
 
-/// Runs `op` compiled for the best instruction set at hand.
-pub(crate) fn vectorize<Op: WithSimd>(op: Op) -> Op::Output {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        return Simd::vectorize(simd, op);
+/// Plain loops, compiled for every instruction set.
+struct Loops<F>(F);
+
+impl<F: FnOnce()> Operation for Loops<F> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        (self.0)();
     }
-    pulp::Arch::new().dispatch(op)
+}
+
+/// Runs plain loops compiled for `isa`; the closure should be marked `#[inline(always)]`.
+pub(crate) fn vectorize(isa: Isa, loops: impl FnOnce()) {
+    run(isa, Loops(loops));
 }
 
 /// e^x with a relative error below 3e-7, for x clamped to [-86, 86]; plain arithmetic that vectorises.
@@ -48,8 +51,9 @@ fn sum_of_squares(row: &[f32]) -> f32 {
 }
 
 /// `out = x / rms(x) * weight` for one row.
-pub(crate) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
+pub(crate) fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
     vectorize(
+        isa,
         #[inline(always)]
         || {
             let scale = 1.0 / (sum_of_squares(x) / x.len() as f32 + epsilon).sqrt();
@@ -60,9 +64,24 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32])
     );
 }
 
-/// `out = silu(gate) * up`, the activation of the gated MLP.
-pub(crate) fn silu_multiply(gate: &[f32], up: &[f32], out: &mut [f32]) {
+/// `rms_norm` in place.
+pub(crate) fn rms_norm_in_place(isa: Isa, x: &mut [f32], weight: &[f32], epsilon: f32) {
     vectorize(
+        isa,
+        #[inline(always)]
+        || {
+            let scale = 1.0 / (sum_of_squares(x) / x.len() as f32 + epsilon).sqrt();
+            for (x, weight) in x.iter_mut().zip(weight) {
+                *x = *x * scale * weight;
+            }
+        },
+    );
+}
+
+/// `out = silu(gate) * up`, the activation of the gated MLP.
+pub(crate) fn silu_multiply(isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    vectorize(
+        isa,
         #[inline(always)]
         || {
             for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
@@ -72,9 +91,32 @@ pub(crate) fn silu_multiply(gate: &[f32], up: &[f32], out: &mut [f32]) {
     );
 }
 
-/// `x += y`.
-pub(crate) fn add(x: &mut [f32], y: &[f32]) {
+/// `out = gelu(gate) * up`, with the approximation by tanh that Gemma was trained with.
+pub(crate) fn gelu_multiply(isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32]) {
     vectorize(
+        isa,
+        #[inline(always)]
+        || {
+            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                *out = gelu_tanh(*gate) * up;
+            }
+        },
+    );
+}
+
+/// `x = gelu(x)` with the approximation by tanh.
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+    let inner = SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x);
+    // 0.5 · (1 + tanh(y)) = 1 / (1 + e^(-2y))
+    x / (1.0 + exp(-2.0 * inner))
+}
+
+/// `x += y`.
+pub(crate) fn add(isa: Isa, x: &mut [f32], y: &[f32]) {
+    vectorize(
+        isa,
         #[inline(always)]
         || {
             for (x, y) in x.iter_mut().zip(y) {
@@ -85,8 +127,10 @@ pub(crate) fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// Natural log of the sum of e^x, stable for any finite input.
-pub(crate) fn log_sum_exp(row: &[f32]) -> f32 {
+pub(crate) fn log_sum_exp(isa: Isa, row: &[f32]) -> f32 {
+    let mut result = 0.0;
     vectorize(
+        isa,
         #[inline(always)]
         || {
             let max = row.iter().fold(f32::NEG_INFINITY, |max, x| if *x > max { *x } else { max });
@@ -99,9 +143,10 @@ pub(crate) fn log_sum_exp(row: &[f32]) -> f32 {
             }
             let rest: f32 = rest.iter().map(|x| exp(x - max)).sum();
             // Sixteen sums of up to 16k terms each: single precision loses at most a few 1e-6 here.
-            max + (sums.iter().sum::<f32>() + rest).ln()
+            result = max + (sums.iter().sum::<f32>() + rest).ln();
         },
-    )
+    );
+    result
 }
 
 #[cfg(test)]
@@ -124,16 +169,16 @@ mod tests {
         let x: Vec<f32> = (0..37).map(|i| (i as f32 * 0.37).sin()).collect();
         let w: Vec<f32> = (0..37).map(|i| 1.0 + i as f32 / 100.0).collect();
         let mut out = vec![0.0; 37];
-        rms_norm(&x, &w, 1e-6, &mut out);
+        rms_norm(Isa::best(), &x, &w, 1e-6, &mut out);
         let rms = (x.iter().map(|x| x * x).sum::<f32>() / 37.0 + 1e-6).sqrt();
         for i in 0..37 {
             assert!((out[i] - x[i] / rms * w[i]).abs() < 1e-6);
         }
-        silu_multiply(&x, &w, &mut out);
+        silu_multiply(Isa::best(), &x, &w, &mut out);
         for i in 0..37 {
             assert!((out[i] - x[i] / (1.0 + (-x[i]).exp()) * w[i]).abs() < 1e-6);
         }
         let expected = x.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
-        assert!((f64::from(log_sum_exp(&x)) - expected).abs() < 1e-5);
+        assert!((f64::from(log_sum_exp(Isa::best(), &x)) - expected).abs() < 1e-5);
     }
 }

@@ -1,47 +1,63 @@
-//! Which tensors does the decoder need, and in which form do candle's fast kernels take them?
+//! Which tensors does the decoder need, and how do they get from the file into packed panels?
 //!
-//! Q4_K, Q6_K and Q8_0 with rows of a multiple of 256 have VNNI kernels; everything else would run on
-//! scalar code (a fifth of the speed), so it becomes Q8_0 here, rows padded with zeros. Weights of eight
-//! bits or fewer keep their values within 1/254 of a 32-value block's largest.
-//!
-//! Those kernels round activations to eight bits with one scale per 256 of them, which costs little in a
-//! model of billions of weights (KL divergence to 32-bit arithmetic 0.004 nats at 0.5B) and much in a tiny
-//! one (0.017 at 135M, top-1 agreement 9 of 12; `examples/quality.rs` prints these). Models that fit in a
-//! gigabyte as 32-bit floats are kept so.
+//! Every matrix gets a place in one buffer, laid out in the order a pass reads it; then all cores pack, and
+//! give back the file's pages as they go, so that no second copy stays. Rows of the embedding are read
+//! from the mapped file when a token needs them.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
-use candle_core::{Device, Tensor};
-use fs_err::File;
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::config::Config;
 use crate::error::Result;
 use crate::gguf::{Gguf, TensorInfo};
-use crate::matrix::{BLOCK, Linear};
+use crate::kernel::PANEL_ROWS;
+use crate::matmul::{Compute, FloatMatrix, Linear, Weight};
+use crate::packed::{AlignedBytes, Arena, Format, PackedMatrix, Shape, Source, pack_panel};
 
-/// Values dequantised at a time while changing the quantisation.
-const CHUNK_VALUES: usize = 1 << 22;
-
-/// Models up to this size in 32-bit floats are computed in them.
-const MAX_FLOAT_BYTES: u64 = 1 << 30;
+/// Panels packed by one job.
+const JOB_PANELS: usize = 16;
 
 pub(crate) struct Layer {
     pub(crate) attention_norm: Vec<f32>,
     pub(crate) query: Linear,
     pub(crate) key: Linear,
     pub(crate) value: Linear,
+    /// Norms of each head of queries and keys.
+    pub(crate) query_norm: Option<Vec<f32>>,
+    pub(crate) key_norm: Option<Vec<f32>>,
     pub(crate) attention_output: Linear,
+    /// Norms of what attention and feed-forward add.
+    pub(crate) attention_post_norm: Option<Vec<f32>>,
     pub(crate) feed_forward_norm: Vec<f32>,
+    pub(crate) feed_forward: FeedForward,
+    pub(crate) feed_forward_post_norm: Option<Vec<f32>>,
+}
+
+pub(crate) enum FeedForward {
+    Dense { gate: Linear, up: Linear, down: Linear },
+    Experts(Experts),
+}
+
+/// A mixture of experts.
+pub(crate) struct Experts {
+    pub(crate) router: Linear,
+    pub(crate) experts: Vec<Expert>,
+    /// Experts that each token goes through.
+    pub(crate) used: usize,
+    /// Whether their weights are scaled to a sum of one.
+    pub(crate) normalise: bool,
+}
+
+pub(crate) struct Expert {
     pub(crate) gate: Linear,
     pub(crate) up: Linear,
     pub(crate) down: Linear,
 }
 
 pub(crate) struct Weights {
-    pub(crate) embedding: Arc<QTensor>,
+    pub(crate) embedding: Embedding,
     pub(crate) layers: Vec<Layer>,
     pub(crate) output_norm: Vec<f32>,
     pub(crate) output: Linear,
@@ -50,33 +66,59 @@ pub(crate) struct Weights {
     pub(crate) vocabulary: usize,
 }
 
+/// Rows of the token embedding, dequantised from the file as they are needed.
+pub(crate) struct Embedding {
+    gguf: Arc<Gguf>,
+    info: TensorInfo,
+}
+
+impl Embedding {
+    /// Writes a token's row; zeros for a token that does not exist.
+    pub(crate) fn read(&self, token: u32, out: &mut [f32]) {
+        let bytes = self.gguf.tensor_bytes(&self.info);
+        let row_bytes = row_bytes(self.info.dtype, out.len());
+        let row = bytes.chunks_exact(row_bytes).nth(token as usize).unwrap_or_default();
+        match dequantise(self.info.dtype, row) {
+            Ok(values) if values.len() == out.len() => out.copy_from_slice(&values),
+            _ => out.fill(0.0),
+        }
+    }
+}
+
 impl Weights {
-    pub(crate) fn load(gguf: &Gguf, config: &Config) -> Result<Self> {
-        let loader = Loader { gguf, float: gguf.parameters() * 4 <= MAX_FLOAT_BYTES };
+    pub(crate) fn load(gguf: &Arc<Gguf>, config: &Config, compute: &Compute) -> Result<Self> {
+        let mut loader = Loader { gguf, jobs: Vec::new(), arena: Arc::default(), arena_bytes: 0 };
         let vocabulary = loader.vocabulary(config.embedding)?;
         loader.check_layers(config)?;
-        let embedding = Arc::new(loader.tensor("token_embd.weight")?);
-        let layers = (0..config.layers).into_par_iter().map(|layer| loader.layer(layer, config));
+        let layers = (0..config.layers).map(|layer| loader.layer(layer, config));
         let layers = layers.collect::<Result<Vec<_>>>()?;
         let tied = gguf.tensor("output.weight").is_none();
-        let output = if tied && !loader.float && fits_kernels(embedding.dtype(), config.embedding) {
-            Linear::quantised(embedding.clone(), None)?
-        } else {
-            let name = if tied { "token_embd.weight" } else { "output.weight" };
-            loader.linear(name, None, vocabulary, config.embedding)?
-        };
+        let name = if tied { "token_embd.weight" } else { "output.weight" };
+        let output = loader.linear(name, None, 0, vocabulary, config.embedding)?;
         let rope_factors = match gguf.tensor("rope_freqs.weight") {
             Some(_) => loader.vector("rope_freqs.weight", config.rope_dimensions / 2)?,
             None => Vec::new(),
         };
         let output_norm = loader.vector("output_norm.weight", config.embedding)?;
+        let info = loader.info("token_embd.weight")?.clone();
+        let embedding = Embedding { gguf: Arc::clone(gguf), info };
+        loader.pack(compute)?;
         Ok(Self { embedding, layers, output_norm, output, rope_factors, vocabulary })
     }
 }
 
 struct Loader<'a> {
     gguf: &'a Gguf,
-    float: bool,
+    jobs: Vec<Job>,
+    arena: Arc<Arena>,
+    arena_bytes: usize,
+}
+
+/// A matrix that has its place and waits to be packed.
+struct Job {
+    info: TensorInfo,
+    first_row: usize,
+    shape: Shape,
 }
 
 impl Loader<'_> {
@@ -94,30 +136,40 @@ impl Loader<'_> {
     fn check_layers(&self, config: &Config) -> Result<()> {
         for layer in 0..config.layers {
             self.expect(&format!("blk.{layer}.attn_norm.weight"), &[config.embedding])?;
-            self.expect(&format!("blk.{layer}.ffn_down.weight"), &[config.embedding, config.feed_forward])?;
         }
         self.expect("output_norm.weight", &[config.embedding]).map(drop)
     }
 
-    fn layer(&self, layer: usize, config: &Config) -> Result<Layer> {
+    fn layer(&mut self, layer: usize, config: &Config) -> Result<Layer> {
         let name = |tensor: &str| format!("blk.{layer}.{tensor}");
         let embedding = config.embedding;
         let q_width = config.heads.heads * config.heads.head_dim;
         let kv_width = config.heads.kv_heads * config.heads.head_dim;
-        let linear = |tensor: &str, outputs: usize, inputs: usize| {
+        let mut linear = |tensor: &str, outputs: usize, inputs: usize| {
             let bias = name(&format!("{tensor}.bias"));
-            self.linear(&name(&format!("{tensor}.weight")), Some(&bias), outputs, inputs)
+            self.linear(&name(&format!("{tensor}.weight")), Some(&bias), 0, outputs, inputs)
         };
-        Ok(Layer {
-            attention_norm: self.vector(&name("attn_norm.weight"), embedding)?,
-            query: linear("attn_q", q_width, embedding)?,
-            key: linear("attn_k", kv_width, embedding)?,
-            value: linear("attn_v", kv_width, embedding)?,
-            attention_output: linear("attn_output", embedding, q_width)?,
-            feed_forward_norm: self.vector(&name("ffn_norm.weight"), embedding)?,
+        let query = linear("attn_q", q_width, embedding)?;
+        let key = linear("attn_k", kv_width, embedding)?;
+        let value = linear("attn_v", kv_width, embedding)?;
+        let attention_output = linear("attn_output", embedding, q_width)?;
+        let feed_forward = FeedForward::Dense {
             gate: linear("ffn_gate", config.feed_forward, embedding)?,
             up: linear("ffn_up", config.feed_forward, embedding)?,
             down: linear("ffn_down", embedding, config.feed_forward)?,
+        };
+        Ok(Layer {
+            attention_norm: self.vector(&name("attn_norm.weight"), embedding)?,
+            query,
+            key,
+            value,
+            query_norm: None,
+            key_norm: None,
+            attention_output,
+            attention_post_norm: None,
+            feed_forward_norm: self.vector(&name("ffn_norm.weight"), embedding)?,
+            feed_forward,
+            feed_forward_post_norm: None,
         })
     }
 
@@ -134,100 +186,129 @@ impl Loader<'_> {
     }
 
     fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
-        self.expect(name, &[length])?;
-        Ok(self.tensor(name)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+        let info = self.expect(name, &[length])?;
+        dequantise(info.dtype, self.gguf.tensor_bytes(info))
     }
 
-    fn linear(&self, name: &str, bias: Option<&str>, outputs: usize, inputs: usize) -> Result<Linear> {
-        self.expect(name, &[outputs, inputs])?;
+    /// Rows `first_row..first_row + outputs` of a tensor, of all its rows if it has no more.
+    fn linear(
+        &mut self,
+        name: &str,
+        bias: Option<&str>,
+        first_row: usize,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear> {
+        let info = self.expect(name, &[outputs, inputs])?.clone();
         let bias = match bias.filter(|bias| self.gguf.tensor(bias).is_some()) {
             Some(bias) => Some(self.vector(bias, outputs)?),
             None => None,
         };
-        let tensor = self.tensor(name)?;
-        if self.float {
-            return Linear::float(tensor.dequantize(&Device::Cpu)?, bias);
-        }
-        Linear::quantised(Arc::new(for_kernels(tensor)?), bias)
+        let weight = match format_of(info.dtype) {
+            None => {
+                let values = dequantise(info.dtype, self.gguf.tensor_bytes(&info))?;
+                Weight::Float(FloatMatrix::new(&values[first_row * inputs..], outputs, inputs))
+            }
+            Some(format) => {
+                let shape = Shape { format, rows: outputs, columns: inputs };
+                let start = self.arena_bytes;
+                self.arena_bytes += place_bytes(shape);
+                self.jobs.push(Job { info, first_row, shape });
+                Weight::Packed(PackedMatrix::new(shape, Arc::clone(&self.arena), start))
+            }
+        };
+        Ok(Linear { weight, bias })
     }
 
-    fn tensor(&self, name: &str) -> Result<QTensor> {
-        let info = self.info(name)?;
-        let bytes = self.gguf.read_tensor(&mut File::open(&self.gguf.path)?, info)?;
-        quantised(bytes, info.dtype, info.shape.clone())
+    /// Packs every matrix that has a place.
+    fn pack(&self, compute: &Compute) -> Result<()> {
+        let mut bytes = AlignedBytes::zeroed(self.arena_bytes);
+        let mut pieces = Vec::new();
+        let mut rest = bytes.as_mut_slice();
+        for job in &self.jobs {
+            let (matrix, after) = rest.split_at_mut(place_bytes(job.shape));
+            let matrix = &mut matrix[..job.shape.bytes()];
+            rest = after;
+            let size = JOB_PANELS * job.shape.panel_bytes();
+            for (piece, out) in matrix.chunks_mut(size.max(1)).enumerate() {
+                pieces.push((job, piece * JOB_PANELS, Mutex::new(out)));
+            }
+        }
+        let failure = Mutex::new(None);
+        compute.pool.for_each(pieces.len(), 1, |index| {
+            let (job, first_panel, out) = &pieces[index];
+            let Ok(mut out) = out.lock() else { return };
+            if let Err(error) = self.pack_piece(job, *first_panel, &mut out)
+                && let Ok(mut failure) = failure.lock()
+            {
+                *failure = Some(error);
+            }
+        });
+        drop(pieces);
+        if let Ok(Some(error)) = failure.into_inner() {
+            return Err(error);
+        }
+        self.arena.fill(bytes);
+        Ok(())
+    }
+
+    fn pack_piece(&self, job: &Job, first_panel: usize, out: &mut [u8]) -> Result<()> {
+        let columns = job.shape.columns;
+        let row_bytes = row_bytes(job.info.dtype, columns);
+        let bytes = self.gguf.tensor_bytes(&job.info);
+        let mut read = 0..0;
+        for (i, out) in out.chunks_exact_mut(job.shape.panel_bytes()).enumerate() {
+            let row = (first_panel + i) * PANEL_ROWS;
+            let rows = PANEL_ROWS.min(job.shape.rows - row);
+            let start = (job.first_row + row) * row_bytes;
+            let range = start..start + rows * row_bytes;
+            read = if i == 0 { range.clone() } else { read.start..range.end };
+            let values;
+            let source = match source_of(job.info.dtype, &bytes[range.clone()]) {
+                Some(source) => source,
+                None => {
+                    values = dequantise(job.info.dtype, &bytes[range])?;
+                    Source::Float(&values)
+                }
+            };
+            pack_panel(&source, rows, columns, out);
+        }
+        self.gguf.release(&job.info, read);
+        Ok(())
     }
 }
 
-fn quantised(bytes: Vec<u8>, dtype: GgmlDType, shape: Vec<usize>) -> Result<QTensor> {
-    Ok(QTensor::new(QStorage::from_data(Cow::Owned(bytes), &Device::Cpu, dtype)?, shape)?)
+/// Bytes from one matrix to the next: whole cache lines.
+fn place_bytes(shape: Shape) -> usize {
+    shape.bytes().next_multiple_of(64)
 }
 
-fn fits_kernels(dtype: GgmlDType, columns: usize) -> bool {
-    matches!(dtype, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0) && columns.is_multiple_of(BLOCK)
+fn row_bytes(dtype: GgmlDType, columns: usize) -> usize {
+    columns / dtype.block_size() * dtype.type_size()
 }
 
-/// The tensor itself, or its like in Q8_0 with padded rows.
-fn for_kernels(tensor: QTensor) -> Result<QTensor> {
-    let (rows, columns) = tensor.shape().dims2()?;
-    if fits_kernels(tensor.dtype(), columns) {
-        return Ok(tensor);
+/// The packed form of a storage type; none for those computed as they are.
+fn format_of(dtype: GgmlDType) -> Option<Format> {
+    match dtype {
+        GgmlDType::F32 => None,
+        _ => Some(source_of(dtype, &[]).map_or(Format::Q8, |source| source.format())),
     }
-    let padded = columns.next_multiple_of(BLOCK);
-    let bytes = tensor.data()?;
-    let row_bytes = bytes.len() / rows;
-    let chunk_rows = (CHUNK_VALUES / columns).max(1);
-    let mut out = Vec::with_capacity(rows * padded / 32 * GgmlDType::Q8_0.type_size());
-    for chunk in bytes.chunks(chunk_rows * row_bytes) {
-        let shape = (chunk.len() / row_bytes, columns);
-        let storage = QStorage::from_data(Cow::Borrowed(chunk), &Device::Cpu, tensor.dtype())?;
-        let values = QTensor::new(storage, shape)?.dequantize(&Device::Cpu)?;
-        let values = values.pad_with_zeros(1, 0, padded - columns)?;
-        out.extend_from_slice(&requantise(&values)?);
-    }
-    quantised(out, GgmlDType::Q8_0, vec![rows, padded])
 }
 
-fn requantise(values: &Tensor) -> Result<Vec<u8>> {
-    Ok(QTensor::quantize(&values.contiguous()?, GgmlDType::Q8_0)?.data()?.into_owned())
+/// Bytes of a storage type that is packed without dequantising it.
+fn source_of(dtype: GgmlDType, bytes: &[u8]) -> Option<Source<'_>> {
+    Some(match dtype {
+        GgmlDType::Q4_0 => Source::Q4_0(bytes),
+        GgmlDType::Q4_1 => Source::Q4_1(bytes),
+        GgmlDType::Q4K => Source::Q4K(bytes),
+        GgmlDType::Q6K => Source::Q6K(bytes),
+        GgmlDType::Q8_0 => Source::Q8_0(bytes),
+        _ => return None,
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::matrix::Matrix;
-
-    /// Relative error of a product whose weights and activations were rounded to eight bits.
-    const TOLERANCE: f32 = 0.02;
-
-    fn check(dtype: GgmlDType, rows: usize, columns: usize) {
-        let values: Vec<f32> = (0..rows * columns).map(|i| (i as f32 * 0.73).sin()).collect();
-        let weight = Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap();
-        let tensor = QTensor::quantize(&weight, dtype).unwrap();
-        let exact = Linear::float(tensor.dequantize(&Device::Cpu).unwrap(), None).unwrap();
-        let fast = Linear::quantised(Arc::new(for_kernels(tensor).unwrap()), Some(vec![1.0; rows])).unwrap();
-        let mut x = Matrix::padded(3, columns);
-        let stride = x.stride;
-        for (i, row) in x.values_mut().chunks_exact_mut(stride).enumerate() {
-            row[..columns].iter_mut().zip(0..).for_each(|(x, j)| *x = ((i * 31 + j * 7) as f32).cos());
-        }
-        let (expected, found) = (exact.forward(&x).unwrap(), fast.forward(&x).unwrap());
-        let scale = expected.values().iter().map(|x| x * x).sum::<f32>() / expected.values().len() as f32;
-        for (a, b) in expected.values().iter().zip(found.values()) {
-            assert!(
-                (a + 1.0 - b).abs() < TOLERANCE * scale.sqrt() * 4.0,
-                "{dtype:?} {rows}x{columns}: {a} {b}"
-            );
-        }
-    }
-
-    #[test]
-    fn fast_form_keeps_the_products() {
-        for dtype in [GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::Q8_0, GgmlDType::Q5K] {
-            check(dtype, 48, 512);
-        }
-        for dtype in [GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q8_0, GgmlDType::F16] {
-            check(dtype, 48, 96);
-            check(dtype, 7, 288);
-        }
-    }
+fn dequantise(dtype: GgmlDType, bytes: &[u8]) -> Result<Vec<f32>> {
+    let count = bytes.len() / dtype.type_size() * dtype.block_size();
+    let storage = QStorage::from_data(bytes.into(), &Device::Cpu, dtype)?;
+    Ok(QTensor::new(storage, (count,))?.dequantize(&Device::Cpu)?.to_vec1()?)
 }

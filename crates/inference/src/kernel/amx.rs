@@ -1,0 +1,307 @@
+//! Products of many rows on AMX tiles, in bfloat16.
+//!
+//! A tile holds 16 rows of 64 bytes; `tdpbf16ps` multiplies two of them into a third of 16 × 16 floats.
+//! Weights are dequantised a panel pair at a time and reused for all rows, so nothing is rounded but to
+//! the eight significant bits of bfloat16, and sums are single precision throughout. The instructions have
+//! no stable intrinsics yet, hence assembly.
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::sync::OnceLock;
+
+use super::{BLOCK, BLOCK_BYTES, avx512};
+use crate::packed::Format;
+
+/// Bytes of one tile.
+pub(crate) const TILE_BYTES: usize = 1024;
+/// Rows of a tile.
+pub(crate) const TILE_ROWS: usize = 16;
+/// Columns of weights that one tile holds.
+pub(crate) const TILE_COLUMNS: usize = BLOCK;
+
+/// Whether the processor has AMX with bfloat16 and the system lets this process use it.
+pub(crate) fn is_permitted() -> bool {
+    static PERMITTED: OnceLock<bool> = OnceLock::new();
+    *PERMITTED.get_or_init(|| has_tiles() && request())
+}
+
+fn has_tiles() -> bool {
+    if __cpuid(0).eax < 7 {
+        return false;
+    }
+    let features = __cpuid_count(7, 0);
+    let (bf16, tile) = (features.edx >> 22 & 1, features.edx >> 24 & 1);
+    bf16 == 1 && tile == 1
+}
+
+/// Asks Linux for the tile registers; granted for the whole process, threads to come included.
+#[cfg(target_os = "linux")]
+fn request() -> bool {
+    const ARCH_PRCTL: i64 = 158;
+    const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
+    const XFEATURE_XTILEDATA: u64 = 18;
+    let result: i64;
+    // SAFETY: the call changes nothing but which registers may be used; it clobbers rcx and r11.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => result,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") XFEATURE_XTILEDATA,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn request() -> bool {
+    false
+}
+
+/// The tile registers of this thread, configured; released when dropped.
+pub(crate) struct Tiles(());
+
+#[repr(C, align(64))]
+struct Configuration {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+impl Tiles {
+    /// All eight tiles at full size. Only where [`is_permitted`].
+    pub(crate) fn configure() -> Self {
+        assert!(is_permitted());
+        let mut configuration =
+            Configuration { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
+        configuration.row_bytes[..8].fill(64);
+        configuration.rows[..8].fill(TILE_ROWS as u8);
+        // SAFETY: 64 valid bytes; the processor and the system were asked above.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly)) };
+        Self(())
+    }
+
+    /// Adds to a block of 32 × 32 sums the products of two tile rows of activations and two panels.
+    ///
+    /// `steps` is the number of tiles along the columns; the second panel's follow the first's.
+    ///
+    /// # Safety
+    /// `sums` is the first of 32 rows of 32 floats, `stride` floats apart, that nothing else uses meanwhile.
+    pub(crate) unsafe fn multiply(
+        &self,
+        x: [&[u16]; 2],
+        weights: &[u16],
+        steps: usize,
+        sums: *mut f32,
+        stride: usize,
+    ) {
+        let half = steps * TILE_BYTES / 2;
+        assert!(steps > 0 && x.iter().all(|x| x.len() >= half) && weights.len() >= 2 * half);
+        let row_bytes = stride * size_of::<f32>();
+        // SAFETY: the tiles read lie within the slices, as asserted, and those written where the caller says; the registers are
+        // configured while `self` lives, and the compiler itself never uses them.
+        unsafe {
+            let second = sums.add(TILE_ROWS * stride);
+            asm!(
+                "tileloadd tmm0, [{c0} + {stride}*1]",
+                "tileloadd tmm1, [{c0} + {stride}*1 + 64]",
+                "tileloadd tmm2, [{c1} + {stride}*1]",
+                "tileloadd tmm3, [{c1} + {stride}*1 + 64]",
+                "2:",
+                "tileloadd tmm4, [{a} + {row}*1]",
+                "tileloadd tmm6, [{b} + {row}*1]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{d} + {row}*1]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{e} + {row}*1]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {a}, 1024",
+                "add {b}, 1024",
+                "add {d}, 1024",
+                "add {e}, 1024",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{c0} + {stride}*1], tmm0",
+                "tilestored [{c0} + {stride}*1 + 64], tmm1",
+                "tilestored [{c1} + {stride}*1], tmm2",
+                "tilestored [{c1} + {stride}*1 + 64], tmm3",
+                c0 = in(reg) sums,
+                c1 = in(reg) second,
+                stride = in(reg) row_bytes,
+                row = in(reg) 64usize,
+                a = inout(reg) x[0].as_ptr() => _,
+                e = inout(reg) x[1].as_ptr() => _,
+                b = inout(reg) weights.as_ptr() => _,
+                d = inout(reg) weights.as_ptr().add(half) => _,
+                steps = inout(reg) steps => _,
+                options(nostack),
+            );
+        }
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // SAFETY: only constructed where tiles may be used.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+    }
+}
+
+/// Dequantises `blocks` blocks of a packed panel, from `from` on, into as many tiles.
+///
+/// A tile's row holds two neighbouring columns of each of the sixteen weight rows.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(crate) fn unpack(format: Format, source: &[u8], from: usize, blocks: usize, out: &mut [u16]) {
+    assert!(source.len() >= format.end(from + blocks) && out.len() >= blocks * TILE_BYTES / 2);
+    for block in 0..blocks {
+        // SAFETY: the block lies below `format.end`, which `source` reaches, and `out` has a tile for it.
+        unsafe {
+            let out = out.as_mut_ptr().add(block * TILE_BYTES / 2);
+            unpack_block(format, source, from + block, out);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+unsafe fn unpack_block(format: Format, source: &[u8], block: usize, out: *mut u16) {
+    let place = format.place(block);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let at = |offset: usize| source.as_ptr().add(offset);
+        let (scale, offset) = avx512::scales(format, source, block);
+        // Scale and offset of the first and second half of the columns.
+        let mut halves = [(scale, offset); 2];
+        let quads: [__m512i; 8] = match format {
+            Format::Q4 | Format::Q4K => {
+                let mut quads = [_mm512_setzero_si512(); 8];
+                for i in 0..4 {
+                    [quads[i], quads[i + 4]] = avx512::nibbles(at(place.low + i * 64));
+                }
+                quads
+            }
+            Format::Q6K => {
+                let multipliers = avx512::multipliers(at(place.scale));
+                for (half, multiplier) in halves.iter_mut().zip(multipliers) {
+                    let scale = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(multiplier));
+                    *half = (scale, _mm512_mul_ps(scale, _mm512_set1_ps(32.0)));
+                }
+                avx512::six_bits(at(place.low), at(place.high))
+            }
+            Format::Q8 => {
+                let offset = _mm512_mul_ps(scale, _mm512_set1_ps(128.0));
+                halves = [(scale, offset); 2];
+                std::array::from_fn(|i| _mm512_loadu_si512(at(place.low + i * (BLOCK_BYTES / 8)).cast()))
+            }
+        };
+        let byte = _mm512_set1_epi32(0xff);
+        for (quad, q) in quads.into_iter().enumerate() {
+            let (scale, offset) = halves[quad / 4];
+            let columns: [__m512; 4] = [
+                _mm512_and_si512(q, byte),
+                _mm512_and_si512(_mm512_srli_epi32::<8>(q), byte),
+                _mm512_and_si512(_mm512_srli_epi32::<16>(q), byte),
+                _mm512_srli_epi32::<24>(q),
+            ]
+            .map(|q| _mm512_fmsub_ps(_mm512_cvtepi32_ps(q), scale, offset));
+            for (pair, columns) in columns.as_chunks::<2>().0.iter().enumerate() {
+                let row = pair_of(columns[0], columns[1]);
+                _mm512_storeu_si512(out.add((quad * 2 + pair) * 32).cast(), row);
+            }
+        }
+    }
+}
+
+/// Two vectors of floats as neighbouring bfloat16: the first in the low halves of the lanes.
+#[target_feature(enable = "avx512f")]
+fn pair_of(first: __m512, second: __m512) -> __m512i {
+    // Round to nearest; ties go away from zero, which floats of so few bits before do not often meet.
+    let half = _mm512_set1_epi32(0x8000);
+    let first = _mm512_add_epi32(_mm512_castps_si512(first), half);
+    let second = _mm512_add_epi32(_mm512_castps_si512(second), half);
+    let high = _mm512_and_si512(second, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+    _mm512_or_si512(high, _mm512_srli_epi32::<16>(first))
+}
+
+/// Rounds a row of activations into its place in tiles: row `row` of the tiles that begin at `out`, one
+/// every [`TILE_BYTES`]. What the last tile has more columns of is zeroed.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(crate) fn round(values: &[f32], out: &mut [u16], row: usize) {
+    for (step, values) in values.chunks(TILE_COLUMNS).enumerate() {
+        let at = step * (TILE_BYTES / 2) + row * TILE_COLUMNS;
+        let out = &mut out[at..at + TILE_COLUMNS];
+        let (given, rest) = out.split_at_mut(values.len());
+        for (out, x) in given.iter_mut().zip(values) {
+            *out = (x.to_bits().wrapping_add(0x8000) >> 16) as u16;
+        }
+        rest.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packed::{Shape, Source, pack_panel};
+
+    fn value(bits: u16) -> f32 {
+        f32::from_bits(u32::from(bits) << 16)
+    }
+
+    #[test]
+    fn tiles_multiply() {
+        if !is_permitted() {
+            println!("skipped: no AMX with bfloat16 here");
+            return;
+        }
+        let (columns, rows) = (256, 32);
+        let weights: Vec<Vec<f32>> = (0..2)
+            .map(|p| (0..16 * columns).map(|i| ((i * 7 + p * 5) as f32 * 0.37).sin()).collect())
+            .collect();
+        let steps = columns / TILE_COLUMNS;
+        let mut unpacked = vec![0u16; 2 * steps * TILE_BYTES / 2];
+        let mut packed_weights = Vec::new();
+        for (panel, weights) in weights.iter().enumerate() {
+            let source = Source::Float(weights);
+            let shape = Shape { format: source.format(), rows: 16, columns };
+            let mut packed = vec![0; shape.bytes()];
+            pack_panel(&source, 16, columns, &mut packed);
+            let out = &mut unpacked[panel * steps * TILE_BYTES / 2..];
+            // SAFETY: AMX implies these instructions.
+            unsafe { unpack(shape.format, &packed, 0, steps, out) };
+            packed_weights.push(packed);
+        }
+        let x: Vec<f32> = (0..rows * columns).map(|i| (i as f32 * 0.11).cos()).collect();
+        let mut tiles = vec![0u16; 2 * steps * TILE_BYTES / 2];
+        for (row, x) in x.chunks_exact(columns).enumerate() {
+            let out = &mut tiles[row / 16 * steps * TILE_BYTES / 2..];
+            // SAFETY: as above.
+            unsafe { round(x, out, row % 16) };
+        }
+        let stride = 40;
+        let mut sums = vec![0.5f32; 32 * stride];
+        let (first, second) = tiles.split_at(steps * TILE_BYTES / 2);
+        // SAFETY: `sums` has 32 rows of `stride` floats.
+        unsafe { Tiles::configure().multiply([first, second], &unpacked, steps, sums.as_mut_ptr(), stride) };
+        for row in 0..rows {
+            for output in 0..32 {
+                let mut expected = 0.5f64;
+                for column in 0..columns {
+                    let (step, within) = (column / 32, column % 32);
+                    let a = tiles[(row / 16 * steps + step) * 512 + row % 16 * 32 + within];
+                    let b = unpacked
+                        [(output / 16 * steps + step) * 512 + within / 2 * 32 + output % 16 * 2 + within % 2];
+                    expected += f64::from(value(a)) * f64::from(value(b));
+                    let exact = weights[output / 16][output % 16 * columns + column];
+                    assert!((value(b) - exact).abs() < 0.02, "{} for {exact}", value(b));
+                }
+                let found = f64::from(sums[row * stride + output]);
+                assert!((found - expected).abs() < 1e-3, "{row} {output}: {found} for {expected}");
+            }
+        }
+    }
+}

@@ -5,8 +5,8 @@
 
 use crate::attention::{Attend, Sight};
 use crate::cache::{Memory, Sizes, Slot};
-use crate::config::{Activation, Config};
-use crate::matmul::{Compute, Input, Linear, Precision, Product, multiply};
+use crate::config::Config;
+use crate::matmul::{Compute, Input, Linear, Precision, Product, multiply, multiply_gated};
 use crate::rope::{Rope, Rotation};
 use crate::simd;
 use crate::weights::{Experts, FeedForward, Layer, Weights};
@@ -326,28 +326,13 @@ impl Pass<'_> {
         match &layer.feed_forward {
             FeedForward::Dense { gate: gate_linear, up: up_linear, down } => {
                 input.round(compute, self.precision);
-                grow(gate, count * gate_linear.outputs());
-                grow(up, count * gate_linear.outputs());
-                multiply(compute, input, [Product::new(gate_linear, gate), Product::new(up_linear, up)]);
-                self.activate(gate, up, activated, count, gate_linear.outputs());
-                activated.round(compute, self.precision);
+                let activation = decoder.config.activation;
+                let linears = [gate_linear, up_linear];
+                multiply_gated(compute, input, linears, activation, [gate, up], self.precision, activated);
                 self.add(down, activated, layer.feed_forward_post_norm.as_deref(), branch, hidden);
             }
             FeedForward::Experts(experts) => self.mix(experts, workspace),
         }
-    }
-
-    fn activate(&self, gate: &[f32], up: &[f32], out: &mut Input, rows: usize, width: usize) {
-        let (isa, activation) = (self.compute.isa, self.decoder.config.activation);
-        let activate = |row: usize, out: &mut [f32]| {
-            let at = row * width..(row + 1) * width;
-            let (gate, up) = (&gate[at.clone()], &up[at]);
-            match activation {
-                Activation::Silu => simd::silu_multiply(isa, gate, up, out),
-                Activation::GeluTanh => simd::gelu_multiply(isa, gate, up, out),
-            }
-        };
-        each_row(self.compute, out.reset(rows, width), width, activate);
     }
 
     /// Each row goes through the experts that its router scores highest, weighted by those scores.
@@ -375,12 +360,8 @@ impl Pass<'_> {
                 out.copy_from_slice(input.row(*row));
             }
             part.round(compute, self.precision);
-            let inner = expert.gate.outputs();
-            grow(gate, route.len() * inner);
-            grow(up, route.len() * inner);
-            multiply(compute, &part, [Product::new(&expert.gate, gate), Product::new(&expert.up, up)]);
-            self.activate(gate, up, activated, route.len(), inner);
-            activated.round(compute, self.precision);
+            let (linears, activation) = ([&expert.gate, &expert.up], self.decoder.config.activation);
+            multiply_gated(compute, &part, linears, activation, [gate, up], self.precision, activated);
             multiply(compute, activated, [Product::new(&expert.down, branch)]);
             for ((row, weight), branch) in route.iter().zip(branch.chunks_exact(width)) {
                 let mixed = &mut mixed[row * width..(row + 1) * width];

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::config::Activation;
 use crate::kernel::lanes::{Lanes, Operation, run};
 use crate::kernel::{self, BLOCK, Isa, PANEL_ROWS, PackedBlocks, Panel, Rounded, RoundedRow};
 use crate::packed::PackedMatrix;
@@ -104,8 +105,9 @@ pub(crate) struct Input {
     /// Row-major, exact.
     pub(crate) values: Vec<f32>,
     rounded: Rounded,
-    /// bfloat16 tiles: `[row / 16][column / 32][row % 16][column % 32]`.
-    tiles: Vec<u16>,
+    /// bfloat16 tiles: `[row / 16][column / 32][row % 16]`.
+    #[cfg(target_arch = "x86_64")]
+    tiles: Vec<kernel::amx::TileRow>,
     precision: Option<Precision>,
 }
 
@@ -167,15 +169,12 @@ impl Input {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn round_tiles(compute: &Compute, values: &[f32], columns: usize, tiles: &mut Vec<u16>) {
-    use kernel::amx::{TILE_BYTES, TILE_ROWS, round};
+fn round_tiles(compute: &Compute, values: &[f32], columns: usize, tiles: &mut Vec<kernel::amx::TileRow>) {
+    use kernel::amx::{TILE_ROWS, round};
     let rows = values.len() / columns;
-    let group = columns.div_ceil(BLOCK) * TILE_BYTES / 2;
-    let groups = rows.next_multiple_of(2 * TILE_ROWS) / TILE_ROWS;
-    if tiles.len() < groups * group {
-        tiles.resize(groups * group, 0);
-    }
-    compute.pool.for_each_piece(&mut tiles[..groups * group], group, |index, out| {
+    let group = columns.div_ceil(BLOCK) * TILE_ROWS;
+    let tiles = tiled::reserve(tiles, rows, group);
+    compute.pool.for_each_piece(tiles, group, |index, out| {
         for row in 0..TILE_ROWS {
             let at = index * TILE_ROWS + row;
             let values = values.get(at * columns..(at + 1) * columns).unwrap_or_default();
@@ -204,6 +203,9 @@ impl<'a> Product<'a> {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+mod tiled;
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
@@ -212,8 +214,8 @@ thread_local! {
 struct Scratch {
     panel: Panel,
     sums: Vec<[f32; PANEL_ROWS]>,
-    weights: Vec<u16>,
-    edge: Vec<f32>,
+    #[cfg(target_arch = "x86_64")]
+    tiled: tiled::Tiled,
 }
 
 /// Computes `out (+)= x · weightᵀ + bias` for every product; `x` must have been rounded.
@@ -244,6 +246,50 @@ pub(crate) fn multiply<const N: usize>(compute: &Compute, x: &Input, products: [
         }
     });
 }
+
+/// The gated half of a feed-forward layer: `out = activation(gate · x) * (up · x)`, rounded.
+///
+/// `gate_out` and `up_out` are scratch.
+pub(crate) fn multiply_gated(
+    compute: &Compute,
+    x: &Input,
+    [gate, up]: [&Linear; 2],
+    activation: Activation,
+    [gate_out, up_out]: [&mut Vec<f32>; 2],
+    precision: Precision,
+    out: &mut Input,
+) {
+    let (rows, width) = (x.rows, gate.outputs());
+    #[cfg(target_arch = "x86_64")]
+    if let (Weight::Packed(gate_matrix), Weight::Packed(up_matrix), Isa::Amx, Precision::Many, None, None) =
+        (&gate.weight, &up.weight, compute.isa, precision, &gate.bias, &up.bias)
+        && x.precision == Some(Precision::Many)
+        && up.outputs() == width
+    {
+        (out.rows, out.columns, out.precision) = (rows, width, Some(Precision::Many));
+        return tiled::multiply_gated(compute, x, [gate_matrix, up_matrix], activation, &mut out.tiles);
+    }
+    for values in [&mut *gate_out, &mut *up_out] {
+        if values.len() < rows * width {
+            values.resize(rows * width, 0.0);
+        }
+    }
+    multiply(compute, x, [Product::new(gate, gate_out), Product::new(up, up_out)]);
+    let values = out.reset(rows, width);
+    let activate = |piece: usize, out: &mut [f32]| {
+        let at = piece * ACTIVATED_AT_ONCE..piece * ACTIVATED_AT_ONCE + out.len();
+        activation.multiply(compute.isa, &gate_out[at.clone()], &up_out[at], out);
+    };
+    if values.len() <= ACTIVATED_AT_ONCE * 2 {
+        values.chunks_mut(ACTIVATED_AT_ONCE).enumerate().for_each(|(piece, out)| activate(piece, out));
+    } else {
+        compute.pool.for_each_piece(values, ACTIVATED_AT_ONCE, activate);
+    }
+    out.round(compute, precision);
+}
+
+/// Values of a feed-forward layer that one thread activates before the next piece.
+const ACTIVATED_AT_ONCE: usize = 1 << 13;
 
 struct Target<'a> {
     linear: &'a Linear,
@@ -320,64 +366,32 @@ impl Target<'_> {
 
     #[cfg(target_arch = "x86_64")]
     fn compute_tiles(&self, matrix: &PackedMatrix, x: &Input, panels: Range<usize>, scratch: &mut Scratch) {
-        use kernel::amx::{TILE_BYTES, TILE_ROWS, Tiles, unpack};
-        /// Most tiles of columns at once: 512 rows of them stay in the second-level cache.
-        const STEPS: usize = 48;
-        const TILE: usize = TILE_BYTES / 2;
-        const SIDE: usize = 2 * TILE_ROWS;
-        let tiles = Tiles::configure();
-        let (format, steps) = (matrix.shape().format, matrix.shape().blocks());
-        let outputs = self.linear.outputs();
-        let Scratch { weights, edge, .. } = scratch;
-        weights.resize(2 * STEPS * TILE, 0);
-        edge.resize(SIDE * SIDE, 0.0);
+        use tiled::{SIDE, STEPS};
+        let Scratch { tiled, .. } = scratch;
+        let mut sums = std::mem::take(&mut tiled.sums[0]);
+        let steps = matrix.shape().blocks();
         let part_steps = steps.div_ceil(steps.div_ceil(STEPS).max(1)).max(1);
         for part in ranges(steps, part_steps) {
             for pair in ranges(panels.len(), 2).map(|p| panels.start + p.start..panels.start + p.end) {
-                for (panel, out) in pair.clone().zip(weights.chunks_mut(part.len() * TILE)) {
-                    // SAFETY: tiles imply these instructions.
-                    unsafe { unpack(format, matrix.panel(panel), part.start, part.len(), out) };
-                }
                 let start = pair.start * PANEL_ROWS;
-                let width = (outputs - start).min(pair.len() * PANEL_ROWS);
-                for row in (0..x.rows).step_by(SIDE) {
-                    let groups = [0, 1].map(|group| (row / TILE_ROWS + group) * steps + part.start);
-                    let x_tiles = groups.map(|group| &x.tiles[group * TILE..(group + part.len()) * TILE]);
-                    let height = (x.rows - row).min(SIDE);
-                    if height == SIDE && width == SIDE {
-                        if part.start == 0 {
-                            (row..row + SIDE).for_each(|row| self.begin(start, width, row));
-                        }
-                        let at = row * outputs + start;
-                        let sums = self.out.address(at..at + (SIDE - 1) * outputs + SIDE);
-                        // SAFETY: the block lies in `out`; only the job that has these panels touches it.
-                        unsafe { tiles.multiply(x_tiles, weights, part.len(), sums, outputs) };
-                        continue;
+                let width = (self.linear.outputs() - start).min(SIDE);
+                tiled.multiply(matrix, pair, x, part.clone(), true, &mut sums);
+                for (row, sums) in sums.iter().enumerate().take(x.rows) {
+                    let at = row * self.linear.outputs() + start;
+                    // SAFETY: only the job that has this panel touches these columns.
+                    let out = unsafe { self.out.slice(at..at + width) };
+                    if self.add || part.start > 0 {
+                        out.iter_mut().zip(&sums.0).for_each(|(out, sum)| *out += sum);
+                    } else {
+                        out.copy_from_slice(&sums.0[..width]);
                     }
-                    for (i, sums) in edge.chunks_exact_mut(SIDE).enumerate().take(height) {
-                        self.load_run(start, width, row + i, part.start > 0, sums);
-                    }
-                    // SAFETY: `edge` holds the block.
-                    unsafe { tiles.multiply(x_tiles, weights, part.len(), edge.as_mut_ptr(), SIDE) };
-                    for (i, sums) in edge.chunks_exact(SIDE).enumerate().take(height) {
-                        self.store_run(start, row + i, &sums[..width]);
+                    if part.start == 0 && let Some(bias) = &self.linear.bias {
+                        out.iter_mut().zip(&bias[start..]).for_each(|(out, bias)| *out += bias);
                     }
                 }
             }
         }
-    }
-
-    /// Writes what sums begin with to their place.
-    fn begin(&self, start: usize, width: usize, row: usize) {
-        let at = row * self.linear.outputs() + start;
-        // SAFETY: only the job that has this panel touches these columns.
-        let sums = unsafe { self.out.slice(at..at + width) };
-        if !self.add {
-            sums.fill(0.0);
-        }
-        if let Some(bias) = &self.linear.bias {
-            sums.iter_mut().zip(&bias[start..]).for_each(|(sum, bias)| *sum += bias);
-        }
+        tiled.sums[0] = sums;
     }
 
     /// Where the sums of a panel and row begin: what is there already, or the bias, or zero.
@@ -502,13 +516,6 @@ unsafe impl<T: Send> Sync for Shared<'_, T> {}
 impl<'a, T> Shared<'a, T> {
     pub(crate) fn new(values: &'a mut [T]) -> Self {
         Self { start: values.as_mut_ptr(), length: values.len(), lifetime: PhantomData }
-    }
-
-    /// Where elements begin that all lie in the slice.
-    pub(crate) fn address(&self, range: Range<usize>) -> *mut T {
-        assert!(range.start <= range.end && range.end <= self.length);
-        // SAFETY: within the slice.
-        unsafe { self.start.add(range.start) }
     }
 
     /// # Safety

@@ -1,5 +1,6 @@
 //! Element-wise arithmetic, vectorised by the compiler for the instruction set at hand.
 
+use crate::config::Activation;
 use crate::kernel::Isa;
 use crate::kernel::lanes::{Lanes, Operation, run};
 
@@ -78,8 +79,18 @@ pub(crate) fn rms_norm_in_place(isa: Isa, x: &mut [f32], weight: &[f32], epsilon
     );
 }
 
+impl Activation {
+    /// `out = activation(gate) * up`.
+    pub(crate) fn multiply(self, isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32]) {
+        match self {
+            Self::Silu => silu_multiply(isa, gate, up, out),
+            Self::GeluTanh => gelu_multiply(isa, gate, up, out),
+        }
+    }
+}
+
 /// `out = silu(gate) * up`, the activation of the gated MLP.
-pub(crate) fn silu_multiply(isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32]) {
+fn silu_multiply(isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32]) {
     vectorize(
         isa,
         #[inline(always)]
@@ -92,7 +103,7 @@ pub(crate) fn silu_multiply(isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32])
 }
 
 /// `out = gelu(gate) * up`, with the approximation by tanh that Gemma was trained with.
-pub(crate) fn gelu_multiply(isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32]) {
+fn gelu_multiply(isa: Isa, gate: &[f32], up: &[f32], out: &mut [f32]) {
     vectorize(
         isa,
         #[inline(always)]

@@ -12,12 +12,30 @@ use std::sync::OnceLock;
 use super::{BLOCK, BLOCK_BYTES, avx512};
 use crate::packed::Format;
 
-/// Bytes of one tile.
-pub(crate) const TILE_BYTES: usize = 1024;
 /// Rows of a tile.
 pub(crate) const TILE_ROWS: usize = 16;
 /// Columns of weights that one tile holds.
 pub(crate) const TILE_COLUMNS: usize = BLOCK;
+/// Rows and columns of the block of sums that [`Tiles::multiply`] adds to.
+pub(crate) const SIDE: usize = 2 * TILE_ROWS;
+
+/// One row of a tile: a cache line of bfloat16.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct TileRow(pub(crate) [u16; TILE_COLUMNS]);
+
+impl TileRow {
+    pub(crate) const ZERO: Self = Self([0; TILE_COLUMNS]);
+}
+
+/// A row of a block of sums: two cache lines.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct SumRow(pub(crate) [f32; SIDE]);
+
+impl SumRow {
+    pub(crate) const ZERO: Self = Self([0.0; SIDE]);
+}
 
 /// Whether the processor has AMX with bfloat16 and the system lets this process use it.
 pub(crate) fn is_permitted() -> bool {
@@ -86,39 +104,30 @@ impl Tiles {
         Self(())
     }
 
-    /// Adds to a block of 32 × 32 sums the products of two tile rows of activations and two panels.
+    /// Adds to a block of [`SIDE`] × [`SIDE`] sums the products of two tile rows of activations and two
+    /// panels of weights, all of as many tiles along the columns.
     ///
-    /// `steps` is the number of tiles along the columns; the second panel's follow the first's.
-    ///
-    /// # Safety
-    /// `sums` is the first of 32 rows of 32 floats, `stride` floats apart, that nothing else uses meanwhile.
-    pub(crate) unsafe fn multiply(
-        &self,
-        x: [&[u16]; 2],
-        weights: &[u16],
-        steps: usize,
-        sums: *mut f32,
-        stride: usize,
-    ) {
-        let half = steps * TILE_BYTES / 2;
-        assert!(steps > 0 && x.iter().all(|x| x.len() >= half) && weights.len() >= 2 * half);
-        let row_bytes = stride * size_of::<f32>();
-        // SAFETY: the tiles read lie within the slices, as asserted, and those written where the caller says; the registers are
+    /// The activations are read past the first-level cache, which the weights are to stay in.
+    pub(crate) fn multiply(&self, x: [&[TileRow]; 2], weights: [&[TileRow]; 2], sums: &mut [SumRow]) {
+        let steps = x[0].len() / TILE_ROWS;
+        assert!(steps > 0 && sums.len() >= SIDE);
+        assert!(x.iter().chain(&weights).all(|tiles| tiles.len() >= steps * TILE_ROWS));
+        // SAFETY: the tiles read and written lie within the slices, as asserted; the registers are
         // configured while `self` lives, and the compiler itself never uses them.
         unsafe {
-            let second = sums.add(TILE_ROWS * stride);
+            let first = sums.as_mut_ptr();
             asm!(
                 "tileloadd tmm0, [{c0} + {stride}*1]",
                 "tileloadd tmm1, [{c0} + {stride}*1 + 64]",
                 "tileloadd tmm2, [{c1} + {stride}*1]",
                 "tileloadd tmm3, [{c1} + {stride}*1 + 64]",
                 "2:",
-                "tileloadd tmm4, [{a} + {row}*1]",
+                "tileloaddt1 tmm4, [{a} + {row}*1]",
                 "tileloadd tmm6, [{b} + {row}*1]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
                 "tileloadd tmm7, [{d} + {row}*1]",
                 "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{e} + {row}*1]",
+                "tileloaddt1 tmm5, [{e} + {row}*1]",
                 "tdpbf16ps tmm2, tmm5, tmm6",
                 "tdpbf16ps tmm3, tmm5, tmm7",
                 "add {a}, 1024",
@@ -131,14 +140,14 @@ impl Tiles {
                 "tilestored [{c0} + {stride}*1 + 64], tmm1",
                 "tilestored [{c1} + {stride}*1], tmm2",
                 "tilestored [{c1} + {stride}*1 + 64], tmm3",
-                c0 = in(reg) sums,
-                c1 = in(reg) second,
-                stride = in(reg) row_bytes,
-                row = in(reg) 64usize,
+                c0 = in(reg) first,
+                c1 = in(reg) first.add(TILE_ROWS),
+                stride = in(reg) size_of::<SumRow>(),
+                row = in(reg) size_of::<TileRow>(),
                 a = inout(reg) x[0].as_ptr() => _,
                 e = inout(reg) x[1].as_ptr() => _,
-                b = inout(reg) weights.as_ptr() => _,
-                d = inout(reg) weights.as_ptr().add(half) => _,
+                b = inout(reg) weights[0].as_ptr() => _,
+                d = inout(reg) weights[1].as_ptr() => _,
                 steps = inout(reg) steps => _,
                 options(nostack),
             );
@@ -153,23 +162,21 @@ impl Drop for Tiles {
     }
 }
 
-/// Dequantises `blocks` blocks of a packed panel, from `from` on, into as many tiles.
+/// Dequantises blocks of a packed panel, from `from` on, into as many tiles as `out` has room for.
 ///
 /// A tile's row holds two neighbouring columns of each of the sixteen weight rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(crate) fn unpack(format: Format, source: &[u8], from: usize, blocks: usize, out: &mut [u16]) {
-    assert!(source.len() >= format.end(from + blocks) && out.len() >= blocks * TILE_BYTES / 2);
-    for block in 0..blocks {
-        // SAFETY: the block lies below `format.end`, which `source` reaches, and `out` has a tile for it.
-        unsafe {
-            let out = out.as_mut_ptr().add(block * TILE_BYTES / 2);
-            unpack_block(format, source, from + block, out);
-        }
+pub(crate) fn unpack(format: Format, source: &[u8], from: usize, out: &mut [TileRow]) {
+    let (tiles, _) = out.as_chunks_mut::<TILE_ROWS>();
+    assert!(source.len() >= format.end(from + tiles.len()));
+    for (block, tile) in tiles.iter_mut().enumerate() {
+        // SAFETY: the block lies below `format.end`, which `source` reaches.
+        unsafe { unpack_block(format, source, from + block, tile) };
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-unsafe fn unpack_block(format: Format, source: &[u8], block: usize, out: *mut u16) {
+unsafe fn unpack_block(format: Format, source: &[u8], block: usize, out: &mut [TileRow; TILE_ROWS]) {
     let place = format.place(block);
     // SAFETY: the caller's promise.
     unsafe {
@@ -211,7 +218,7 @@ unsafe fn unpack_block(format: Format, source: &[u8], block: usize, out: *mut u1
             .map(|q| _mm512_fmsub_ps(_mm512_cvtepi32_ps(q), scale, offset));
             for (pair, columns) in columns.as_chunks::<2>().0.iter().enumerate() {
                 let row = pair_of(columns[0], columns[1]);
-                _mm512_storeu_si512(out.add((quad * 2 + pair) * 32).cast(), row);
+                _mm512_store_si512((&raw mut out[quad * 2 + pair]).cast(), row);
             }
         }
     }
@@ -219,7 +226,7 @@ unsafe fn unpack_block(format: Format, source: &[u8], block: usize, out: *mut u1
 
 /// Two vectors of floats as neighbouring bfloat16: the first in the low halves of the lanes.
 #[target_feature(enable = "avx512f")]
-fn pair_of(first: __m512, second: __m512) -> __m512i {
+pub(crate) fn pair_of(first: __m512, second: __m512) -> __m512i {
     // Round to nearest; ties go away from zero, which floats of so few bits before do not often meet.
     let half = _mm512_set1_epi32(0x8000);
     let first = _mm512_add_epi32(_mm512_castps_si512(first), half);
@@ -228,18 +235,27 @@ fn pair_of(first: __m512, second: __m512) -> __m512i {
     _mm512_or_si512(high, _mm512_srli_epi32::<16>(first))
 }
 
-/// Rounds a row of activations into its place in tiles: row `row` of the tiles that begin at `out`, one
-/// every [`TILE_BYTES`]. What the last tile has more columns of is zeroed.
+/// Rounds a row of activations into its place in tiles: row `row` of every tile from `out` on. What the
+/// last tile has more columns of is zeroed.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(crate) fn round(values: &[f32], out: &mut [u16], row: usize) {
-    for (step, values) in values.chunks(TILE_COLUMNS).enumerate() {
-        let at = step * (TILE_BYTES / 2) + row * TILE_COLUMNS;
-        let out = &mut out[at..at + TILE_COLUMNS];
-        let (given, rest) = out.split_at_mut(values.len());
-        for (out, x) in given.iter_mut().zip(values) {
-            *out = (x.to_bits().wrapping_add(0x8000) >> 16) as u16;
+pub(crate) fn round(values: &[f32], out: &mut [TileRow], row: usize) {
+    for (values, tile) in values.chunks(TILE_COLUMNS).zip(out.chunks_exact_mut(TILE_ROWS)) {
+        round_row(values, &mut tile[row]);
+    }
+}
+
+/// Rounds up to [`TILE_COLUMNS`] values; the rest of the row is zeroed.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(crate) fn round_row(values: &[f32], out: &mut TileRow) {
+    let rounded = |x: f32| (x.to_bits().wrapping_add(0x8000) >> 16) as u16;
+    if let Ok(values) = <&[f32; TILE_COLUMNS]>::try_from(values) {
+        for (out, x) in out.0.iter_mut().zip(values) {
+            *out = rounded(*x);
         }
-        rest.fill(0);
+    } else {
+        *out = TileRow::ZERO;
+        out.0.iter_mut().zip(values).for_each(|(out, x)| *out = rounded(*x));
     }
 }
 
@@ -263,43 +279,37 @@ mod tests {
             .map(|p| (0..16 * columns).map(|i| ((i * 7 + p * 5) as f32 * 0.37).sin()).collect())
             .collect();
         let steps = columns / TILE_COLUMNS;
-        let mut unpacked = vec![0u16; 2 * steps * TILE_BYTES / 2];
-        let mut packed_weights = Vec::new();
-        for (panel, weights) in weights.iter().enumerate() {
+        let mut unpacked = vec![vec![TileRow::ZERO; steps * TILE_ROWS]; 2];
+        for (weights, out) in weights.iter().zip(&mut unpacked) {
             let source = Source::Float(weights);
             let shape = Shape { format: source.format(), rows: 16, columns };
             let mut packed = vec![0; shape.bytes()];
             pack_panel(&source, 16, columns, &mut packed);
-            let out = &mut unpacked[panel * steps * TILE_BYTES / 2..];
             // SAFETY: AMX implies these instructions.
-            unsafe { unpack(shape.format, &packed, 0, steps, out) };
-            packed_weights.push(packed);
+            unsafe { unpack(shape.format, &packed, 0, out) };
         }
         let x: Vec<f32> = (0..rows * columns).map(|i| (i as f32 * 0.11).cos()).collect();
-        let mut tiles = vec![0u16; 2 * steps * TILE_BYTES / 2];
+        let mut tiles = vec![TileRow::ZERO; 2 * steps * TILE_ROWS];
         for (row, x) in x.chunks_exact(columns).enumerate() {
-            let out = &mut tiles[row / 16 * steps * TILE_BYTES / 2..];
             // SAFETY: as above.
-            unsafe { round(x, out, row % 16) };
+            unsafe { round(x, &mut tiles[row / 16 * steps * TILE_ROWS..], row % 16) };
         }
-        let stride = 40;
-        let mut sums = vec![0.5f32; 32 * stride];
-        let (first, second) = tiles.split_at(steps * TILE_BYTES / 2);
-        // SAFETY: `sums` has 32 rows of `stride` floats.
-        unsafe { Tiles::configure().multiply([first, second], &unpacked, steps, sums.as_mut_ptr(), stride) };
+        let mut sums = vec![SumRow([0.5; SIDE]); SIDE];
+        let (first, second) = tiles.split_at(steps * TILE_ROWS);
+        Tiles::configure().multiply([first, second], [&unpacked[0], &unpacked[1]], &mut sums);
         for row in 0..rows {
             for output in 0..32 {
                 let mut expected = 0.5f64;
                 for column in 0..columns {
                     let (step, within) = (column / 32, column % 32);
-                    let a = tiles[(row / 16 * steps + step) * 512 + row % 16 * 32 + within];
-                    let b = unpacked
-                        [(output / 16 * steps + step) * 512 + within / 2 * 32 + output % 16 * 2 + within % 2];
+                    let a = tiles[(row / 16 * steps + step) * TILE_ROWS + row % 16].0[within];
+                    let b = unpacked[output / 16][step * TILE_ROWS + within / 2].0
+                        [output % 16 * 2 + within % 2];
                     expected += f64::from(value(a)) * f64::from(value(b));
                     let exact = weights[output / 16][output % 16 * columns + column];
                     assert!((value(b) - exact).abs() < 0.02, "{} for {exact}", value(b));
                 }
-                let found = f64::from(sums[row * stride + output]);
+                let found = f64::from(sums[row].0[output]);
                 assert!((found - expected).abs() < 1e-3, "{row} {output}: {found} for {expected}");
             }
         }

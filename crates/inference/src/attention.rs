@@ -2,24 +2,27 @@
 //!
 //! Grouped-query attention over pages of the cache with a running (online) softmax. Rows are taken in units
 //! that share one key/value head, so each page is read once per unit: by 48 rows of a long text, or by all
-//! sequences that share a prefix. What a row sees is a list of pages and a bit for each of their tokens:
+//! sequences that share a prefix. Where there are tiles, long texts are attended to in bfloat16 on them. What a row sees is a list of pages and a bit for each of their tokens:
 //! causal reading, windows, many questions over one prefix and candidate answers are the same to it.
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
 use std::ops::Range;
 
-use half::slice::HalfFloatSliceExt;
-
 use crate::cache::{GROUP, Memory, PAGE, PageId};
-use crate::kernel::Isa;
 use crate::kernel::lanes::{Lanes, Operation, run};
-use crate::matmul::{Compute, Shared};
+use crate::kernel::{Isa, widen};
+use crate::matmul::{Compute, Precision, Shared};
+use crate::simd::exp;
+#[cfg(target_arch = "x86_64")]
+mod tiled;
 
 /// Query rows multiplied at once: with two vectors of keys they fill the registers of AVX2.
 const TILE_ROWS: usize = 6;
 /// Query rows (tokens × heads of a group) that share one pass over the keys.
 const UNIT_ROWS: usize = 48;
+/// The same on tiles, where making tiles of a page costs as much as using them for a hundred rows.
+const TILED_UNIT_ROWS: usize = 128;
 
 /// Head counts and sizes.
 #[derive(Clone, Copy, Debug)]
@@ -91,9 +94,15 @@ pub(crate) struct Attend<'a> {
 
 impl Attend<'_> {
     /// Writes what every row takes from the tokens it sees, in the shape of the queries.
-    pub(crate) fn run(&self, compute: &Compute, memory: &Memory, out: &mut [f32]) {
+    pub(crate) fn run(&self, compute: &Compute, memory: &Memory, precision: Precision, out: &mut [f32]) {
         let group = self.heads.heads / self.heads.kv_heads;
-        let unit_tokens = (UNIT_ROWS / group).max(1);
+        #[cfg(target_arch = "x86_64")]
+        let on_tiles =
+            compute.isa == Isa::Amx && precision == Precision::Many && tiled::fits(self.heads.head_dim);
+        #[cfg(not(target_arch = "x86_64"))]
+        let on_tiles = false;
+        let unit_rows = if on_tiles { TILED_UNIT_ROWS } else { UNIT_ROWS };
+        let unit_tokens = (unit_rows / group).max(1);
         let blocks = self.rows.len().div_ceil(unit_tokens);
         let out = Shared::new(out);
         // Later rows see more keys: handing them out first keeps the cores busy to the end.
@@ -101,6 +110,10 @@ impl Attend<'_> {
             let first = (blocks - 1 - unit / self.heads.kv_heads) * unit_tokens;
             let tokens = first..self.rows.len().min(first + unit_tokens);
             SCRATCH.with_borrow_mut(|scratch| {
+                #[cfg(target_arch = "x86_64")]
+                if on_tiles {
+                    return self.tiled_unit(memory, tokens, unit % self.heads.kv_heads, scratch, &out);
+                }
                 self.unit(compute.isa, memory, tokens, unit % self.heads.kv_heads, scratch, &out);
             });
         });
@@ -125,11 +138,11 @@ impl Attend<'_> {
             target.iter_mut().zip(from).for_each(|(target, x)| *target = x * self.scale);
         }
         self.collect(tokens.clone(), scratch);
-        let Scratch { queries, keys, values, scores, state, out: unit_out, pages, masks } = scratch;
+        let Scratch { queries, keys, values, scores, state, out: unit_out, pages, masks, .. } = scratch;
         for (index, page) in pages.iter().enumerate() {
             let (page_keys, page_values) = memory.head(self.layer, *page, kv_head);
-            page_keys.convert_to_f32_slice(keys);
-            page_values.convert_to_f32_slice(values);
+            widen(isa, page_keys, keys);
+            widen(isa, page_values, values);
             let masks = &masks[index * tokens.len()..(index + 1) * tokens.len()];
             run(
                 isa,
@@ -191,6 +204,8 @@ struct Scratch {
     pages: Vec<PageId>,
     /// `[page][token of the unit]`
     masks: Vec<u64>,
+    #[cfg(target_arch = "x86_64")]
+    tiled: tiled::Tiled,
 }
 
 impl Scratch {
@@ -232,7 +247,10 @@ impl Operation for PageStep<'_> {
         }
         let rows = scores.chunks_exact_mut(PAGE).zip(state).zip(out.chunks_exact_mut(head_dim));
         for (row, ((scores, state), out)) in rows.enumerate() {
-            soften(scores, masks.get(row / group).copied().unwrap_or(0), state, out);
+            let scale = soften(scores, masks.get(row / group).copied().unwrap_or(0), state);
+            if scale != 1.0 {
+                out.iter_mut().for_each(|x| *x *= scale);
+            }
         }
         for (out, scores) in out.chunks_exact_mut(tile).zip(scores.chunks_exact(TILE_ROWS * PAGE)) {
             let mut column = 0;
@@ -316,13 +334,14 @@ fn value_tile<L: Lanes, const V: usize>(
     }
 }
 
-/// Turns one row's scores of a page into weights relative to the running maximum, and scales what was
-/// summed so far to the new maximum. A page the row does not see changes nothing, to the bit.
+/// Turns one row's scores of a page into weights relative to the running maximum, and returns what to
+/// multiply the sums so far with to bring them to the new maximum. A page the row does not see changes
+/// nothing, to the bit.
 #[inline(always)]
-fn soften(scores: &mut [f32], mask: u64, state: &mut (f32, f32), out: &mut [f32]) {
+fn soften(scores: &mut [f32], mask: u64, state: &mut (f32, f32)) -> f32 {
     if mask == 0 {
         scores.fill(0.0);
-        return;
+        return 1.0;
     }
     if mask != u64::MAX {
         for (token, score) in scores.iter_mut().enumerate() {
@@ -341,13 +360,13 @@ fn soften(scores: &mut [f32], mask: u64, state: &mut (f32, f32), out: &mut [f32]
     let page_max = maxima.iter().fold(f32::NEG_INFINITY, |max, x| if *x > max { *x } else { max });
     if page_max == f32::NEG_INFINITY {
         scores.fill(0.0);
-        return;
+        return 1.0;
     }
     let (max, sum) = state;
+    let mut scale = 1.0;
     if page_max > *max {
-        let scale = if *max == f32::NEG_INFINITY { 0.0 } else { exp(*max - page_max) };
+        scale = if *max == f32::NEG_INFINITY { 0.0 } else { exp(*max - page_max) };
         *sum *= scale;
-        out.iter_mut().for_each(|x| *x *= scale);
         *max = page_max;
     }
     let mut sums = [0f32; 16];
@@ -359,6 +378,5 @@ fn soften(scores: &mut [f32], mask: u64, state: &mut (f32, f32), out: &mut [f32]
         }
     }
     *sum += sums.iter().sum::<f32>();
+    scale
 }
-
-use crate::simd::exp;

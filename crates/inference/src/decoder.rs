@@ -281,7 +281,7 @@ impl Pass<'_> {
             heads,
             scale: decoder.config.attention_scale,
         };
-        attend.run(compute, memory, attended.reset(count, q_width));
+        attend.run(compute, memory, self.precision, attended.reset(count, q_width));
         attended.round(compute, self.precision);
         let norm = layer.attention_post_norm.as_deref();
         self.add(

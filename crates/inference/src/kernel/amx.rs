@@ -235,6 +235,19 @@ pub(crate) fn pair_of(first: __m512, second: __m512) -> __m512i {
     _mm512_or_si512(high, _mm512_srli_epi32::<16>(first))
 }
 
+/// A tile's row of two vectors of half-precision floats, element by element.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(crate) fn pair_rows(first: &[half::f16], second: &[half::f16], out: &mut TileRow) {
+    assert!(first.len() == TILE_ROWS && second.len() == TILE_ROWS);
+    // SAFETY: sixteen half-precision floats each, and a row that holds them both.
+    unsafe {
+        let first = _mm512_cvtph_ps(_mm256_loadu_si256(first.as_ptr().cast()));
+        let second = _mm512_cvtph_ps(_mm256_loadu_si256(second.as_ptr().cast()));
+        _mm512_store_si512((&raw mut *out).cast(), pair_of(first, second));
+    }
+}
+
 /// Rounds a row of activations into its place in tiles: row `row` of every tile from `out` on. What the
 /// last tile has more columns of is zeroed.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]

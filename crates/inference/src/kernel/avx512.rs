@@ -88,6 +88,18 @@ pub(super) unsafe fn six_bits(low: *const u8, high: *const u8) -> [__m512i; 8] {
     weights
 }
 
+/// Half-precision floats in single precision.
+#[target_feature(enable = "avx512f")]
+pub(super) fn widen(from: &[half::f16], out: &mut [f32]) {
+    let (from, rest) = from.as_chunks::<16>();
+    let (out, last) = out.split_at_mut(from.len() * 16);
+    for (from, out) in from.iter().zip(out.as_chunks_mut::<16>().0) {
+        // SAFETY: sixteen of each.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), halves(from.as_ptr().cast())) };
+    }
+    rest.iter().zip(last).for_each(|(x, out)| *out = x.to_f32());
+}
+
 /// How far ahead of use weights are fetched from memory.
 const AHEAD: usize = 1024;
 

@@ -204,6 +204,16 @@ pub(crate) fn round(isa: Isa, values: &[f32], row: RoundedRow<'_>) {
     }
 }
 
+/// Half-precision floats in single precision.
+pub(crate) fn widen(isa: Isa, from: &[half::f16], out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if matches!(isa, Isa::Amx | Isa::Avx512) {
+        // SAFETY: an instruction set is only chosen where the processor has it.
+        return unsafe { avx512::widen(from, out) };
+    }
+    half::slice::HalfFloatSliceExt::convert_to_f32_slice(from, &mut out[..from.len()]);
+}
+
 /// One row of [`Rounded`], to be written.
 pub(crate) struct RoundedRow<'a> {
     pub(crate) q: &'a mut [i8],

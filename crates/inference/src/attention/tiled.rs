@@ -1,0 +1,182 @@
+//! Attention of many rows on AMX tiles: scores and sums in single precision, everything else bfloat16.
+
+use std::ops::Range;
+
+use half::f16;
+
+use crate::cache::{GROUP, Memory, PAGE};
+use crate::kernel::Isa;
+use crate::kernel::amx::{SIDE, SumRow, TILE_COLUMNS, TILE_ROWS, TileRow, Tiles, pair_rows, round_row};
+use crate::kernel::lanes::{Lanes, Operation, run};
+use crate::matmul::Shared;
+
+use super::{Attend, Heads, Scratch, soften};
+
+/// Halves of a page: as many tokens as a block of sums has columns.
+const HALVES: usize = PAGE / SIDE;
+
+/// Whether heads of this size fill tiles.
+pub(super) fn fits(head_dim: usize) -> bool {
+    head_dim.is_multiple_of(TILE_COLUMNS)
+}
+
+/// Buffers of one unit.
+#[derive(Default)]
+pub(super) struct Tiled {
+    /// `[row / 16][head_dim / 32][row % 16]`
+    queries: Vec<TileRow>,
+    /// `[token / 16][head_dim / 32][tile row]`: two dimensions of sixteen tokens a row.
+    keys: Vec<TileRow>,
+    /// `[head_dim / 16][token / 32][tile row]`: sixteen dimensions of two tokens a row.
+    values: Vec<TileRow>,
+    /// `[half of the page][row]`
+    scores: Vec<SumRow>,
+    /// `[row / 16][half of the page][row % 16]`
+    weights: Vec<TileRow>,
+    /// `[head_dim / 32][row]`
+    out: Vec<SumRow>,
+    /// What each row's sums are scaled with for the page at hand.
+    scales: Vec<f32>,
+}
+
+impl Tiled {
+    fn reset(&mut self, rows: usize, head_dim: usize) {
+        let steps = head_dim / TILE_COLUMNS;
+        self.queries.clear();
+        self.queries.resize(rows * steps, TileRow::ZERO);
+        self.keys.resize(PAGE * steps, TileRow::ZERO);
+        self.values.resize(PAGE * steps, TileRow::ZERO);
+        self.scores.resize(HALVES * rows, SumRow::ZERO);
+        self.weights.resize(HALVES * rows, TileRow::ZERO);
+        self.out.clear();
+        self.out.resize(steps * rows, SumRow::ZERO);
+        self.scales.resize(rows, 1.0);
+    }
+
+    /// Makes tiles of a page's keys and values.
+    fn load(&mut self, keys: &[f16], values: &[f16], head_dim: usize) {
+        let tiles = self.keys.iter_mut().zip(keys.as_chunks::<{ 2 * GROUP }>().0);
+        for (row, dimensions) in tiles {
+            // Two neighbouring dimensions of a group of tokens follow each other in the cache.
+            let (first, second) = dimensions.split_at(GROUP);
+            // SAFETY: tiles imply these instructions.
+            unsafe { pair_rows(first, second, row) };
+        }
+        let of_tokens = PAGE / 2;
+        for (index, row) in self.values.iter_mut().enumerate() {
+            let (group, pair) = (index / of_tokens, index % of_tokens);
+            let at = |token: usize| token * head_dim + group * TILE_ROWS;
+            let (first, second) = (at(2 * pair), at(2 * pair + 1));
+            // SAFETY: as above.
+            unsafe { pair_rows(&values[first..first + TILE_ROWS], &values[second..second + TILE_ROWS], row) };
+        }
+    }
+}
+
+impl Attend<'_> {
+    /// As `unit`, on tiles.
+    pub(super) fn tiled_unit(
+        &self,
+        memory: &Memory,
+        tokens: Range<usize>,
+        kv_head: usize,
+        scratch: &mut Scratch,
+        out: &Shared<'_, f32>,
+    ) {
+        let Heads { heads, kv_heads, head_dim } = self.heads;
+        let group = heads / kv_heads;
+        let (row_size, width) = (heads * head_dim, group * head_dim);
+        let rows = (tokens.len() * group).next_multiple_of(SIDE);
+        let steps = head_dim / TILE_COLUMNS;
+        self.collect(tokens.clone(), scratch);
+        let Scratch { tiled, pages, masks, state, .. } = scratch;
+        tiled.reset(rows, head_dim);
+        state.clear();
+        state.resize(rows, (f32::NEG_INFINITY, 0.0));
+        for (index, token) in tokens.clone().enumerate() {
+            let from = &self.queries[token * row_size + kv_head * width..][..width];
+            for (head, query) in from.chunks_exact(head_dim).enumerate() {
+                let row = index * group + head;
+                for (step, query) in query.as_chunks::<TILE_COLUMNS>().0.iter().enumerate() {
+                    let at = (row / TILE_ROWS * steps + step) * TILE_ROWS + row % TILE_ROWS;
+                    // SAFETY: tiles imply these instructions.
+                    unsafe { round_row(&query.map(|x| x * self.scale), &mut tiled.queries[at]) };
+                }
+            }
+        }
+        let tiles = Tiles::configure();
+        for (index, page) in pages.iter().enumerate() {
+            let (keys, values) = memory.head(self.layer, *page, kv_head);
+            tiled.load(keys, values, head_dim);
+            let Tiled { queries, keys, values, scores, weights, out, scales } = &mut *tiled;
+            let side = steps * TILE_ROWS;
+            scores.fill(SumRow::ZERO);
+            for (half, scores) in scores.chunks_exact_mut(rows).enumerate() {
+                let keys = [2 * half, 2 * half + 1].map(|group| &keys[group * side..(group + 1) * side]);
+                for (scores, queries) in scores.chunks_exact_mut(SIDE).zip(queries.chunks_exact(2 * side)) {
+                    let (first, second) = queries.split_at(side);
+                    tiles.multiply([first, second], keys, scores);
+                }
+            }
+            let masks = &masks[index * tokens.len()..(index + 1) * tokens.len()];
+            run(Isa::Amx, Soften { masks, group, scores, state, scales, weights });
+            for out in out.chunks_exact_mut(rows) {
+                for (out, scale) in out.iter_mut().zip(scales.iter()).filter(|(_, scale)| **scale != 1.0) {
+                    out.0.iter_mut().for_each(|x| *x *= scale);
+                }
+            }
+            let side = HALVES * TILE_ROWS;
+            for (out, values) in out.chunks_exact_mut(rows).zip(values.chunks_exact(2 * side)) {
+                let (first, second) = values.split_at(side);
+                for (out, weights) in out.chunks_exact_mut(SIDE).zip(weights.chunks_exact(2 * side)) {
+                    let (upper, lower) = weights.split_at(side);
+                    tiles.multiply([upper, lower], [first, second], out);
+                }
+            }
+        }
+        for (index, token) in tokens.enumerate() {
+            let at = token * row_size + kv_head * width;
+            // SAFETY: only this unit writes these tokens' heads.
+            let target = unsafe { out.slice(at..at + width) };
+            for (head, target) in target.chunks_exact_mut(head_dim).enumerate() {
+                let row = index * group + head;
+                let sum = state[row].1;
+                let scale = if sum > 0.0 { 1.0 / sum } else { 0.0 };
+                for (step, target) in target.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
+                    let sums = &tiled.out[step * rows + row].0;
+                    target.iter_mut().zip(sums).for_each(|(target, x)| *target = x * scale);
+                }
+            }
+        }
+    }
+}
+
+/// Turns a page's scores of all rows into weights.
+struct Soften<'a> {
+    masks: &'a [u64],
+    group: usize,
+    scores: &'a [SumRow],
+    state: &'a mut [(f32, f32)],
+    scales: &'a mut [f32],
+    weights: &'a mut [TileRow],
+}
+
+impl Operation for Soften<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let rows = self.state.len();
+        for (row, (state, scale)) in self.state.iter_mut().zip(self.scales).enumerate() {
+            let mut scores = [0f32; PAGE];
+            for (half, scores) in scores.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
+                *scores = self.scores[half * rows + row].0;
+            }
+            *scale = soften(&mut scores, self.masks.get(row / self.group).copied().unwrap_or(0), state);
+            for (half, scores) in scores.as_chunks::<SIDE>().0.iter().enumerate() {
+                let at = (row / TILE_ROWS * HALVES + half) * TILE_ROWS + row % TILE_ROWS;
+                for (out, x) in self.weights[at].0.iter_mut().zip(scores) {
+                    *out = (x.to_bits().wrapping_add(0x8000) >> 16) as u16;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Products on AMX tiles: a pair of panels at a time, for all rows.
+
+use std::ops::Range;
+
+pub(super) use crate::kernel::amx::SIDE;
+use crate::config::Activation;
+use crate::kernel::PANEL_ROWS;
+use crate::kernel::amx::{SumRow, TILE_ROWS, TileRow, Tiles, round_row, unpack};
+use crate::packed::PackedMatrix;
+
+use super::{Compute, Input, SCRATCH, Shared, ranges};
+
+/// Most tiles of columns before the next pair of panels: 512 rows of them stay in the second-level cache.
+pub(super) const STEPS: usize = 48;
+/// Tiles of columns of a pair of panels that stay in the first-level cache for all rows.
+const STEPS_AT_ONCE: usize = 16;
+
+/// Makes room for the tiles of `rows` rows, `group` tile rows for each sixteen of them.
+pub(super) fn reserve(tiles: &mut Vec<TileRow>, rows: usize, group: usize) -> &mut [TileRow] {
+    let length = rows.next_multiple_of(SIDE) / TILE_ROWS * group;
+    if tiles.len() < length {
+        tiles.resize(length, TileRow::ZERO);
+    }
+    &mut tiles[..length]
+}
+
+/// Buffers of one thread.
+#[derive(Default)]
+pub(super) struct Tiled {
+    /// A pair of panels, dequantised: `[panel][step][tile row]`.
+    weights: Vec<TileRow>,
+    /// One row for each row of activations, up to a multiple of [`SIDE`].
+    pub(super) sums: [Vec<SumRow>; 2],
+}
+
+impl Tiled {
+    /// Products of all rows with one or two neighbouring panels over the columns of `part`, added to
+    /// `sums` or, when they are `fresh`, written there.
+    pub(super) fn multiply(
+        &mut self,
+        matrix: &PackedMatrix,
+        pair: Range<usize>,
+        x: &Input,
+        part: Range<usize>,
+        fresh: bool,
+        sums: &mut Vec<SumRow>,
+    ) {
+        let tiles = Tiles::configure();
+        let steps = matrix.shape().blocks();
+        let half = part.len() * TILE_ROWS;
+        if self.weights.len() < 2 * half {
+            self.weights.resize(2 * half, TileRow::ZERO);
+        }
+        for (panel, out) in pair.zip(self.weights.chunks_exact_mut(half)) {
+            // SAFETY: tiles imply these instructions.
+            unsafe { unpack(matrix.shape().format, matrix.panel(panel), part.start, out) };
+        }
+        let (first, second) = self.weights.split_at(half);
+        sums.resize(x.rows.next_multiple_of(SIDE), SumRow::ZERO);
+        for (index, now) in ranges(part.len(), STEPS_AT_ONCE).enumerate() {
+            let of_weights = now.start * TILE_ROWS..now.end * TILE_ROWS;
+            let weights = [&first[of_weights.clone()], &second[of_weights]];
+            for (block, sums) in sums.chunks_exact_mut(SIDE).enumerate() {
+                if fresh && index == 0 {
+                    sums.fill(SumRow::ZERO);
+                }
+                let x = [0, 1].map(|group| {
+                    let at = ((2 * block + group) * steps + part.start + now.start) * TILE_ROWS;
+                    &x.tiles[at..at + now.len() * TILE_ROWS]
+                });
+                tiles.multiply(x, weights, sums);
+            }
+        }
+    }
+}
+
+/// As [`super::multiply_gated`]: a pair of panels of each matrix makes one tile of columns of the result,
+/// so that nothing but that result goes to memory.
+pub(super) fn multiply_gated(
+    compute: &Compute,
+    x: &Input,
+    [gate, up]: [&PackedMatrix; 2],
+    activation: Activation,
+    out: &mut Vec<TileRow>,
+) {
+    let steps = gate.shape().blocks();
+    let panels = gate.shape().panels();
+    let out_steps = gate.shape().rows.div_ceil(SIDE);
+    let out = Shared::new(reserve(out, x.rows, out_steps * TILE_ROWS));
+    let pairs = panels.div_ceil(2);
+    let chunk = pairs.div_ceil(compute.pool.threads() * 6).max(1);
+    compute.pool.for_each(pairs, chunk, |index| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let tiled = &mut scratch.tiled;
+            let mut sums = std::mem::take(&mut tiled.sums);
+            let pair = 2 * index..panels.min(2 * index + 2);
+            let width = (gate.shape().rows - pair.start * PANEL_ROWS).min(SIDE);
+            for (matrix, sums) in [gate, up].into_iter().zip(&mut sums) {
+                for part in ranges(steps, STEPS) {
+                    tiled.multiply(matrix, pair.clone(), x, part.clone(), part.start == 0, sums);
+                }
+            }
+            let [gate, up] = &mut sums;
+            for (row, (gate, up)) in gate.iter().zip(up.iter_mut()).enumerate() {
+                let gated = up.0;
+                activation.multiply(compute.isa, &gate.0, &gated, &mut up.0);
+                let at = (row / TILE_ROWS * out_steps + index) * TILE_ROWS + row % TILE_ROWS;
+                // SAFETY: only this pair's job touches this step of the tiles.
+                let out = unsafe { &mut out.slice(at..at + 1)[0] };
+                // SAFETY: tiles imply these instructions.
+                unsafe { round_row(&up.0[..width], out) };
+            }
+            tiled.sums = sums;
+        });
+    });
+}

@@ -366,16 +366,15 @@ impl Target<'_> {
 
     #[cfg(target_arch = "x86_64")]
     fn compute_tiles(&self, matrix: &PackedMatrix, x: &Input, panels: Range<usize>, scratch: &mut Scratch) {
-        use tiled::{SIDE, STEPS};
+        use tiled::SIDE;
         let Scratch { tiled, .. } = scratch;
         let mut sums = std::mem::take(&mut tiled.sums[0]);
         let steps = matrix.shape().blocks();
-        let part_steps = steps.div_ceil(steps.div_ceil(STEPS).max(1)).max(1);
-        for part in ranges(steps, part_steps) {
+        for part in ranges(steps, tiled::part_steps(steps, x.rows)) {
             for pair in ranges(panels.len(), 2).map(|p| panels.start + p.start..panels.start + p.end) {
                 let start = pair.start * PANEL_ROWS;
                 let width = (self.linear.outputs() - start).min(SIDE);
-                tiled.multiply(matrix, pair, x, part.clone(), true, &mut sums);
+                tiled.multiply(matrix, pair, x, 0..x.rows, part.clone(), true, &mut sums);
                 for (row, sums) in sums.iter().enumerate().take(x.rows) {
                     let at = row * self.linear.outputs() + start;
                     // SAFETY: only the job that has this panel touches these columns.

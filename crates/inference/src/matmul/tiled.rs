@@ -10,10 +10,18 @@ use crate::packed::PackedMatrix;
 
 use super::{Compute, Input, SCRATCH, Shared, ranges};
 
-/// Most tiles of columns before the next pair of panels: 512 rows of them stay in the second-level cache.
-pub(super) const STEPS: usize = 48;
+/// Tile rows of activations that stay in the second-level cache while pairs of panels meet them: 768 KB.
+const ROWS_IN_CACHE: usize = 12 << 10;
+/// Fewest rows worth dequantising a pair of panels for.
+const MIN_ROWS: usize = 256;
 /// Tiles of columns of a pair of panels that stay in the first-level cache for all rows.
 const STEPS_AT_ONCE: usize = 16;
+
+/// Tiles of columns that meet a pair of panels before the next pair, in as even parts as can be.
+pub(super) fn part_steps(steps: usize, rows: usize) -> usize {
+    let most = (ROWS_IN_CACHE / rows.max(1)).max(STEPS_AT_ONCE);
+    steps.div_ceil(steps.div_ceil(most).max(1)).max(1)
+}
 
 /// Makes room for the tiles of `rows` rows, `group` tile rows for each sixteen of them.
 pub(super) fn reserve(tiles: &mut Vec<TileRow>, rows: usize, group: usize) -> &mut [TileRow] {
@@ -34,13 +42,14 @@ pub(super) struct Tiled {
 }
 
 impl Tiled {
-    /// Products of all rows with one or two neighbouring panels over the columns of `part`, added to
-    /// `sums` or, when they are `fresh`, written there.
+    /// Products of some rows, from a multiple of [`SIDE`] on, with one or two neighbouring panels over the
+    /// columns of `part`, added to `sums` or, when they are `fresh`, written there.
     pub(super) fn multiply(
         &mut self,
         matrix: &PackedMatrix,
         pair: Range<usize>,
         x: &Input,
+        rows: Range<usize>,
         part: Range<usize>,
         fresh: bool,
         sums: &mut Vec<SumRow>,
@@ -56,7 +65,7 @@ impl Tiled {
             unsafe { unpack(matrix.shape().format, matrix.panel(panel), part.start, out) };
         }
         let (first, second) = self.weights.split_at(half);
-        sums.resize(x.rows.next_multiple_of(SIDE), SumRow::ZERO);
+        sums.resize(rows.len().next_multiple_of(SIDE), SumRow::ZERO);
         for (index, now) in ranges(part.len(), STEPS_AT_ONCE).enumerate() {
             let of_weights = now.start * TILE_ROWS..now.end * TILE_ROWS;
             let weights = [&first[of_weights.clone()], &second[of_weights]];
@@ -65,7 +74,7 @@ impl Tiled {
                     sums.fill(SumRow::ZERO);
                 }
                 let x = [0, 1].map(|group| {
-                    let at = ((2 * block + group) * steps + part.start + now.start) * TILE_ROWS;
+                    let at = ((rows.start / TILE_ROWS + 2 * block + group) * steps + part.start + now.start) * TILE_ROWS;
                     &x.tiles[at..at + now.len() * TILE_ROWS]
                 });
                 tiles.multiply(x, weights, sums);
@@ -89,26 +98,29 @@ pub(super) fn multiply_gated(
     let out = Shared::new(reserve(out, x.rows, out_steps * TILE_ROWS));
     let pairs = panels.div_ceil(2);
     let chunk = pairs.div_ceil(compute.pool.threads() * 6).max(1);
-    compute.pool.for_each(pairs, chunk, |index| {
+    let rows_at_once = (ROWS_IN_CACHE / steps.max(1) / SIDE * SIDE).max(MIN_ROWS);
+    compute.pool.for_each(pairs.div_ceil(chunk), 1, |job| {
         SCRATCH.with_borrow_mut(|scratch| {
             let tiled = &mut scratch.tiled;
             let mut sums = std::mem::take(&mut tiled.sums);
-            let pair = 2 * index..panels.min(2 * index + 2);
-            let width = (gate.shape().rows - pair.start * PANEL_ROWS).min(SIDE);
-            for (matrix, sums) in [gate, up].into_iter().zip(&mut sums) {
-                for part in ranges(steps, STEPS) {
-                    tiled.multiply(matrix, pair.clone(), x, part.clone(), part.start == 0, sums);
+            for rows in ranges(x.rows, rows_at_once) {
+                for index in job * chunk..pairs.min((job + 1) * chunk) {
+                    let pair = 2 * index..panels.min(2 * index + 2);
+                    let width = (gate.shape().rows - pair.start * PANEL_ROWS).min(SIDE);
+                    for (matrix, sums) in [gate, up].into_iter().zip(&mut sums) {
+                        tiled.multiply(matrix, pair.clone(), x, rows.clone(), 0..steps, true, sums);
+                    }
+                    let [gate, up] = &mut sums;
+                    for (row, (gate, up)) in rows.clone().zip(gate.iter().zip(up.iter_mut())) {
+                        let linear = up.0;
+                        activation.multiply(compute.isa, &gate.0, &linear, &mut up.0);
+                        let at = (row / TILE_ROWS * out_steps + index) * TILE_ROWS + row % TILE_ROWS;
+                        // SAFETY: only this pair's job touches this step of the tiles.
+                        let out = unsafe { &mut out.slice(at..at + 1)[0] };
+                        // SAFETY: tiles imply these instructions.
+                        unsafe { round_row(&up.0[..width], out) };
+                    }
                 }
-            }
-            let [gate, up] = &mut sums;
-            for (row, (gate, up)) in gate.iter().zip(up.iter_mut()).enumerate() {
-                let gated = up.0;
-                activation.multiply(compute.isa, &gate.0, &gated, &mut up.0);
-                let at = (row / TILE_ROWS * out_steps + index) * TILE_ROWS + row % TILE_ROWS;
-                // SAFETY: only this pair's job touches this step of the tiles.
-                let out = unsafe { &mut out.slice(at..at + 1)[0] };
-                // SAFETY: tiles imply these instructions.
-                unsafe { round_row(&up.0[..width], out) };
             }
             tiled.sums = sums;
         });

@@ -48,9 +48,9 @@ fn decoder(path: &Path) -> Outcome {
     println!("{}", model.info().name);
     watch.report("load", 1, "models");
     println!("  memory after it  {:>7} MB", peak_megabytes());
-    let tokens = model.tokens_of_data(&words(8000))?;
-    let mut session = model.session(2600)?;
-    for length in [512, 1024, 2048] {
+    let tokens = model.tokens_of_data(&words(16000))?;
+    let mut session = model.session(4200)?;
+    for length in [2048, 4096] {
         session.rewind(0)?;
         let watch = Watch::start();
         let tokens = &tokens[length * 3 / 7..];

@@ -149,8 +149,8 @@ impl Attend<'_> {
                 PageStep { queries, keys, values, masks, group, head_dim, scores, state, out: unit_out },
             );
         }
-        for (out, (_, sum)) in unit_out.chunks_exact_mut(head_dim).zip(state.iter()) {
-            let scale = if *sum > 0.0 { 1.0 / sum } else { 0.0 };
+        for (out, state) in unit_out.chunks_exact_mut(head_dim).zip(state.iter()) {
+            let scale = state.scale();
             out.iter_mut().for_each(|x| *x *= scale);
         }
         for (token, from) in tokens.zip(unit_out.chunks_exact(width)) {
@@ -186,6 +186,23 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
+/// Running maximum of a row's scores, and sums of its weights, to be added up in the end.
+#[derive(Clone, Copy)]
+struct RowState {
+    max: f32,
+    sums: [f32; 16],
+}
+
+impl RowState {
+    const EMPTY: Self = Self { max: f32::NEG_INFINITY, sums: [0.0; 16] };
+
+    /// What the weighted values are to be multiplied with in the end.
+    fn scale(&self) -> f32 {
+        let sum: f32 = self.sums.iter().sum();
+        if sum > 0.0 { 1.0 / sum } else { 0.0 }
+    }
+}
+
 /// Buffers of one unit; reused.
 #[derive(Default)]
 struct Scratch {
@@ -197,8 +214,7 @@ struct Scratch {
     values: Vec<f32>,
     /// `[row][token]`
     scores: Vec<f32>,
-    /// Running maximum and sum of each row.
-    state: Vec<(f32, f32)>,
+    state: Vec<RowState>,
     /// As `queries`.
     out: Vec<f32>,
     pages: Vec<PageId>,
@@ -215,7 +231,7 @@ impl Scratch {
         self.out.clear();
         self.out.resize(rows * head_dim, 0.0);
         self.state.clear();
-        self.state.resize(rows, (f32::NEG_INFINITY, 0.0));
+        self.state.resize(rows, RowState::EMPTY);
         self.keys.resize(PAGE * head_dim, 0.0);
         self.values.resize(PAGE * head_dim, 0.0);
         self.scores.resize(rows * PAGE, 0.0);
@@ -231,7 +247,7 @@ struct PageStep<'a> {
     group: usize,
     head_dim: usize,
     scores: &'a mut [f32],
-    state: &'a mut [(f32, f32)],
+    state: &'a mut [RowState],
     out: &'a mut [f32],
 }
 
@@ -338,16 +354,14 @@ fn value_tile<L: Lanes, const V: usize>(
 /// multiply the sums so far with to bring them to the new maximum. A page the row does not see changes
 /// nothing, to the bit.
 #[inline(always)]
-fn soften(scores: &mut [f32], mask: u64, state: &mut (f32, f32)) -> f32 {
+fn soften(scores: &mut [f32], mask: u64, state: &mut RowState) -> f32 {
     if mask == 0 {
         scores.fill(0.0);
         return 1.0;
     }
     if mask != u64::MAX {
         for (token, score) in scores.iter_mut().enumerate() {
-            if mask >> token & 1 == 0 {
-                *score = f32::NEG_INFINITY;
-            }
+            *score = if mask >> token & 1 == 0 { f32::NEG_INFINITY } else { *score };
         }
     }
     let mut maxima = [f32::NEG_INFINITY; 16];
@@ -357,19 +371,23 @@ fn soften(scores: &mut [f32], mask: u64, state: &mut (f32, f32)) -> f32 {
             *max = if *x > *max { *x } else { *max };
         }
     }
-    let page_max = maxima.iter().fold(f32::NEG_INFINITY, |max, x| if *x > max { *x } else { max });
-    if page_max == f32::NEG_INFINITY {
+    for half in [8, 4, 2, 1] {
+        let (low, high) = maxima.split_at_mut(half);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low = if *high > *low { *high } else { *low };
+        }
+    }
+    if maxima[0] == f32::NEG_INFINITY {
         scores.fill(0.0);
         return 1.0;
     }
-    let (max, sum) = state;
+    let RowState { max, sums } = state;
     let mut scale = 1.0;
-    if page_max > *max {
-        scale = if *max == f32::NEG_INFINITY { 0.0 } else { exp(*max - page_max) };
-        *sum *= scale;
-        *max = page_max;
+    if maxima[0] > *max {
+        scale = if *max == f32::NEG_INFINITY { 0.0 } else { exp(*max - maxima[0]) };
+        sums.iter_mut().for_each(|sum| *sum *= scale);
+        *max = maxima[0];
     }
-    let mut sums = [0f32; 16];
     for block in blocks {
         for (sum, x) in sums.iter_mut().zip(block) {
             let weight = if *x == f32::NEG_INFINITY { 0.0 } else { exp(*x - *max) };
@@ -377,6 +395,5 @@ fn soften(scores: &mut [f32], mask: u64, state: &mut (f32, f32)) -> f32 {
             *sum += weight;
         }
     }
-    *sum += sums.iter().sum::<f32>();
     scale
 }

@@ -366,25 +366,32 @@ impl Target<'_> {
 
     #[cfg(target_arch = "x86_64")]
     fn compute_tiles(&self, matrix: &PackedMatrix, x: &Input, panels: Range<usize>, scratch: &mut Scratch) {
-        use tiled::SIDE;
+        use tiled::{PAIRS_AT_ONCE, SIDE};
         let Scratch { tiled, .. } = scratch;
         let mut sums = std::mem::take(&mut tiled.sums[0]);
-        let steps = matrix.shape().blocks();
-        for part in ranges(steps, tiled::part_steps(steps, x.rows)) {
-            for pair in ranges(panels.len(), 2).map(|p| panels.start + p.start..panels.start + p.end) {
+        let (steps, height) = (matrix.shape().blocks(), x.rows.next_multiple_of(SIDE));
+        let pairs = ranges(panels.len(), 2).map(|p| panels.start + p.start..panels.start + p.end);
+        let pairs: Vec<_> = pairs.collect();
+        for pairs in pairs.chunks(PAIRS_AT_ONCE) {
+            let sums = tiled::grow(&mut sums, pairs.len() * height);
+            for part in ranges(steps, tiled::part_steps(steps, x.rows)) {
+                for (pair, sums) in pairs.iter().zip(sums.chunks_exact_mut(height)) {
+                    tiled.multiply(matrix, pair.clone(), x, 0..x.rows, part.clone(), sums);
+                }
+            }
+            for (pair, sums) in pairs.iter().zip(sums.chunks_exact(height)) {
                 let start = pair.start * PANEL_ROWS;
                 let width = (self.linear.outputs() - start).min(SIDE);
-                tiled.multiply(matrix, pair, x, 0..x.rows, part.clone(), true, &mut sums);
                 for (row, sums) in sums.iter().enumerate().take(x.rows) {
                     let at = row * self.linear.outputs() + start;
                     // SAFETY: only the job that has this panel touches these columns.
                     let out = unsafe { self.out.slice(at..at + width) };
-                    if self.add || part.start > 0 {
+                    if self.add {
                         out.iter_mut().zip(&sums.0).for_each(|(out, sum)| *out += sum);
                     } else {
                         out.copy_from_slice(&sums.0[..width]);
                     }
-                    if part.start == 0 && let Some(bias) = &self.linear.bias {
+                    if let Some(bias) = &self.linear.bias {
                         out.iter_mut().zip(&bias[start..]).for_each(|(out, bias)| *out += bias);
                     }
                 }

@@ -10,7 +10,7 @@ use crate::kernel::amx::{SIDE, SumRow, TILE_COLUMNS, TILE_ROWS, TileRow, Tiles, 
 use crate::kernel::lanes::{Lanes, Operation, run};
 use crate::matmul::Shared;
 
-use super::{Attend, Heads, Scratch, soften};
+use super::{Attend, Heads, RowState, Scratch, soften};
 
 /// Halves of a page: as many tokens as a block of sums has columns.
 const HALVES: usize = PAGE / SIDE;
@@ -92,7 +92,7 @@ impl Attend<'_> {
         let Scratch { tiled, pages, masks, state, .. } = scratch;
         tiled.reset(rows, head_dim);
         state.clear();
-        state.resize(rows, (f32::NEG_INFINITY, 0.0));
+        state.resize(rows, RowState::EMPTY);
         for (index, token) in tokens.clone().enumerate() {
             let from = &self.queries[token * row_size + kv_head * width..][..width];
             for (head, query) in from.chunks_exact(head_dim).enumerate() {
@@ -140,8 +140,7 @@ impl Attend<'_> {
             let target = unsafe { out.slice(at..at + width) };
             for (head, target) in target.chunks_exact_mut(head_dim).enumerate() {
                 let row = index * group + head;
-                let sum = state[row].1;
-                let scale = if sum > 0.0 { 1.0 / sum } else { 0.0 };
+                let scale = state[row].scale();
                 for (step, target) in target.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
                     let sums = &tiled.out[step * rows + row].0;
                     target.iter_mut().zip(sums).for_each(|(target, x)| *target = x * scale);
@@ -156,7 +155,7 @@ struct Soften<'a> {
     masks: &'a [u64],
     group: usize,
     scores: &'a [SumRow],
-    state: &'a mut [(f32, f32)],
+    state: &'a mut [RowState],
     scales: &'a mut [f32],
     weights: &'a mut [TileRow],
 }

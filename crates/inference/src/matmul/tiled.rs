@@ -23,6 +23,17 @@ pub(super) fn part_steps(steps: usize, rows: usize) -> usize {
     steps.div_ceil(steps.div_ceil(most).max(1)).max(1)
 }
 
+/// Pairs of panels whose sums are kept while parts of the columns go by: 64 KB each for 512 rows.
+pub(super) const PAIRS_AT_ONCE: usize = 6;
+
+/// The first `length` rows of sums, which are made if need be.
+pub(super) fn grow(sums: &mut Vec<SumRow>, length: usize) -> &mut [SumRow] {
+    if sums.len() < length {
+        sums.resize(length, SumRow::ZERO);
+    }
+    &mut sums[..length]
+}
+
 /// Makes room for the tiles of `rows` rows, `group` tile rows for each sixteen of them.
 pub(super) fn reserve(tiles: &mut Vec<TileRow>, rows: usize, group: usize) -> &mut [TileRow] {
     let length = rows.next_multiple_of(SIDE) / TILE_ROWS * group;
@@ -43,7 +54,7 @@ pub(super) struct Tiled {
 
 impl Tiled {
     /// Products of some rows, from a multiple of [`SIDE`] on, with one or two neighbouring panels over the
-    /// columns of `part`, added to `sums` or, when they are `fresh`, written there.
+    /// columns of `part`, added to `sums` or, for the first part, written there.
     pub(super) fn multiply(
         &mut self,
         matrix: &PackedMatrix,
@@ -51,8 +62,7 @@ impl Tiled {
         x: &Input,
         rows: Range<usize>,
         part: Range<usize>,
-        fresh: bool,
-        sums: &mut Vec<SumRow>,
+        sums: &mut [SumRow],
     ) {
         let tiles = Tiles::configure();
         let steps = matrix.shape().blocks();
@@ -65,12 +75,11 @@ impl Tiled {
             unsafe { unpack(matrix.shape().format, matrix.panel(panel), part.start, out) };
         }
         let (first, second) = self.weights.split_at(half);
-        sums.resize(rows.len().next_multiple_of(SIDE), SumRow::ZERO);
         for (index, now) in ranges(part.len(), STEPS_AT_ONCE).enumerate() {
             let of_weights = now.start * TILE_ROWS..now.end * TILE_ROWS;
             let weights = [&first[of_weights.clone()], &second[of_weights]];
             for (block, sums) in sums.chunks_exact_mut(SIDE).enumerate() {
-                if fresh && index == 0 {
+                if part.start == 0 && index == 0 {
                     sums.fill(SumRow::ZERO);
                 }
                 let x = [0, 1].map(|group| {
@@ -108,7 +117,8 @@ pub(super) fn multiply_gated(
                     let pair = 2 * index..panels.min(2 * index + 2);
                     let width = (gate.shape().rows - pair.start * PANEL_ROWS).min(SIDE);
                     for (matrix, sums) in [gate, up].into_iter().zip(&mut sums) {
-                        tiled.multiply(matrix, pair.clone(), x, rows.clone(), 0..steps, true, sums);
+                        let sums = grow(sums, rows.len().next_multiple_of(SIDE));
+                        tiled.multiply(matrix, pair.clone(), x, rows.clone(), 0..steps, sums);
                     }
                     let [gate, up] = &mut sums;
                     for (row, (gate, up)) in rows.clone().zip(gate.iter().zip(up.iter_mut())) {

@@ -222,6 +222,16 @@ impl Cache {
         }
     }
 
+    /// Forgets all pages that nobody holds.
+    pub(crate) fn forget(&mut self) {
+        for (page, id) in self.pages.iter_mut().zip(0..).filter(|(page, _)| page.holders == 0) {
+            if let Some(name) = page.name.take() {
+                self.known.remove(&name);
+                self.free.push(id);
+            }
+        }
+    }
+
     /// A page with the same contents that only the caller holds: the page itself, or a copy in its stead.
     pub(crate) fn own(&mut self, id: PageId) -> Result<PageId> {
         let page = &self.pages[id as usize];

@@ -188,6 +188,11 @@ impl Model {
         Session::new(self, capacity, ticket)
     }
 
+    /// Forgets what was read before and no session holds, so that the same text is computed again.
+    pub fn forget(&self) {
+        self.state.lock().cache.forget();
+    }
+
     /// Waits for a turn to compute.
     pub(crate) fn state(&self, ticket: &Ticket) -> Result<turns::Turn<'_, State>> {
         self.state.take(ticket)

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use crate::cache::{Cache, PAGE, PageId, Slot};
-use crate::decoder::{Batch, Observer, Row};
+use crate::decoder::{Batch, Observer, Row, Workspace};
 use crate::error::{Error, Result};
 use crate::grammar::Constraint;
 use crate::matmul::Precision;
@@ -99,7 +99,7 @@ impl<'m> Session<'m> {
     /// A second session that has read the same; costs nothing until they differ.
     ///
     /// # Errors
-    /// As [`Error::Busy`] and its kin, see [`crate::Limits`].
+    /// [`Error::Busy`] and its kin while waiting for a turn.
     pub fn fork(&self) -> Result<Self> {
         let mut state = self.model.state(&self.ticket)?;
         self.pages.iter().for_each(|page| state.cache.hold(*page));
@@ -193,13 +193,7 @@ impl<'m> Session<'m> {
     /// # Errors
     /// [`Error::BadRequest`] if nothing has been read.
     pub fn logits(&mut self) -> Result<Vec<f32>> {
-        if self.last_hidden.is_none() {
-            let Some(last) = self.tokens.last().copied() else {
-                return Err(Error::BadRequest("nothing has been read that anything could follow".to_owned()));
-            };
-            self.rewind(self.len() - 1)?;
-            self.extend(&[last], true, None)?;
-        }
+        self.compute_last()?;
         let Some(hidden) = self.last_hidden.as_deref() else {
             return Err(Error::BadRequest("the last token was not computed".to_owned()));
         };
@@ -211,6 +205,44 @@ impl<'m> Session<'m> {
         let logits = logits[..self.model.info().vocabulary].to_vec();
         self.model.log_total(&logits)?;
         Ok(logits)
+    }
+
+    /// Reads tokens and hands on, for each of them, its place among them and the scores of every token of
+    /// the vocabulary as the one after it: for measuring a model on given text.
+    ///
+    /// They are read as prompts are, many at a time, or one by one as those generated (`stepwise`): the two
+    /// round differently where the processor has kernels for each.
+    ///
+    /// # Errors
+    /// As [`Session::read`].
+    pub fn read_logits(
+        &mut self,
+        tokens: &[u32],
+        stepwise: bool,
+        each: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        self.check_room(tokens.len())?;
+        self.check_tokens(tokens)?;
+        let (rows, precision) =
+            if stepwise { (1, Precision::Few) } else { (CHUNK_ROWS, Precision::Many) };
+        let mut done = 0;
+        for chunk in tokens.chunks(rows) {
+            let mut state = self.model.state(&self.ticket)?;
+            let State { cache, workspace, logits } = &mut *state;
+            workspace.batch.clear();
+            self.written_from = self.written_from.min(self.len());
+            self.append(cache, chunk, &mut workspace.batch)?;
+            workspace.batch.wanted.extend(0..chunk.len());
+            let Model { decoder, compute, .. } = self.model;
+            decoder.forward(compute, &mut cache.memory, workspace, precision, None);
+            let hidden = workspace.input.values[..chunk.len() * decoder.embedding()].to_vec();
+            self.model.each_logits(&hidden, workspace, logits, |row, logits| {
+                each(done + row, logits);
+                Ok(())
+            })?;
+            done += chunk.len();
+        }
+        Ok(())
     }
 
     /// Natural-log probability of each candidate of each question, as a continuation of the tokens read
@@ -270,6 +302,22 @@ impl<'m> Session<'m> {
         Ok(done)
     }
 
+    /// Computes the last token once more if its hidden state is not at hand, as after a rewind.
+    fn compute_last(&mut self) -> Result<()> {
+        if self.last_hidden.is_some() {
+            return Ok(());
+        }
+        let Some(last) = self.tokens.pop() else {
+            return Err(Error::BadRequest("nothing has been read that anything could follow".to_owned()));
+        };
+        let computed = self.extend(&[last], true, None);
+        if computed.is_err() {
+            // Nothing was written: its key and value are as they were.
+            self.tokens.push(last);
+        }
+        computed
+    }
+
     /// Computes one chunk.
     fn extend(&mut self, tokens: &[u32], want_last: bool, observer: Option<&mut Pool<'_>>) -> Result<()> {
         let mut state = self.model.state(&self.ticket)?;
@@ -290,10 +338,8 @@ impl<'m> Session<'m> {
     /// Makes room for tokens and adds their rows to a batch; they count as read from now on.
     fn append(&mut self, cache: &mut Cache, tokens: &[u32], batch: &mut Batch) -> Result<()> {
         let start = self.len();
-        if let Some(last) = self.pages.last_mut()
-            && !start.is_multiple_of(PAGE)
-        {
-            *last = cache.own(*last)?;
+        if let Some(page) = self.pages.get_mut(start / PAGE) {
+            *page = cache.own(*page)?;
         }
         let needed = (start + tokens.len()).div_ceil(PAGE);
         let held = self.pages.len();
@@ -314,6 +360,13 @@ impl<'m> Session<'m> {
         self.tokens.extend_from_slice(tokens);
         self.last_hidden = None;
         Ok(())
+    }
+
+    /// Takes back what was appended but not computed.
+    fn retreat(&mut self, cache: &mut Cache, length: usize) {
+        self.tokens.truncate(length);
+        self.pages.drain(length.div_ceil(PAGE)..).for_each(|page| cache.release(page));
+        self.last_hidden = None;
     }
 
     /// Lets others find the pages that the last `count` tokens have filled.
@@ -382,22 +435,39 @@ impl<'m> Session<'m> {
         decoder.forward(compute, &mut cache.memory, workspace, Precision::Many, None);
         plan.pages.iter().for_each(|page| cache.release(*page));
 
-        let width = decoder.embedding();
-        let hidden = workspace.input.values[..wanted.len() * width].to_vec();
+        let hidden = workspace.input.values[..wanted.len() * decoder.embedding()].to_vec();
         let mut answers: Vec<Vec<f32>> = questions.iter().map(|q| vec![0.0; q.candidates.len()]).collect();
-        let vocabulary = self.model.info().vocabulary;
-        for (rows, hidden) in wanted.chunks(LOGIT_ROWS).zip(hidden.chunks(LOGIT_ROWS * width)) {
-            workspace.input.reset(rows.len(), width).copy_from_slice(hidden);
-            workspace.input.round(compute, Precision::Few);
-            decoder.logits(compute, &workspace.input, logits);
-            for (row, logits) in rows.iter().zip(logits.chunks_exact(vocabulary)) {
-                let total = self.model.log_total(logits)?;
-                for target in plan.targets.iter().filter(|target| target.row == *row) {
-                    answers[target.question][target.candidate] += logits[target.token as usize] - total;
-                }
+        self.model.each_logits(&hidden, workspace, logits, |row, logits| {
+            let total = self.model.log_total(logits)?;
+            for target in plan.targets.iter().filter(|target| target.row == wanted[row]) {
+                answers[target.question][target.candidate] += logits[target.token as usize] - total;
+            }
+            Ok(())
+        })?;
+        Ok(answers)
+    }
+}
+
+impl Model {
+    /// Calls `each` with the scores of the whole vocabulary for each row of normalised hidden states.
+    fn each_logits(
+        &self,
+        hidden: &[f32],
+        workspace: &mut Workspace,
+        logits: &mut Vec<f32>,
+        mut each: impl FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let width = self.decoder.embedding();
+        for (group, hidden) in hidden.chunks(LOGIT_ROWS * width).enumerate() {
+            workspace.input.reset(hidden.len() / width, width).copy_from_slice(hidden);
+            workspace.input.round(&self.compute, Precision::Few);
+            self.decoder.logits(&self.compute, &workspace.input, logits);
+            let rows = logits.chunks_exact(self.info().vocabulary).take(hidden.len() / width);
+            for (row, logits) in rows.enumerate() {
+                each(group * LOGIT_ROWS + row, logits)?;
             }
         }
-        Ok(answers)
+        Ok(())
     }
 }
 
@@ -523,13 +593,14 @@ pub struct Request<'a, 'm> {
 /// not of one model.
 pub fn generate_batch(requests: &mut [Request<'_, '_>]) -> Result<Vec<Vec<u32>>> {
     let Some(model) = requests.first().map(|request| request.session.model) else { return Ok(Vec::new()) };
-    for request in requests.iter() {
+    for request in requests.iter_mut() {
         if !std::ptr::eq(request.session.model, model) {
             return Err(Error::BadRequest(
                 "sessions of different models cannot be continued together".to_owned(),
             ));
         }
         request.session.check_room(request.max_tokens)?;
+        request.session.compute_last()?;
     }
     let mut writers: Vec<Writer> = requests.iter().map(|_| Writer::default()).collect();
     loop {
@@ -605,27 +676,27 @@ fn step(
     let State { cache, workspace, logits } = &mut *state;
     let width = model.decoder.embedding();
     workspace.batch.clear();
-    let mut computed = Vec::new();
+    let mut computed: Vec<(usize, usize)> = Vec::new();
     for index in waiting {
         let (session, writer) = (&mut *requests[*index].session, &mut writers[*index]);
-        if writer.pending.is_empty() && session.last_hidden.is_none() {
-            // Only just after a rewind: the last token is computed once more.
-            let Some(last) = session.tokens.pop() else {
-                return Err(Error::BadRequest("nothing has been read that anything could follow".to_owned()));
-            };
-            writer.pending.push(last);
-        }
         if !writer.pending.is_empty() {
-            session.written_from = session.written_from.min(session.len());
-            let pending = std::mem::take(&mut writer.pending);
-            session.append(cache, &pending, &mut workspace.batch)?;
+            let length = session.len();
+            if let Err(error) = session.append(cache, &writer.pending, &mut workspace.batch) {
+                // Those before it are not computed either.
+                for (index, length) in computed {
+                    requests[index].session.retreat(cache, length);
+                }
+                return Err(error);
+            }
+            session.written_from = session.written_from.min(length);
+            writer.pending.clear();
             workspace.batch.wanted.push(workspace.batch.rows.len() - 1);
-            computed.push(*index);
+            computed.push((*index, length));
         }
     }
     if !computed.is_empty() {
         model.decoder.forward(&model.compute, &mut cache.memory, workspace, Precision::Few, None);
-        for (row, index) in computed.iter().enumerate() {
+        for (row, (index, _)) in computed.iter().enumerate() {
             requests[*index].session.last_hidden = Some(workspace.input.row(row).to_vec());
         }
     }

@@ -9,6 +9,7 @@ use crate::kernel::Isa;
 use crate::kernel::amx::{SIDE, SumRow, TILE_COLUMNS, TILE_ROWS, TileRow, Tiles, pair_rows, round_row};
 use crate::kernel::lanes::{Lanes, Operation, run};
 use crate::matmul::Shared;
+use crate::simd::exp_coarse;
 
 use super::{Attend, Heads, RowState, Scratch, soften};
 
@@ -169,7 +170,8 @@ impl Operation for Soften<'_> {
             for (half, scores) in scores.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
                 *scores = self.scores[half * rows + row].0;
             }
-            *scale = soften(&mut scores, self.masks.get(row / self.group).copied().unwrap_or(0), state);
+            let mask = self.masks.get(row / self.group).copied().unwrap_or(0);
+            *scale = soften(&mut scores, mask, state, exp_coarse);
             for (half, scores) in scores.as_chunks::<SIDE>().0.iter().enumerate() {
                 let at = (row / TILE_ROWS * HALVES + half) * TILE_ROWS + row % TILE_ROWS;
                 for (out, x) in self.weights[at].0.iter_mut().zip(scores) {

@@ -263,7 +263,7 @@ impl Operation for PageStep<'_> {
         }
         let rows = scores.chunks_exact_mut(PAGE).zip(state).zip(out.chunks_exact_mut(head_dim));
         for (row, ((scores, state), out)) in rows.enumerate() {
-            let scale = soften(scores, masks.get(row / group).copied().unwrap_or(0), state, exp);
+            let scale = soften(scores, masks.get(row / group).copied().unwrap_or(0), state);
             if scale != 1.0 {
                 out.iter_mut().for_each(|x| *x *= scale);
             }
@@ -354,7 +354,7 @@ fn value_tile<L: Lanes, const V: usize>(
 /// multiply the sums so far with to bring them to the new maximum. A page the row does not see changes
 /// nothing, to the bit.
 #[inline(always)]
-fn soften(scores: &mut [f32], mask: u64, state: &mut RowState, exp: impl Fn(f32) -> f32) -> f32 {
+fn soften(scores: &mut [f32], mask: u64, state: &mut RowState) -> f32 {
     if mask == 0 {
         scores.fill(0.0);
         return 1.0;

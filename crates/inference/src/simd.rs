@@ -38,19 +38,6 @@ pub(crate) fn exp(x: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23))
 }
 
-/// e^x for x ≤ 0, with a relative error below 2e-4: for weights that are rounded to bfloat16 (4e-3) next.
-#[inline(always)]
-pub(crate) fn exp_coarse(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0;
-    let x = if x < -86.0 { -86.0 } else { x };
-    let t = x * std::f32::consts::LOG2_E;
-    let rounded = t + ROUND;
-    let f = t - (rounded - ROUND);
-    // The cubic closest to 2^f on [-0.5, 0.5].
-    let p = ((0.055_171_66 * f + 0.242_611_12) * f + 0.693_260_99) * f + 0.999_928_07;
-    f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23))
-}
-
 /// Sum of squares in a fixed order: sixteen running sums, then their sum.
 #[inline(always)]
 fn sum_of_squares(row: &[f32]) -> f32 {

@@ -1,17 +1,16 @@
 //! Attention of many rows on AMX tiles: scores and sums in single precision, everything else bfloat16.
 
+use std::arch::x86_64::*;
 use std::ops::Range;
 
 use half::f16;
 
 use crate::cache::{GROUP, Memory, PAGE};
-use crate::kernel::Isa;
 use crate::kernel::amx::{SIDE, SumRow, TILE_COLUMNS, TILE_ROWS, TileRow, Tiles, pair_rows, round_row};
-use crate::kernel::lanes::{Lanes, Operation, run};
 use crate::matmul::Shared;
-use crate::simd::exp_coarse;
+use crate::simd::exp;
 
-use super::{Attend, Heads, RowState, Scratch, soften};
+use super::{Attend, Heads, RowState, Scratch};
 
 /// Halves of a page: as many tokens as a block of sums has columns.
 const HALVES: usize = PAGE / SIDE;
@@ -120,7 +119,8 @@ impl Attend<'_> {
                 }
             }
             let masks = &masks[index * tokens.len()..(index + 1) * tokens.len()];
-            run(Isa::Amx, Soften { masks, group, scores, state, scales, weights });
+            // SAFETY: tiles imply these instructions.
+            unsafe { Soften { masks, group, scores, state, scales, weights }.run() };
             for out in out.chunks_exact_mut(rows) {
                 for (out, scale) in out.iter_mut().zip(scales.iter()).filter(|(_, scale)| **scale != 1.0) {
                     out.0.iter_mut().for_each(|x| *x *= scale);
@@ -151,7 +151,7 @@ impl Attend<'_> {
     }
 }
 
-/// Turns a page's scores of all rows into weights.
+/// A page's part of the softmax of all rows.
 struct Soften<'a> {
     masks: &'a [u64],
     group: usize,
@@ -161,21 +161,56 @@ struct Soften<'a> {
     weights: &'a mut [TileRow],
 }
 
-impl Operation for Soften<'_> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
+impl Soften<'_> {
+    /// Turns scores into weights, as [`super::soften`] does, with e^x to 2e-4: half of what rounding the
+    /// weights to bfloat16 takes away.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    fn run(self) {
         let rows = self.state.len();
+        let log2_e = _mm512_set1_ps(std::f32::consts::LOG2_E);
         for (row, (state, scale)) in self.state.iter_mut().zip(self.scales).enumerate() {
-            let mut scores = [0f32; PAGE];
-            for (half, scores) in scores.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
-                *scores = self.scores[half * rows + row].0;
-            }
             let mask = self.masks.get(row / self.group).copied().unwrap_or(0);
-            *scale = soften(&mut scores, mask, state, exp_coarse);
-            for (half, scores) in scores.as_chunks::<SIDE>().0.iter().enumerate() {
-                let at = (row / TILE_ROWS * HALVES + half) * TILE_ROWS + row % TILE_ROWS;
-                for (out, x) in self.weights[at].0.iter_mut().zip(scores) {
-                    *out = (x.to_bits().wrapping_add(0x8000) >> 16) as u16;
+            let at = |half: usize| (row / TILE_ROWS * HALVES + half) * TILE_ROWS + row % TILE_ROWS;
+            *scale = 1.0;
+            if mask == 0 {
+                (0..HALVES).for_each(|half| self.weights[at(half)] = TileRow::ZERO);
+                continue;
+            }
+            let seen: [__mmask16; 4] = std::array::from_fn(|i| (mask >> (16 * i)) as u16);
+            let scores: [__m512; 4] = std::array::from_fn(|i| {
+                let scores = &self.scores[i / 2 * rows + row].0[i % 2 * 16..][..16];
+                // SAFETY: sixteen floats.
+                let scores = unsafe { _mm512_loadu_ps(scores.as_ptr()) };
+                _mm512_mask_blend_ps(seen[i], _mm512_set1_ps(f32::NEG_INFINITY), scores)
+            });
+            let highest = _mm512_max_ps(_mm512_max_ps(scores[0], scores[1]), _mm512_max_ps(scores[2], scores[3]));
+            let highest = _mm512_reduce_max_ps(highest);
+            // SAFETY: sixteen floats.
+            let mut sums = unsafe { _mm512_loadu_ps(state.sums.as_ptr()) };
+            if highest > state.max {
+                *scale = if state.max == f32::NEG_INFINITY { 0.0 } else { exp(state.max - highest) };
+                sums = _mm512_mul_ps(sums, _mm512_set1_ps(*scale));
+                state.max = highest;
+            }
+            let shift = _mm512_set1_ps(state.max * std::f32::consts::LOG2_E);
+            let weights: [__m512; 4] = std::array::from_fn(|i| {
+                let t = _mm512_fmsub_ps(scores[i], log2_e, shift);
+                let whole = _mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(t);
+                let f = _mm512_sub_ps(t, whole);
+                // The cubic closest to 2^f on [-0.5, 0.5].
+                let p = _mm512_fmadd_ps(_mm512_set1_ps(0.055_171_66), f, _mm512_set1_ps(0.242_611_12));
+                let p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.693_260_99));
+                let p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999_928_07));
+                _mm512_maskz_scalef_ps(seen[i], p, whole)
+            });
+            let pairs = _mm512_add_ps(_mm512_add_ps(weights[0], weights[1]), _mm512_add_ps(weights[2], weights[3]));
+            // SAFETY: sixteen floats, and tile rows of 64 bytes.
+            unsafe {
+                _mm512_storeu_ps(state.sums.as_mut_ptr(), _mm512_add_ps(sums, pairs));
+                for half in 0..HALVES {
+                    let rounded = _mm512_cvtne2ps_pbh(weights[2 * half + 1], weights[2 * half]);
+                    let out = (&raw mut self.weights[at(half)]).cast::<__m512bh>();
+                    out.write(rounded);
                 }
             }
         }

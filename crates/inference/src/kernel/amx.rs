@@ -49,7 +49,7 @@ fn has_tiles() -> bool {
     }
     let features = __cpuid_count(7, 0);
     let (bf16, tile) = (features.edx >> 22 & 1, features.edx >> 24 & 1);
-    bf16 == 1 && tile == 1
+    bf16 == 1 && tile == 1 && is_x86_feature_detected!("avx512bf16")
 }
 
 /// Asks Linux for the tile registers; granted for the whole process, threads to come included.
@@ -250,7 +250,7 @@ pub(crate) fn pair_rows(first: &[half::f16], second: &[half::f16], out: &mut Til
 
 /// Rounds a row of activations into its place in tiles: row `row` of every tile from `out` on. What the
 /// last tile has more columns of is zeroed.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub(crate) fn round(values: &[f32], out: &mut [TileRow], row: usize) {
     for (values, tile) in values.chunks(TILE_COLUMNS).zip(out.chunks_exact_mut(TILE_ROWS)) {
         round_row(values, &mut tile[row]);
@@ -259,16 +259,17 @@ pub(crate) fn round(values: &[f32], out: &mut [TileRow], row: usize) {
 
 /// Rounds up to [`TILE_COLUMNS`] values; the rest of the row is zeroed.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub(crate) fn round_row(values: &[f32], out: &mut TileRow) {
-    let rounded = |x: f32| (x.to_bits().wrapping_add(0x8000) >> 16) as u16;
-    if let Ok(values) = <&[f32; TILE_COLUMNS]>::try_from(values) {
-        for (out, x) in out.0.iter_mut().zip(values) {
-            *out = rounded(*x);
-        }
-    } else {
-        *out = TileRow::ZERO;
-        out.0.iter_mut().zip(values).for_each(|(out, x)| *out = rounded(*x));
+    if values.len() < TILE_COLUMNS {
+        let mut padded = [0.0; TILE_COLUMNS];
+        padded[..values.len()].copy_from_slice(values);
+        return round_row(&padded, out);
+    }
+    // SAFETY: 32 floats, and a tile row of 64 bytes.
+    unsafe {
+        let (low, high) = (_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(16)));
+        (&raw mut *out).cast::<__m512bh>().write(_mm512_cvtne2ps_pbh(high, low));
     }
 }
 

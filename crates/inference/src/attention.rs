@@ -22,7 +22,7 @@ const TILE_ROWS: usize = 6;
 /// Query rows (tokens × heads of a group) that share one pass over the keys.
 const UNIT_ROWS: usize = 48;
 /// The same on tiles, where making tiles of a page costs as much as using them for a hundred rows.
-const TILED_UNIT_ROWS: usize = 128;
+const TILED_UNIT_ROWS: usize = 192;
 
 /// Head counts and sizes.
 #[derive(Clone, Copy, Debug)]

@@ -54,21 +54,18 @@ impl Tiled {
     }
 
     /// Makes tiles of a page's keys and values.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
     fn load(&mut self, keys: &[f16], values: &[f16], head_dim: usize) {
-        let tiles = self.keys.iter_mut().zip(keys.as_chunks::<{ 2 * GROUP }>().0);
-        for (row, dimensions) in tiles {
-            // Two neighbouring dimensions of a group of tokens follow each other in the cache.
-            let (first, second) = dimensions.split_at(GROUP);
-            // SAFETY: tiles imply these instructions.
-            unsafe { pair_rows(first, second, row) };
+        // Two neighbouring dimensions of a group of tokens follow each other in the cache.
+        for (row, [first, second]) in self.keys.iter_mut().zip(keys.as_chunks::<GROUP>().0.as_chunks::<2>().0) {
+            pair_rows(first, second, row);
         }
-        let of_tokens = PAGE / 2;
-        for (index, row) in self.values.iter_mut().enumerate() {
-            let (group, pair) = (index / of_tokens, index % of_tokens);
-            let at = |token: usize| token * head_dim + group * TILE_ROWS;
-            let (first, second) = (at(2 * pair), at(2 * pair + 1));
-            // SAFETY: as above.
-            unsafe { pair_rows(&values[first..first + TILE_ROWS], &values[second..second + TILE_ROWS], row) };
+        for (pair, values) in values.chunks_exact(2 * head_dim).enumerate() {
+            let (first, second) = values.split_at(head_dim);
+            let groups = first.as_chunks::<TILE_ROWS>().0.iter().zip(second.as_chunks::<TILE_ROWS>().0);
+            for (group, (first, second)) in groups.enumerate() {
+                pair_rows(first, second, &mut self.values[group * (PAGE / 2) + pair]);
+            }
         }
     }
 }
@@ -107,7 +104,8 @@ impl Attend<'_> {
         let tiles = Tiles::configure();
         for (index, page) in pages.iter().enumerate() {
             let (keys, values) = memory.head(self.layer, *page, kv_head);
-            tiled.load(keys, values, head_dim);
+            // SAFETY: tiles imply these instructions.
+            unsafe { tiled.load(keys, values, head_dim) };
             let Tiled { queries, keys, values, scores, weights, out, scales } = &mut *tiled;
             let side = steps * TILE_ROWS;
             scores.fill(SumRow::ZERO);

@@ -225,8 +225,9 @@ unsafe fn unpack_block(format: Format, source: &[u8], block: usize, out: &mut [T
 }
 
 /// Two vectors of floats as neighbouring bfloat16: the first in the low halves of the lanes.
+#[inline]
 #[target_feature(enable = "avx512f")]
-pub(crate) fn pair_of(first: __m512, second: __m512) -> __m512i {
+fn pair_of(first: __m512, second: __m512) -> __m512i {
     // Round to nearest; ties go away from zero, which floats of so few bits before do not often meet.
     let half = _mm512_set1_epi32(0x8000);
     let first = _mm512_add_epi32(_mm512_castps_si512(first), half);
@@ -238,8 +239,7 @@ pub(crate) fn pair_of(first: __m512, second: __m512) -> __m512i {
 /// A tile's row of two vectors of half-precision floats, element by element.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(crate) fn pair_rows(first: &[half::f16], second: &[half::f16], out: &mut TileRow) {
-    assert!(first.len() == TILE_ROWS && second.len() == TILE_ROWS);
+pub(crate) fn pair_rows(first: &[half::f16; TILE_ROWS], second: &[half::f16; TILE_ROWS], out: &mut TileRow) {
     // SAFETY: sixteen half-precision floats each, and a row that holds them both.
     unsafe {
         let first = _mm512_cvtph_ps(_mm256_loadu_si256(first.as_ptr().cast()));

@@ -141,9 +141,9 @@ impl SentencePiece {
         if self.runs.is_empty() || !text.starts_with(is_space) {
             return None;
         }
-        let length = text.find(|c| !is_space(c)).unwrap_or(text.len()).min(self.longest_run);
-        let token = |length: usize| Some((length, *self.runs.get(text.get(..length)?)?));
-        (1..=length).rev().find_map(token)
+        let ends = text.char_indices().take_while(|(_, c)| is_space(*c)).map(|(at, c)| at + c.len_utf8());
+        let ends: Vec<usize> = ends.take_while(|end| *end <= self.longest_run).collect();
+        ends.into_iter().rev().find_map(|end| Some((end, *self.runs.get(&text[..end])?)))
     }
 
     fn join(&self, text: &str, out: &mut Vec<u32>) {

@@ -102,6 +102,10 @@ impl Gguf {
         self.tensors.get(name)
     }
 
+    pub(crate) fn tensor_names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
     /// Number of weights in all tensors.
     pub(crate) fn parameters(&self) -> u64 {
         self.tensors.values().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum()

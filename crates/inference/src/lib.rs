@@ -20,6 +20,7 @@ mod packed;
 mod pool;
 mod rope;
 mod sampling;
+mod sentencepiece;
 mod session;
 mod simd;
 mod template;

@@ -6,6 +6,7 @@ use crate::config::{Config, RopePairs};
 pub(crate) struct Rope {
     frequencies: Vec<f64>,
     pairs: RopePairs,
+    magnitude: f64,
 }
 
 /// Cosine and sine for each pair of dimensions at the positions of some rows.
@@ -16,21 +17,24 @@ pub(crate) struct Rotation<'a> {
 }
 
 impl Rope {
-    /// `factors` divide the frequencies (Llama 3's `rope_freqs.weight`); empty means none.
-    pub(crate) fn new(config: &Config, _windowed: bool, factors: &[f32]) -> Self {
-        let dimensions = config.rope_dimensions;
+    /// `factors` divide the frequencies (Llama 3's `rope_freqs.weight`, LongRoPE); empty means none.
+    pub(crate) fn new(config: &Config, windowed: bool, factors: &[f32]) -> Self {
+        let rope = &config.rope;
+        let (base, scale) =
+            if windowed { (rope.windowed_base, rope.windowed_scale) } else { (rope.base, rope.scale) };
         let frequency = |pair: usize| {
-            let base = config.rope_base.powf(-2.0 * pair as f64 / dimensions as f64);
-            base / config.rope_scale / f64::from(factors.get(pair).copied().unwrap_or(1.0))
+            let frequency = base.powf(-2.0 * pair as f64 / rope.dimensions as f64);
+            frequency / scale / f64::from(factors.get(pair).copied().unwrap_or(1.0))
         };
-        Self { frequencies: (0..dimensions / 2).map(frequency).collect(), pairs: config.rope_pairs }
+        let frequencies = (0..rope.dimensions / 2).map(frequency).collect();
+        Self { frequencies, pairs: rope.pairs, magnitude: rope.magnitude }
     }
 
     pub(crate) fn at(&self, positions: impl Iterator<Item = usize>) -> Rotation<'_> {
         let angle = |position: usize| {
             self.frequencies.iter().map(move |frequency| {
                 let (sin, cos) = (position as f64 * frequency).sin_cos();
-                (cos as f32, sin as f32)
+                ((cos * self.magnitude) as f32, (sin * self.magnitude) as f32)
             })
         };
         Rotation { rope: self, angles: positions.flat_map(angle).collect() }

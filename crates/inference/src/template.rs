@@ -100,7 +100,7 @@ impl ChatTemplate {
         let mut placed = vec![false; turns.len()];
         let marker = self.marker_start();
         let mut pieces = rendered.split(marker.as_str());
-        tokens.extend(tokenizer.encode_template(pieces.next().unwrap_or_default())?);
+        tokenizer.encode_template(pieces.next().unwrap_or_default(), &mut tokens)?;
         for piece in pieces {
             let (index, rest) = piece.split_once('\u{1}').unwrap_or((piece, ""));
             let index = index.parse::<usize>().ok().filter(|index| placed.get(*index) == Some(&false));
@@ -113,9 +113,9 @@ impl ChatTemplate {
                 *placed = true;
             }
             for Part::Text(text) | Part::Data(text) in &turn.parts {
-                tokens.extend(tokenizer.encode(text)?);
+                tokenizer.encode_part(text, &mut tokens)?;
             }
-            tokens.extend(tokenizer.encode_template(rest)?);
+            tokenizer.encode_template(rest, &mut tokens)?;
         }
         if let Some(index) = placed.iter().position(|placed| !placed) {
             return Err(Error::Template(format!(

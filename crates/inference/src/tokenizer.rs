@@ -1,8 +1,9 @@
 //! Which tokens is this text, and which text are these tokens?
 //!
-//! Byte-pair encoding with the vocabulary, merges and splitting rules named in the GGUF file. Control
-//! tokens are not in the vocabulary that texts are encoded with, so no text can form one; only
-//! [`Tokenizer::encode_template`] knows them. Deliberately absent: sentencepiece vocabularies.
+//! Byte-pair encoding over bytes ("gpt2") or over characters with scores (SentencePiece, "llama"), with the
+//! vocabulary, merges and splitting rules named in the GGUF file. Control tokens are not in the vocabulary
+//! that texts are encoded with, so no text can form one; only [`Tokenizer::encode_template`] knows them.
+//! Deliberately absent: other kinds of vocabulary (unigram, WordPiece).
 
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ use tokenizers::{PreTokenizerWrapper, SplitDelimiterBehavior};
 
 use crate::error::{Error, Result};
 use crate::gguf::{Gguf, Value};
+use crate::sentencepiece::{self, SentencePiece};
 
 /// A sequence of token ids.
 pub type Tokens = Vec<u32>;
@@ -23,14 +25,49 @@ pub type Tokens = Vec<u32>;
 const QWEN2: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// A token of type NORMAL in llama.cpp's `llama_token_type`; all others are kept from texts.
-const NORMAL: i64 = 1;
+const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const GPT_4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Types of tokens in llama.cpp's `llama_token_type`.
+mod kind {
+    pub(super) const NORMAL: i64 = 1;
+    pub(super) const UNKNOWN: i64 = 2;
+    pub(super) const CONTROL: i64 = 3;
+    pub(super) const USER_DEFINED: i64 = 4;
+    pub(super) const BYTE: i64 = 6;
+}
+
+/// Names that some converters leave as normal or user-defined though they are control tokens.
+const CONTROL_NAMES: [&str; 14] = [
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<pad>",
+    "<bos>",
+    "<eos>",
+    "<mask>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "[INST]",
+    "[/INST]",
+    "[SYSTEM_PROMPT]",
+    "[/SYSTEM_PROMPT]",
+    "[TOOL_CALLS]",
+];
+
+/// Ends of a turn, for files whose `eos_token_id` ends the text instead.
+const TURN_ENDS: [&str; 4] = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>"];
+
+/// Longest name of a special token that templates can use.
+const MAX_NAME_BYTES: usize = 256;
 
 pub(crate) struct Tokenizer {
-    text: tokenizers::Tokenizer,
-    /// Control and user-defined tokens, longest first.
-    special: Vec<(String, u32)>,
-    /// The bytes of each normal token; empty for special and unused ones.
+    text: TextModel,
+    /// Control and user-defined tokens by name.
+    special: HashMap<String, u32>,
+    /// Lengths of their names in bytes, longest first.
+    lengths: Vec<usize>,
+    /// The bytes of each token that texts can form; empty for special and unused ones.
     bytes: Vec<Vec<u8>>,
     names: HashMap<u32, String>,
     pub(crate) bos: Option<u32>,
@@ -39,49 +76,152 @@ pub(crate) struct Tokenizer {
     pub(crate) end: u32,
 }
 
+/// What turns plain text into tokens.
+enum TextModel {
+    Bytes(Box<tokenizers::Tokenizer>),
+    Pieces {
+        pieces: SentencePiece,
+        /// Text at the beginning and after special tokens gets a space before it.
+        add_space: bool,
+        /// White space after special tokens is not read (phi3).
+        trim: bool,
+    },
+}
+
+/// The vocabulary as the file has it, its lengths checked.
+struct Listed<'a> {
+    gguf: &'a Gguf,
+    tokens: &'a [String],
+    types: &'a [i64],
+}
+
+impl<'a> Listed<'a> {
+    fn read(gguf: &'a Gguf) -> Result<Self> {
+        let tokens =
+            gguf.texts("tokenizer.ggml.tokens").ok_or_else(|| gguf.incomplete("no tokenizer.ggml.tokens"))?;
+        match gguf.get("tokenizer.ggml.token_type") {
+            Some(Value::Integers(types)) if types.len() == tokens.len() => Ok(Self { gguf, tokens, types }),
+            _ => Err(gguf.incomplete("no tokenizer.ggml.token_type for every token")),
+        }
+    }
+
+    /// Tokens, their types, corrected by what their names say, and ids.
+    fn iter(&self) -> impl Iterator<Item = (&'a str, i64, u32)> {
+        self.tokens.iter().zip(self.types).zip(0..).map(|((token, kind), id)| {
+            let marker = token.len() > 4 && token.starts_with("<|") && token.ends_with("|>");
+            let control = marker || CONTROL_NAMES.contains(&token.as_str());
+            let kind = if control && *kind == kind::NORMAL { kind::CONTROL } else { *kind };
+            (token.as_str(), kind, id)
+        })
+    }
+
+    fn of_kind(&self, kind: i64) -> impl Iterator<Item = (&'a str, u32)> {
+        self.iter().filter(move |(_, k, _)| *k == kind).map(|(token, _, id)| (token, id))
+    }
+
+    fn id(&self, key: &str) -> Option<u32> {
+        self.gguf.size(key).filter(|id| *id < self.tokens.len()).map(|id| id as u32)
+    }
+
+    /// What `key` says; `default` if it says nothing.
+    fn flag(&self, key: &str, default: bool) -> bool {
+        match self.gguf.get(key) {
+            Some(Value::Bool(flag)) => *flag,
+            _ => default,
+        }
+    }
+
+    fn byte_level(&self, rules: Rules) -> Result<TextModel> {
+        let merges = self.gguf.texts("tokenizer.ggml.merges");
+        let merges = merges.ok_or_else(|| self.gguf.incomplete("no tokenizer.ggml.merges"))?;
+        let vocabulary: Vocab =
+            self.of_kind(kind::NORMAL).map(|(token, id)| (token.to_owned(), id)).collect();
+        Ok(TextModel::Bytes(Box::new(rules.tokenizer(vocabulary, merges)?)))
+    }
+
+    fn sentence_piece(&self) -> Result<TextModel> {
+        let scores = match self.gguf.get("tokenizer.ggml.scores") {
+            Some(Value::Floats(scores)) if scores.len() == self.tokens.len() => scores,
+            _ => return Err(self.gguf.incomplete("no tokenizer.ggml.scores for every token")),
+        };
+        let score = |id: u32| scores.get(id as usize).copied().unwrap_or_default() as f32;
+        let pieces = self.of_kind(kind::NORMAL).map(|(token, id)| (token, id, score(id)));
+        let bytes: HashMap<u8, u32> =
+            self.of_kind(kind::BYTE).filter_map(|(token, id)| Some((byte_of(token)?, id))).collect();
+        let runs = self.of_kind(kind::USER_DEFINED).filter(|(token, _)| is_run(token));
+        Ok(TextModel::Pieces {
+            pieces: SentencePiece::new(pieces, runs, |byte| bytes.get(&byte).copied())?,
+            add_space: self.flag("tokenizer.ggml.add_space_prefix", true),
+            trim: self.gguf.text("general.architecture") == Some("phi3"),
+        })
+    }
+
+    fn end(&self, special: &HashMap<String, u32>) -> Result<u32> {
+        let end = self
+            .id("tokenizer.ggml.eos_token_id")
+            .ok_or_else(|| self.gguf.incomplete("no tokenizer.ggml.eos_token_id within the vocabulary"))?;
+        let template = self.gguf.text("tokenizer.chat_template").unwrap_or_default();
+        let named =
+            || TURN_ENDS.iter().filter(|name| template.contains(**name)).find_map(|n| special.get(*n));
+        Ok(self.id("tokenizer.ggml.eot_token_id").or_else(|| named().copied()).unwrap_or(end))
+    }
+}
+
 impl Tokenizer {
     pub(crate) fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let model = gguf.text("tokenizer.ggml.model").unwrap_or("no tokenizer");
-        if model != "gpt2" {
-            return Err(gguf.unsupported(format!("tokenizer '{model}'"), "byte-pair ('gpt2') ones are"));
-        }
-        let tokens =
-            gguf.texts("tokenizer.ggml.tokens").ok_or_else(|| gguf.incomplete("no tokenizer.ggml.tokens"))?;
-        let merges =
-            gguf.texts("tokenizer.ggml.merges").ok_or_else(|| gguf.incomplete("no tokenizer.ggml.merges"))?;
-        let types = match gguf.get("tokenizer.ggml.token_type") {
-            Some(Value::Integers(types)) if types.len() == tokens.len() => types,
-            _ => return Err(gguf.incomplete("no tokenizer.ggml.token_type for every token")),
+        let pieces = match model {
+            "gpt2" => false,
+            "llama" => true,
+            _ => {
+                let advice = "byte-pair ('gpt2') and SentencePiece ('llama') ones are; use another model";
+                return Err(gguf.unsupported(format!("tokenizer '{model}'"), advice));
+            }
         };
-        let id = |key: &str| gguf.size(key).filter(|id| *id < tokens.len()).map(|id| id as u32);
-        let end = id("tokenizer.ggml.eos_token_id")
-            .ok_or_else(|| gguf.incomplete("no tokenizer.ggml.eos_token_id within the vocabulary"))?;
+        let listed = Listed::read(gguf)?;
         let pre = gguf.text("tokenizer.ggml.pre").unwrap_or("default");
-        let rules = Rules::named(pre).map_err(|error| Error::Tokenizer(error.to_string()))?;
-        let rules = rules.ok_or_else(|| {
-            let advice = "qwen2, llama-bpe, smollm, gpt-2 and default are";
-            gguf.unsupported(format!("pre-tokenizer '{pre}'"), advice)
-        })?;
-
-        let kinds = || tokens.iter().zip(types).zip(0u32..);
-        let bytes =
-            kinds().map(|((token, kind), _)| if *kind == NORMAL { bytes_of(token) } else { Vec::new() });
-        let special = |kind: i64| matches!(kind, 3 | 4);
-        let mut special: Vec<_> = kinds()
-            .filter(|((token, kind), _)| special(**kind) && !token.is_empty())
-            .map(|((token, _), id)| (token.clone(), id))
+        let (text, add_bos) = if pieces {
+            (listed.sentence_piece()?, true)
+        } else {
+            let rules = Rules::named(pre).map_err(|error| Error::Tokenizer(error.to_string()))?;
+            let rules = rules.ok_or_else(|| {
+                let advice = "qwen2, llama-bpe, smollm, tekken, dbrx, gpt-4o, gpt-2 and default are";
+                gguf.unsupported(format!("pre-tokenizer '{pre}'"), advice)
+            })?;
+            let add_bos = rules.add_bos;
+            (listed.byte_level(rules)?, add_bos)
+        };
+        let bytes = |(token, kind, _): (&str, i64, u32)| match kind {
+            kind::NORMAL if pieces => sentencepiece::bytes_of(token),
+            kind::NORMAL => bytes_of(token),
+            kind::BYTE if pieces => byte_of(token).into_iter().collect(),
+            kind::USER_DEFINED if pieces && is_run(token) => sentencepiece::bytes_of(token),
+            _ => Vec::new(),
+        };
+        let special: HashMap<String, u32> = listed
+            .iter()
+            .filter(|(token, kind, _)| match *kind {
+                kind::CONTROL => true,
+                // The unknown token's name is a marker too, though nothing forms it.
+                kind::UNKNOWN => pieces,
+                kind::USER_DEFINED => !(pieces && is_run(token)),
+                _ => false,
+            })
+            .filter(|(token, ..)| (1..=MAX_NAME_BYTES).contains(&token.len()))
+            .map(|(token, _, id)| (token.to_owned(), id))
             .collect();
-        special.sort_by_key(|(token, _)| std::cmp::Reverse(token.len()));
-        let normal = kinds().filter(|((_, kind), _)| **kind == NORMAL);
-        let vocabulary: Vocab = normal.map(|((token, _), id)| (token.clone(), id)).collect();
+        let mut lengths: Vec<usize> = special.keys().map(String::len).collect();
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        lengths.dedup();
         Ok(Self {
-            text: rules.tokenizer(vocabulary, merges)?,
+            text,
+            end: listed.end(&special)?,
             names: special.iter().map(|(name, id)| (*id, name.clone())).collect(),
             special,
-            bytes: bytes.collect(),
-            bos: id("tokenizer.ggml.bos_token_id"),
-            add_bos: gguf.get("tokenizer.ggml.add_bos_token") == Some(&Value::Bool(true)),
-            end,
+            lengths,
+            bytes: listed.iter().map(bytes).collect(),
+            bos: listed.id("tokenizer.ggml.bos_token_id"),
+            add_bos: listed.flag("tokenizer.ggml.add_bos_token", add_bos),
         })
     }
 
@@ -90,29 +230,57 @@ impl Tokenizer {
         self.bytes.len()
     }
 
-    /// Encodes text that may come from anywhere: special tokens cannot form.
+    /// Encodes text that may come from anywhere, to follow other tokens: special tokens cannot form.
     pub(crate) fn encode(&self, text: &str) -> Result<Tokens> {
-        let encoding =
-            self.text.encode_fast(text, false).map_err(|error| Error::Tokenizer(error.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
-    }
-
-    /// Encodes text that the model file's own chat template wrote, special tokens included.
-    pub(crate) fn encode_template(&self, mut text: &str) -> Result<Tokens> {
         let mut tokens = Tokens::new();
-        while !text.is_empty() {
-            // The leftmost special token; of those that begin there, the longest.
-            let found =
-                self.special.iter().filter_map(|(name, id)| Some((text.find(name.as_str())?, name, *id)));
-            let Some((at, name, id)) = found.min_by_key(|(at, ..)| *at) else {
-                tokens.extend(self.encode(text)?);
-                break;
-            };
-            tokens.extend(self.encode(&text[..at])?);
-            tokens.push(id);
-            text = &text[at + name.len()..];
+        match &self.text {
+            TextModel::Bytes(model) => {
+                let encoded = model.encode_fast(text, false);
+                tokens.extend_from_slice(
+                    encoded.map_err(|error| Error::Tokenizer(error.to_string()))?.get_ids(),
+                );
+            }
+            TextModel::Pieces { pieces, .. } => pieces.encode(text, &mut tokens),
         }
         Ok(tokens)
+    }
+
+    /// Appends a part of a conversation, which may come from anywhere: special tokens cannot form.
+    pub(crate) fn encode_part(&self, text: &str, tokens: &mut Tokens) -> Result<()> {
+        let after_special = tokens.last().is_none_or(|token| self.names.contains_key(token));
+        if let TextModel::Pieces { pieces, add_space: true, .. } = &self.text
+            && after_special
+            && !text.is_empty()
+        {
+            pieces.encode(&format!(" {text}"), tokens);
+            return Ok(());
+        }
+        tokens.extend(self.encode(text)?);
+        Ok(())
+    }
+
+    /// Appends text that the model file's own chat template wrote, special tokens included.
+    pub(crate) fn encode_template(&self, mut text: &str, tokens: &mut Tokens) -> Result<()> {
+        while !text.is_empty() {
+            let Some((at, name, id)) = self.find_special(text) else { break };
+            self.encode_part(&text[..at], tokens)?;
+            tokens.push(id);
+            text = &text[at + name.len()..];
+            let plain = ["<s>", "<unk>", "<|endoftext|>"];
+            if matches!(self.text, TextModel::Pieces { trim: true, .. }) && !plain.contains(&name) {
+                text = text.trim_start();
+            }
+        }
+        self.encode_part(text, tokens)
+    }
+
+    /// The leftmost special token; of those that begin there, the longest.
+    fn find_special<'t>(&self, text: &'t str) -> Option<(usize, &'t str, u32)> {
+        let special = |name: &'t str| Some((name, *self.special.get(name)?));
+        text.char_indices().find_map(|(at, _)| {
+            let names = self.lengths.iter().filter_map(|length| text.get(at..at.checked_add(*length)?));
+            names.filter_map(special).next().map(|(name, id)| (at, name, id))
+        })
     }
 
     /// The bytes a token stands for; none for special tokens.
@@ -138,6 +306,8 @@ struct Rules {
     compose: bool,
     /// Whole words found in the vocabulary are taken as they are.
     ignore_merges: bool,
+    /// Whether conversations begin with the beginning-of-text token where the file does not say.
+    add_bos: bool,
 }
 
 impl Rules {
@@ -148,18 +318,17 @@ impl Rules {
             Ok(Sequence::new(vec![split.into(), ByteLevel::new(false, false, false).into()]).into())
         };
         let gpt2 = ByteLevel::new(false, false, true);
+        let plain = |split| Self { split, compose: false, ignore_merges: false, add_bos: false };
         Ok(Some(match name {
-            "qwen2" | "deepseek-r1-qwen" => {
-                Self { split: pattern(QWEN2)?, compose: true, ignore_merges: false }
+            "qwen2" | "deepseek-r1-qwen" => Self { compose: true, ..plain(pattern(QWEN2)?) },
+            "llama-bpe" | "llama3" | "llama-v3" => {
+                Self { ignore_merges: true, add_bos: true, ..plain(pattern(LLAMA3)?) }
             }
-            "llama-bpe" | "llama3" | "smaug-bpe" => {
-                Self { split: pattern(LLAMA3)?, compose: false, ignore_merges: name != "smaug-bpe" }
-            }
-            "smollm" => {
-                let split = Sequence::new(vec![Digits::new(true).into(), gpt2.into()]).into();
-                Self { split, compose: false, ignore_merges: false }
-            }
-            "default" | "gpt-2" | "gpt2" => Self { split: gpt2.into(), compose: false, ignore_merges: false },
+            "smaug-bpe" | "dbrx" => plain(pattern(LLAMA3)?),
+            "tekken" => Self { ignore_merges: true, add_bos: true, ..plain(pattern(TEKKEN)?) },
+            "gpt-4o" => plain(pattern(GPT_4O)?),
+            "smollm" => plain(Sequence::new(vec![Digits::new(true).into(), gpt2.into()]).into()),
+            "default" | "gpt-2" | "gpt2" => plain(gpt2.into()),
             _ => return Ok(None),
         }))
     }
@@ -186,6 +355,17 @@ impl Rules {
         }
         Ok(tokenizer)
     }
+}
+
+/// The byte that a token such as `<0x0A>` stands for.
+fn byte_of(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
+}
+
+/// Whether a user-defined piece is white space only, so that texts may form it; any other could be a marker.
+fn is_run(token: &str) -> bool {
+    !token.is_empty() && token.chars().all(|c| c == ' ' || sentencepiece::is_space(c))
 }
 
 /// Undoes the byte-level alphabet of GPT-2, in which every byte is a printable character.

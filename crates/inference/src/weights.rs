@@ -4,12 +4,13 @@
 //! give back the file's pages as they go, so that no second copy stays. Rows of the embedding are read
 //! from the mapped file when a token needs them.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 
-use crate::config::Config;
+use crate::config::{Config, ExpertSizes};
 use crate::error::Result;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::kernel::PANEL_ROWS;
@@ -87,21 +88,20 @@ impl Embedding {
 
 impl Weights {
     pub(crate) fn load(gguf: &Arc<Gguf>, config: &Config, compute: &Compute) -> Result<Self> {
-        let mut loader = Loader { gguf, jobs: Vec::new(), arena: Arc::default(), arena_bytes: 0 };
+        let mut loader =
+            Loader { gguf, used: HashSet::new(), jobs: Vec::new(), arena: Arc::default(), arena_bytes: 0 };
         let vocabulary = loader.vocabulary(config.embedding)?;
         loader.check_layers(config)?;
         let layers = (0..config.layers).map(|layer| loader.layer(layer, config));
         let layers = layers.collect::<Result<Vec<_>>>()?;
         let tied = gguf.tensor("output.weight").is_none();
         let name = if tied { "token_embd.weight" } else { "output.weight" };
-        let output = loader.linear(name, None, 0, vocabulary, config.embedding)?;
-        let rope_factors = match gguf.tensor("rope_freqs.weight") {
-            Some(_) => loader.vector("rope_freqs.weight", config.rope_dimensions / 2)?,
-            None => Vec::new(),
-        };
+        let output = loader.linear(Rows::all(name, &[vocabulary]), vocabulary, config.embedding)?;
+        let rope_factors = loader.rope_factors(config)?;
         let output_norm = loader.vector("output_norm.weight", config.embedding)?;
         let info = loader.info("token_embd.weight")?.clone();
         let embedding = Embedding { gguf: Arc::clone(gguf), info };
+        loader.check_all_used()?;
         loader.pack(compute)?;
         Ok(Self { embedding, layers, output_norm, output, rope_factors, vocabulary })
     }
@@ -109,6 +109,8 @@ impl Weights {
 
 struct Loader<'a> {
     gguf: &'a Gguf,
+    /// Names of the tensors looked at.
+    used: HashSet<String>,
     jobs: Vec<Job>,
     arena: Arc<Arena>,
     arena_bytes: usize,
@@ -121,8 +123,23 @@ struct Job {
     shape: Shape,
 }
 
-impl Loader<'_> {
-    fn vocabulary(&self, embedding: usize) -> Result<usize> {
+/// A stretch of a tensor's rows.
+#[derive(Clone, Copy)]
+struct Rows<'n> {
+    tensor: &'n str,
+    /// The tensor's shape but for its columns.
+    of: &'n [usize],
+    first: usize,
+}
+
+impl<'n> Rows<'n> {
+    fn all(tensor: &'n str, of: &'n [usize]) -> Self {
+        Self { tensor, of, first: 0 }
+    }
+}
+
+impl<'a> Loader<'a> {
+    fn vocabulary(&mut self, embedding: usize) -> Result<usize> {
         match self.info("token_embd.weight")?.shape.as_slice() {
             [vocabulary, columns] if *columns == embedding => Ok(*vocabulary),
             shape => {
@@ -133,51 +150,134 @@ impl Loader<'_> {
     }
 
     /// Says at once, and before gigabytes are read, that the last layer is missing.
-    fn check_layers(&self, config: &Config) -> Result<()> {
+    fn check_layers(&mut self, config: &Config) -> Result<()> {
         for layer in 0..config.layers {
             self.expect(&format!("blk.{layer}.attn_norm.weight"), &[config.embedding])?;
         }
         self.expect("output_norm.weight", &[config.embedding]).map(drop)
     }
 
+    /// A tensor that nothing reads means that the model computes something else than the decoder does.
+    fn check_all_used(&self) -> Result<()> {
+        // Of LongRoPE's two sets one is used; rotary frequencies of files of 2023 can be computed.
+        let needless = |name: &str| name.starts_with("rope_factors_") || name.ends_with("attn_rot_embd");
+        let unused = |name: &&str| !self.used.contains(*name) && !needless(name);
+        match self.gguf.tensor_names().filter(unused).min() {
+            Some(name) => {
+                let advice = "no model of this architecture is known to have it; use another file";
+                Err(self.gguf.unsupported(format!("tensor {name}"), advice))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn rope_factors(&mut self, config: &Config) -> Result<Vec<f32>> {
+        let Some(name) = config.rope.factors else { return Ok(Vec::new()) };
+        let factors = self.vector(name, config.rope.dimensions / 2)?;
+        match factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0)) {
+            Some(factor) => Err(self.gguf.incomplete(format!("{name} divides a frequency by {factor}"))),
+            None => Ok(factors),
+        }
+    }
+
     fn layer(&mut self, layer: usize, config: &Config) -> Result<Layer> {
-        let name = |tensor: &str| format!("blk.{layer}.{tensor}");
+        let name = |tensor: &str| format!("blk.{layer}.{tensor}.weight");
         let embedding = config.embedding;
         let q_width = config.heads.heads * config.heads.head_dim;
         let kv_width = config.heads.kv_heads * config.heads.head_dim;
-        let mut linear = |tensor: &str, outputs: usize, inputs: usize| {
-            let bias = name(&format!("{tensor}.bias"));
-            self.linear(&name(&format!("{tensor}.weight")), Some(&bias), 0, outputs, inputs)
-        };
-        let query = linear("attn_q", q_width, embedding)?;
-        let key = linear("attn_k", kv_width, embedding)?;
-        let value = linear("attn_v", kv_width, embedding)?;
-        let attention_output = linear("attn_output", embedding, q_width)?;
-        let feed_forward = FeedForward::Dense {
-            gate: linear("ffn_gate", config.feed_forward, embedding)?,
-            up: linear("ffn_up", config.feed_forward, embedding)?,
-            down: linear("ffn_down", embedding, config.feed_forward)?,
-        };
+        let (query, key, value);
+        if self.has(&name("attn_qkv")) {
+            let tensor = name("attn_qkv");
+            let of = [q_width + 2 * kv_width];
+            let rows = |first| Rows { tensor: &tensor, of: &of, first };
+            query = self.linear(rows(0), q_width, embedding)?;
+            key = self.linear(rows(q_width), kv_width, embedding)?;
+            value = self.linear(rows(q_width + kv_width), kv_width, embedding)?;
+        } else {
+            query = self.linear(Rows::all(&name("attn_q"), &[q_width]), q_width, embedding)?;
+            key = self.linear(Rows::all(&name("attn_k"), &[kv_width]), kv_width, embedding)?;
+            value = self.linear(Rows::all(&name("attn_v"), &[kv_width]), kv_width, embedding)?;
+        }
+        let head_norms = config.head_norms.then_some(config.heads.head_dim);
+        let post_norms = config.post_norms.then_some(embedding);
+        let output = name("attn_output");
         Ok(Layer {
-            attention_norm: self.vector(&name("attn_norm.weight"), embedding)?,
+            attention_norm: self.vector(&name("attn_norm"), embedding)?,
             query,
             key,
             value,
-            query_norm: None,
-            key_norm: None,
-            attention_output,
-            attention_post_norm: None,
-            feed_forward_norm: self.vector(&name("ffn_norm.weight"), embedding)?,
-            feed_forward,
-            feed_forward_post_norm: None,
+            query_norm: head_norms.map(|length| self.vector(&name("attn_q_norm"), length)).transpose()?,
+            key_norm: head_norms.map(|length| self.vector(&name("attn_k_norm"), length)).transpose()?,
+            attention_output: self.linear(Rows::all(&output, &[embedding]), embedding, q_width)?,
+            attention_post_norm: post_norms
+                .map(|length| self.vector(&name("post_attention_norm"), length))
+                .transpose()?,
+            feed_forward_norm: self.vector(&name("ffn_norm"), embedding)?,
+            feed_forward: self.feed_forward(layer, config)?,
+            feed_forward_post_norm: post_norms
+                .map(|length| self.vector(&name("post_ffw_norm"), length))
+                .transpose()?,
         })
     }
 
-    fn info(&self, name: &str) -> Result<&TensorInfo> {
-        self.gguf.tensor(name).ok_or_else(|| self.gguf.incomplete(format!("no tensor {name}")))
+    fn feed_forward(&mut self, layer: usize, config: &Config) -> Result<FeedForward> {
+        let name = |tensor: &str| format!("blk.{layer}.{tensor}.weight");
+        let (inner, embedding) = (config.feed_forward, config.embedding);
+        // A layer without a router is dense even in a mixture.
+        if let Some(sizes) = config.experts.as_ref().filter(|_| !self.has(&name("ffn_gate"))) {
+            return self.experts(layer, sizes, embedding).map(FeedForward::Experts);
+        }
+        let up = name("ffn_up");
+        let (gate, up) = if config.gate_in_up && !self.has(&name("ffn_gate")) {
+            let of = [2 * inner];
+            let rows = |first| Rows { tensor: &up, of: &of, first };
+            (self.linear(rows(0), inner, embedding)?, self.linear(rows(inner), inner, embedding)?)
+        } else {
+            let gate = self.linear(Rows::all(&name("ffn_gate"), &[inner]), inner, embedding)?;
+            (gate, self.linear(Rows::all(&up, &[inner]), inner, embedding)?)
+        };
+        let down = self.linear(Rows::all(&name("ffn_down"), &[embedding]), embedding, inner)?;
+        Ok(FeedForward::Dense { gate, up, down })
     }
 
-    fn expect(&self, name: &str, shape: &[usize]) -> Result<&TensorInfo> {
+    /// The experts lie behind one another in one tensor, or, in files of 2023, each in its own.
+    fn experts(&mut self, layer: usize, sizes: &ExpertSizes, embedding: usize) -> Result<Experts> {
+        let ExpertSizes { count, used, feed_forward } = *sizes;
+        let router = format!("blk.{layer}.ffn_gate_inp.weight");
+        let router = self.linear(Rows::all(&router, &[count]), count, embedding)?;
+        let mut part = |part: &str, expert: usize, outputs: usize, inputs: usize| {
+            let alone = format!("blk.{layer}.ffn_{part}.{expert}.weight");
+            if self.has(&alone) {
+                return self.linear(Rows::all(&alone, &[outputs]), outputs, inputs);
+            }
+            let tensor = format!("blk.{layer}.ffn_{part}_exps.weight");
+            let rows = Rows { tensor: &tensor, of: &[count, outputs], first: expert * outputs };
+            self.linear(rows, outputs, inputs)
+        };
+        let expert = |expert: usize| {
+            Ok(Expert {
+                gate: part("gate", expert, feed_forward, embedding)?,
+                up: part("up", expert, feed_forward, embedding)?,
+                down: part("down", expert, embedding, feed_forward)?,
+            })
+        };
+        let experts = (0..count).map(expert).collect::<Result<_>>()?;
+        Ok(Experts { router, experts, used, normalise: true })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.gguf.tensor(name).is_some()
+    }
+
+    fn info(&mut self, name: &str) -> Result<&'a TensorInfo> {
+        let info = self.gguf.tensor(name).ok_or_else(|| self.gguf.incomplete(format!("no tensor {name}")))?;
+        if !self.used.contains(name) {
+            self.used.insert(name.to_owned());
+        }
+        Ok(info)
+    }
+
+    fn expect(&mut self, name: &str, shape: &[usize]) -> Result<&'a TensorInfo> {
         let info = self.info(name)?;
         if info.shape == shape {
             return Ok(info);
@@ -185,35 +285,33 @@ impl Loader<'_> {
         Err(self.gguf.incomplete(format!("tensor {name} is {:?} where {shape:?} is expected", info.shape)))
     }
 
-    fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+    fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
         let info = self.expect(name, &[length])?;
         dequantise(info.dtype, self.gguf.tensor_bytes(info))
     }
 
-    /// Rows `first_row..first_row + outputs` of a tensor, of all its rows if it has no more.
-    fn linear(
-        &mut self,
-        name: &str,
-        bias: Option<&str>,
-        first_row: usize,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Linear> {
-        let info = self.expect(name, &[outputs, inputs])?.clone();
-        let bias = match bias.filter(|bias| self.gguf.tensor(bias).is_some()) {
-            Some(bias) => Some(self.vector(bias, outputs)?),
+    /// `outputs` rows of a tensor from `rows.first` on, and its bias if it has one.
+    fn linear(&mut self, rows: Rows<'_>, outputs: usize, inputs: usize) -> Result<Linear> {
+        let info = self.expect(rows.tensor, &[rows.of, &[inputs]].concat())?.clone();
+        let bias = rows.tensor.strip_suffix("weight").map(|stem| format!("{stem}bias"));
+        let bias = match bias.filter(|bias| self.has(bias)) {
+            Some(bias) => {
+                let values = self.vector(&bias, rows.of.iter().product())?;
+                Some(values[rows.first..rows.first + outputs].to_vec())
+            }
             None => None,
         };
         let weight = match format_of(info.dtype) {
             None => {
-                let values = dequantise(info.dtype, self.gguf.tensor_bytes(&info))?;
-                Weight::Float(FloatMatrix::new(&values[first_row * inputs..], outputs, inputs))
+                let row_bytes = row_bytes(info.dtype, inputs);
+                let bytes = &self.gguf.tensor_bytes(&info)[rows.first * row_bytes..][..outputs * row_bytes];
+                Weight::Float(FloatMatrix::new(&dequantise(info.dtype, bytes)?, outputs, inputs))
             }
             Some(format) => {
                 let shape = Shape { format, rows: outputs, columns: inputs };
                 let start = self.arena_bytes;
                 self.arena_bytes += place_bytes(shape);
-                self.jobs.push(Job { info, first_row, shape });
+                self.jobs.push(Job { info, first_row: rows.first, shape });
                 Weight::Packed(PackedMatrix::new(shape, Arc::clone(&self.arena), start))
             }
         };

@@ -77,14 +77,18 @@ fn absurd_counts() {
 fn what_is_not_supported_is_named() {
     check(&tiny("gptx"), "architecture 'gptx' is not supported");
     check(
-        &tiny("llama").without("tokenizer.ggml.model").text("tokenizer.ggml.model", "llama"),
-        "tokenizer 'llama'",
+        &tiny("llama").without("tokenizer.ggml.model").text("tokenizer.ggml.model", "t5"),
+        "tokenizer 't5'",
     );
     check(
         &tiny("llama").without("tokenizer.ggml.pre").text("tokenizer.ggml.pre", "odd"),
         "pre-tokenizer 'odd'",
     );
-    check(&tiny("llama").number("llama.expert_count", 8), "mixture of experts");
+    check(
+        &tiny("llama").number("llama.expert_shared_count", 1),
+        "a shared expert (llama.expert_shared_count)",
+    );
+    check(&tiny("qwen2").tensor("blk.0.attn_sinks.weight", &[4]), "tensor blk.0.attn_sinks.weight");
     check(&tiny("llama").text("llama.rope.scaling.type", "yarn"), "rotary scaling");
 }
 

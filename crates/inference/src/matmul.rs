@@ -381,7 +381,7 @@ impl Target<'_> {
             }
             for (pair, sums) in pairs.iter().zip(sums.chunks_exact(height)) {
                 let start = pair.start * PANEL_ROWS;
-                let width = (self.linear.outputs() - start).min(SIDE);
+                let width = (self.linear.outputs() - start).min(pair.len() * PANEL_ROWS);
                 for (row, sums) in sums.iter().enumerate().take(x.rows) {
                     let at = row * self.linear.outputs() + start;
                     // SAFETY: only the job that has this panel touches these columns.

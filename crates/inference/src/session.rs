@@ -223,8 +223,7 @@ impl<'m> Session<'m> {
     ) -> Result<()> {
         self.check_room(tokens.len())?;
         self.check_tokens(tokens)?;
-        let (rows, precision) =
-            if stepwise { (1, Precision::Few) } else { (CHUNK_ROWS, Precision::Many) };
+        let (rows, precision) = if stepwise { (1, Precision::Few) } else { (CHUNK_ROWS, Precision::Many) };
         let mut done = 0;
         for chunk in tokens.chunks(rows) {
             let mut state = self.model.state(&self.ticket)?;

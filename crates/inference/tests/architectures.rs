@@ -22,7 +22,8 @@ use casemate_inference::{Error, Model};
 use common::{EXPERT_WIDTH, EXPERTS, SMALL, Sizes, Writer, model_of};
 
 /// Of logits whose spread is about 3.
-const TOLERANCE: f32 = 2e-2;
+/// Keys and values are kept in half precision, and where there are tiles attended to in bfloat16.
+const TOLERANCE: f32 = 5e-2;
 const TOKENS: usize = 24;
 /// Tokens read at once; the others one by one.
 const PREFILL: usize = 14;

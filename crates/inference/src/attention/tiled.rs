@@ -57,7 +57,8 @@ impl Tiled {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
     fn load(&mut self, keys: &[f16], values: &[f16], head_dim: usize) {
         // Two neighbouring dimensions of a group of tokens follow each other in the cache.
-        for (row, [first, second]) in self.keys.iter_mut().zip(keys.as_chunks::<GROUP>().0.as_chunks::<2>().0) {
+        for (row, [first, second]) in self.keys.iter_mut().zip(keys.as_chunks::<GROUP>().0.as_chunks::<2>().0)
+        {
             pair_rows(first, second, row);
         }
         for (pair, values) in values.chunks_exact(2 * head_dim).enumerate() {
@@ -181,7 +182,8 @@ impl Soften<'_> {
                 let scores = unsafe { _mm512_loadu_ps(scores.as_ptr()) };
                 _mm512_mask_blend_ps(seen[i], _mm512_set1_ps(f32::NEG_INFINITY), scores)
             });
-            let highest = _mm512_max_ps(_mm512_max_ps(scores[0], scores[1]), _mm512_max_ps(scores[2], scores[3]));
+            let highest =
+                _mm512_max_ps(_mm512_max_ps(scores[0], scores[1]), _mm512_max_ps(scores[2], scores[3]));
             let highest = _mm512_reduce_max_ps(highest);
             // SAFETY: sixteen floats.
             let mut sums = unsafe { _mm512_loadu_ps(state.sums.as_ptr()) };
@@ -201,7 +203,8 @@ impl Soften<'_> {
                 let p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999_928_07));
                 _mm512_maskz_scalef_ps(seen[i], p, whole)
             });
-            let pairs = _mm512_add_ps(_mm512_add_ps(weights[0], weights[1]), _mm512_add_ps(weights[2], weights[3]));
+            let pairs =
+                _mm512_add_ps(_mm512_add_ps(weights[0], weights[1]), _mm512_add_ps(weights[2], weights[3]));
             // SAFETY: sixteen floats, and tile rows of 64 bytes.
             unsafe {
                 _mm512_storeu_ps(state.sums.as_mut_ptr(), _mm512_add_ps(sums, pairs));

@@ -317,8 +317,8 @@ mod tests {
                 for column in 0..columns {
                     let (step, within) = (column / 32, column % 32);
                     let a = tiles[(row / 16 * steps + step) * TILE_ROWS + row % 16].0[within];
-                    let b = unpacked[output / 16][step * TILE_ROWS + within / 2].0
-                        [output % 16 * 2 + within % 2];
+                    let b =
+                        unpacked[output / 16][step * TILE_ROWS + within / 2].0[output % 16 * 2 + within % 2];
                     expected += f64::from(value(a)) * f64::from(value(b));
                     let exact = weights[output / 16][output % 16 * columns + column];
                     assert!((value(b) - exact).abs() < 0.02, "{} for {exact}", value(b));

@@ -91,9 +91,8 @@ fn check(dtype: GgmlDType, rows: usize, columns: usize, x_rows: usize, seed: u64
                 let largest = block.iter().fold(0f32, |largest, x| largest.max(x.abs()));
                 (x * weight, (x * weight).abs(), x.abs() * f64::from(largest))
             };
-            let (value, magnitude, largest) = (0..columns)
-                .map(term)
-                .fold((0.0, 0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+            let (value, magnitude, largest) =
+                (0..columns).map(term).fold((0.0, 0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
             let tolerance = match dtype {
                 // Rounded once more, to eight bits: at most half a step of the block's largest weight.
                 GgmlDType::Q5_1 | GgmlDType::Q3K | GgmlDType::F16 => largest / 253.0 + 1e-3,

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-pub(super) use crate::kernel::amx::SIDE;
 use crate::config::Activation;
 use crate::kernel::PANEL_ROWS;
+pub(super) use crate::kernel::amx::SIDE;
 use crate::kernel::amx::{SumRow, TILE_ROWS, TileRow, Tiles, round_row, unpack};
 use crate::packed::PackedMatrix;
 
@@ -83,7 +83,8 @@ impl Tiled {
                     sums.fill(SumRow::ZERO);
                 }
                 let x = [0, 1].map(|group| {
-                    let at = ((rows.start / TILE_ROWS + 2 * block + group) * steps + part.start + now.start) * TILE_ROWS;
+                    let at = ((rows.start / TILE_ROWS + 2 * block + group) * steps + part.start + now.start)
+                        * TILE_ROWS;
                     &x.tiles[at..at + now.len() * TILE_ROWS]
                 });
                 tiles.multiply(x, weights, sums);

@@ -71,6 +71,11 @@ pub(crate) enum Command {
     /// Investigate alerts and print the reports
     #[command(after_help = "Examples:\n  casemate investigate 3\n  casemate investigate --all --model small")]
     Investigate(InvestigateArgs),
+    /// Measure speed, memory and exactness, against other engines where a Python has them
+    #[command(after_help = "Examples:\n  casemate bench inference --json\n  \
+        casemate bench inference --peer llama.cpp,openvino --peer-python /opt/peers/bin/python\n  \
+        casemate bench inference --quality --peer stock-candle\n  casemate bench embedding --peer stock-candle")]
+    Bench(BenchArgs),
     /// Say whether models, indexes, processor and sealing are as they should be
     #[command(after_help = "Example:\n  casemate doctor --json")]
     Doctor(DoctorArgs),
@@ -143,6 +148,82 @@ pub(crate) struct InvestigateArgs {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// The decoder: tokens per second, memory, load; with --quality its distance from exact arithmetic
+    #[command(after_help = "Example:\n  casemate bench inference --rows prefill_2048,decode_512 --isa avx2")]
+    Inference(InferenceBenchArgs),
+    /// The embedder: texts per second, and its distance from exact arithmetic
+    #[command(after_help = "Example:\n  casemate bench embedding --peer stock-candle --json")]
+    Embedding(EmbeddingBenchArgs),
+    /// Our side of `bench inference`, in a process of its own
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InferenceBenchArgs {
+    /// Model measured: `default`, `small`, `tiny` or the path of a GGUF file
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
+    pub(crate) model: String,
+    /// Model of the row `prefill_2048_tiny`
+    #[arg(long, value_name = "NAME|PATH", default_value = "tiny")]
+    pub(crate) tiny: String,
+    /// Engines measured beside ours: llama.cpp, openvino; with --quality also stock-candle
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) peer: Vec<String>,
+    /// Python in which the peers are installed (llama-cpp-python, openvino-genai)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) peer_python: Option<PathBuf>,
+    /// Only these rows
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "quality")]
+    pub(crate) rows: Vec<String>,
+    /// Measurements of each, whose median counts
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: usize,
+    /// Instruction set of our kernels instead of the best: portable, neon, avx2, avx512-vnni, amx
+    #[arg(long, value_name = "NAME")]
+    pub(crate) isa: Option<casemate_inference::Isa>,
+    /// Threads instead of one per core
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Compare next-token distributions with those of exact arithmetic instead
+    #[arg(long)]
+    pub(crate) quality: bool,
+    /// Directory of log files whose text --quality is measured on
+    #[arg(long, value_name = "DIR", default_value = "tests/data")]
+    pub(crate) text: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmbeddingBenchArgs {
+    /// Engine measured beside ours: stock-candle
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) peer: Vec<String>,
+    /// Measurements of each, whose median counts
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: usize,
+    /// Directory of log files whose lines are embedded
+    #[arg(long, value_name = "DIR", default_value = "tests/data")]
+    pub(crate) text: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// GGUF file
+    pub(crate) model: PathBuf,
+    #[arg(long)]
+    pub(crate) isa: Option<casemate_inference::Isa>,
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Args)]

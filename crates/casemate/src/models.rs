@@ -72,6 +72,11 @@ fn resolve(wanted: &str, models: &Path) -> Outcome<Option<PathBuf>> {
     }))
 }
 
+/// The file of a decoder named in the catalogue or by its path.
+pub(crate) fn decoder_path(wanted: &str, models: &Path) -> Outcome<PathBuf> {
+    resolve(wanted, models)?.ok_or_else(|| Failure::input(anyhow!("`none` cannot be measured")))
+}
+
 /// Loads the investigator named by `--model`, hashing its file meanwhile; `None` for `none`.
 pub(crate) fn load_investigator(wanted: &str, models: &Path) -> Outcome<Option<LoadedModel>> {
     let Some(path) = resolve(wanted, models)? else { return Ok(None) };

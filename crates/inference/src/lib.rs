@@ -18,6 +18,7 @@ mod matmul;
 mod model;
 mod packed;
 mod pool;
+pub mod reference;
 mod rope;
 mod sampling;
 mod sentencepiece;

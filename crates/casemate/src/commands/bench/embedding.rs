@@ -1,0 +1,77 @@
+//! `casemate bench embedding`: the embedder's speed and exactness on log lines.
+
+use super::{Better, Row, median, text};
+use crate::cli::{EmbeddingBenchArgs, Global};
+use crate::failure::{Failure, Outcome};
+use crate::models;
+use anyhow::anyhow;
+use casemate_inference::{Embedder, reference};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Lines embedded at once.
+const LINES: usize = 256;
+/// Bytes of a line: some 32 to 64 tokens.
+const LENGTHS: std::ops::RangeInclusive<usize> = 90..=180;
+
+pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row>> {
+    if let Some(peer) = args.peer.iter().find(|peer| *peer != "stock-candle") {
+        return Err(Failure::input(anyhow!("no peer {peer:?}: give stock-candle")));
+    }
+    let directory = models::embedder_dir(&global.models)?;
+    let ours = Embedder::load(&directory).map_err(Failure::input)?;
+    let stock = reference::StockEmbedder::load(&directory)?;
+    let lines = lines(args)?;
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+
+    let exact = stock.embed(&lines)?;
+    let found = ours.embed(&lines)?;
+    let cosine = |(a, b): (&Vec<f32>, &Vec<f32>)| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
+    };
+    let least = exact.iter().zip(&found).map(cosine).fold(f64::INFINITY, f64::min);
+
+    let mut rates = [Vec::new(), Vec::new()];
+    for _ in 0..args.runs.max(1) {
+        let started = Instant::now();
+        ours.embed(&lines)?;
+        rates[0].push(lines.len() as f64 / started.elapsed().as_secs_f64());
+        if !args.peer.is_empty() {
+            let started = Instant::now();
+            stock.embed(&lines)?;
+            rates[1].push(lines.len() as f64 / started.elapsed().as_secs_f64());
+        }
+    }
+    let [rate, stock] = rates.map(median);
+    let peers: BTreeMap<String, f64> = stock.map(|rate| ("stock-candle".to_owned(), rate)).into_iter().collect();
+    Ok(vec![
+        Row::new("embed", "texts/s", Better::More, rate.unwrap_or(0.0), peers, args.runs),
+        Row::new("cosine", "least", Better::More, least, BTreeMap::new(), lines.len()),
+    ])
+}
+
+/// Log lines of about the length that templates have, longer ones cut.
+fn lines(args: &EmbeddingBenchArgs) -> Outcome<Vec<String>> {
+    let mut lines = Vec::new();
+    for file in text::lines(&args.text, 400)? {
+        for mut line in file.into_iter().filter(|line| line.len() >= *LENGTHS.start()) {
+            let mut end = line.len().min(LENGTHS.start() + lines.len() * 37 % (LENGTHS.end() - LENGTHS.start()));
+            while !line.is_char_boundary(end) {
+                end -= 1;
+            }
+            line.truncate(end);
+            lines.push(line);
+        }
+    }
+    if lines.len() < LINES {
+        return Err(Failure::input(anyhow!(
+            "{} has {} log lines of that length where {LINES} are needed: give others with --text",
+            args.text.display(),
+            lines.len()
+        )));
+    }
+    // From all files, not the first alone.
+    let step = lines.len() / LINES;
+    Ok(lines.into_iter().step_by(step).take(LINES).collect())
+}

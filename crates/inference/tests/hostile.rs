@@ -218,6 +218,17 @@ fn files_of_every_family_are_sound() {
     }
 }
 
+/// Where `fuzz/fuzz_targets/gguf.rs` begins.
+#[test]
+#[ignore = "writes files for cargo fuzz"]
+fn seeds() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/gguf");
+    fs_err::create_dir_all(&directory).unwrap();
+    for architecture in ARCHITECTURES {
+        fs_err::write(directory.join(architecture), sound(architecture).build().1).unwrap();
+    }
+}
+
 /// What a file can be made to say.
 #[derive(Clone, Debug)]
 enum Damage {

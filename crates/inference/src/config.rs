@@ -227,7 +227,13 @@ impl Keys<'_> {
     fn refuse(&self) -> Result<()> {
         for (name, what) in REFUSED {
             let key = self.key(name);
-            if self.gguf.float(&key).is_some_and(|value| value != 0.0) {
+            // One group, and weights scaled by one, are none.
+            let none = if name.starts_with("expert_weights") || name.starts_with("expert_group") {
+                1.0
+            } else {
+                0.0
+            };
+            if self.gguf.float(&key).is_some_and(|value| value != 0.0 && value != none) {
                 return Err(self.gguf.unsupported(format!("{what} ({key})"), REFUSED_ADVICE));
             }
         }

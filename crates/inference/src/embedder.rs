@@ -72,6 +72,10 @@ impl Embedder {
         Ok(Self { model, tokenizer, dimension: config.hidden_size, cores })
     }
 
+    pub(crate) fn load_stock(dir: &Path) -> Result<Self> {
+        Self::load(dir)
+    }
+
     /// Length of every embedding.
     pub fn dimension(&self) -> usize {
         self.dimension

@@ -4,6 +4,9 @@
 //! read tokens into, [`Session::score`] weighs typed answers over what was read, [`Session::read_pooled`]
 //! returns what the model made of it, and [`Session::generate`] writes under a [`Grammar`]. No type of the
 //! tensor library appears here. Deliberately absent: prompts, and anything that fetches a model.
+//!
+//! `cargo +nightly fuzz run gguf` in this folder looks for files that break the reader or the tokenizer; see
+//! `fuzz/fuzz_targets/gguf.rs`.
 
 mod attention;
 mod cache;

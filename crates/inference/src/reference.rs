@@ -11,6 +11,7 @@ use candle_core::quantized::gguf_file::Content;
 use candle_core::{D, Device, IndexOp, Tensor};
 use candle_transformers::models::{quantized_llama, quantized_qwen2};
 
+use crate::embedder::Embedder;
 use crate::error::{Error, Result};
 
 /// A decoder in single precision; reads its weights from the file layer by layer, each time.
@@ -201,6 +202,14 @@ impl Stock {
         };
         text.iter().enumerate().map(&mut step).collect()
     }
+}
+
+/// The text embedder on the tensor library's own kernels, in single precision.
+///
+/// # Errors
+/// As [`Embedder::load`].
+pub fn stock_embedder(dir: &Path) -> Result<Embedder> {
+    Embedder::load_stock(dir)
 }
 
 fn open(path: &Path) -> Result<(Content, BufReader<File>)> {

@@ -247,6 +247,46 @@ mod tests {
         check("{{ {'a': 1}.items() | length }}{{ 'a,b'.split(',')[1] }}{{ {'a': 1}.get('b', 2) }}", "1b2");
     }
 
+    /// What the templates of the families do, each in a line.
+    #[test]
+    fn families_render() {
+        // gemma: the system's words before the first user's, roles renamed.
+        check(
+            "{{ bos_token }}{%- if messages[0]['role'] == 'system' -%}{%- if messages[0]['content'] is string -%}\
+             {%- set before = messages[0]['content'] + '\\n\\n' -%}{%- endif -%}{%- set rest = messages[1:] -%}\
+             {%- endif -%}{%- for m in rest -%}{%- if (m['role'] == 'user') != (loop.index0 % 2 == 0) -%}\
+             {{ raise_exception('order') }}{%- endif -%}{{ '<start_of_turn>' + m['role'] + '\\n' + (before if \
+             loop.first else '') }}{{ m['content'] | trim }}{%- endfor -%}",
+            "<s><start_of_turn>user\n|casemate-part:0|\n\n|casemate-part:1|",
+        );
+        // qwen3: the last question found from the end.
+        check(
+            "{%- set ns = namespace(open=true, last=messages|length - 1) %}{%- for m in messages[::-1] %}\
+             {%- set index = (messages|length - 1) - loop.index0 %}{%- if ns.open and m.role == 'user' and \
+             m.content is string and not(m.content.startswith('<tool_response>') and \
+             m.content.endswith('</tool_response>')) %}{%- set ns.open = false %}{%- set ns.last = index %}\
+             {%- endif %}{%- endfor %}{{ ns.last }}{%- if enable_thinking is defined and enable_thinking is \
+             false %}off{%- endif %}{{ messages[0].content.split('</think>')[-1].lstrip('\\n') }}",
+            "1|casemate-part:0|",
+        );
+        // llama 3: dates, tools that are not there, defaults.
+        check(
+            "{%- if not date_string is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}\
+             {%- if not tools is defined %}{%- set tools = none %}{%- endif %}{{ date_string }}\
+             {%- if tools is not none %}tools{%- endif %}{%- set system = messages[0]['content']|trim %}\
+             {{- '<|start_header_id|>' + messages[0]['role'] + '<|end_header_id|>\\n\\n' + system }}",
+            "26 Jul 2024<|start_header_id|>system<|end_header_id|>\n\n|casemate-part:0|",
+        );
+        // mistral and phi3: pairs, and what the last message gets.
+        check(
+            "{%- for m in messages | rejectattr('role', 'equalto', 'system') | list %}\
+             {%- if m.role == 'user' %}{{ '[INST] ' ~ m.content ~ ' [/INST]' }}{%- elif loop.last %}\
+             {{ eos_token }}{%- endif %}{%- endfor %}{%- for m in messages %}{%- if m['role'] in \
+             ['system', 'user'] %}{{ '<|' + m['role'] + '|>\\n' }}{%- endif %}{%- endfor %}",
+            "[INST] |casemate-part:1| [/INST]<|system|>\n<|user|>\n",
+        );
+    }
+
     #[test]
     fn hostile_templates_are_errors() {
         for source in [

@@ -18,7 +18,7 @@ use candle_transformers::models::{
     gemma3, llama, mistral, phi3, quantized_llama, quantized_phi3, quantized_qwen2, quantized_qwen3,
     qwen3_moe,
 };
-use casemate_inference::{Error, Model};
+use casemate_inference::{Error, Isa, LoadOptions, Model};
 use common::{EXPERT_WIDTH, EXPERTS, SMALL, Sizes, Writer, model_of};
 
 /// Of logits whose spread is about 3.
@@ -32,16 +32,20 @@ fn tokens() -> Vec<u32> {
     (0..TOKENS).map(|i| ((i * 37 + i * i * 5 + 11) % 256) as u32).collect()
 }
 
-fn load(writer: &Writer) -> Result<Model, Error> {
+fn load(writer: &Writer, isa: Isa) -> Result<Model, Error> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.gguf");
     fs_err::write(&path, writer.build().1).unwrap();
-    Model::load(&path)
+    Model::load_with(&path, &LoadOptions { isa: Some(isa), ..LoadOptions::default() })
 }
 
 /// Logits after the first [`PREFILL`] tokens and after each that follows.
 fn ours(writer: &Writer) -> Vec<Vec<f32>> {
-    let model = load(writer).unwrap();
+    ours_with(writer, Isa::best())
+}
+
+fn ours_with(writer: &Writer, isa: Isa) -> Vec<Vec<f32>> {
+    let model = load(writer, isa).unwrap();
     let tokens = tokens();
     let mut session = model.session(TOKENS).unwrap();
     session.read(&tokens[..PREFILL], &mut |_| {}).unwrap();
@@ -315,13 +319,12 @@ fn phi3_long_rope() {
     let mut model = phi3::Model::new(&config, originals(&writer, "phi3")).unwrap();
     close("phi3, short", &ours(&within), &stepwise(|tokens, at| model.forward(tokens, at)));
     // Turned queries and keys grow by the attention factor, so scores by its square.
-    let grown =
-        writer.clone().without("phi3.rope.scaling.attn_factor").float("phi3.rope.scaling.attn_factor", 1.5);
-    let scaled = writer.clone().float("phi3.attention.scale", 1.5 * 1.5 / 4.0);
+    let implied = writer.clone().without("phi3.rope.scaling.attn_factor");
+    let grown = implied.clone().float("phi3.rope.scaling.attn_factor", 1.5);
+    let scaled = writer.float("phi3.attention.scale", 1.5 * 1.5 / 4.0);
     close("phi3, attention factor", &ours(&grown), &ours(&scaled));
     // By default it follows from the two lengths.
     let factor = (1.0f32 + 2f32.ln() / 2048f32.ln()).sqrt();
-    let implied = writer.clone().without("phi3.rope.scaling.attn_factor");
     let stated = implied.clone().float("phi3.rope.scaling.attn_factor", factor);
     close("phi3, implied factor", &ours(&implied), &ours(&stated));
 }
@@ -425,11 +428,9 @@ fn mixtral() {
     close("mixtral, stacked", &ours(&stacked), &theirs);
 }
 
-#[test]
-fn mistral_windows() {
-    let plain = model_of("llama", SMALL);
-    let writer = plain.clone().number("llama.attention.sliding_window", 6);
-    let config = mistral::Config {
+/// candle's mask lets a row see `before` tokens before its own; transformers' a window with its own.
+fn mistral_config(before: usize) -> mistral::Config {
+    mistral::Config {
         vocab_size: 258,
         hidden_size: SMALL.embedding as usize,
         intermediate_size: SMALL.feed_forward as usize,
@@ -441,10 +442,16 @@ fn mistral_windows() {
         max_position_embeddings: 4096,
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
-        // candle's mask lets a row see this many tokens before its own; transformers' one fewer.
-        sliding_window: Some(5),
+        sliding_window: Some(before),
         use_flash_attn: false,
-    };
+    }
+}
+
+#[test]
+fn mistral_windows() {
+    let plain = model_of("llama", SMALL);
+    let writer = plain.clone().number("llama.attention.sliding_window", 6);
+    let config = mistral_config(5);
     let mut model = mistral::Model::new(&config, originals(&writer, "llama")).unwrap();
     let theirs = whole(|tokens| {
         model.clear_kv_cache();
@@ -456,6 +463,25 @@ fn mistral_windows() {
         let own =
             model_of(architecture, SMALL).number(&format!("{architecture}.attention.sliding_window"), 6);
         close(architecture, &ours(&own), &theirs);
+    }
+}
+
+/// The cache lies in pages of 64 tokens: a window that begins within one, of rows read together and alone.
+#[test]
+fn windows_across_pages() {
+    let text: Vec<u32> = (0..200).map(|i| ((i * 31 + i * i) % 256) as u32).collect();
+    let writer = model_of("llama", SMALL).number("llama.attention.sliding_window", 75);
+    let model = load(&writer, Isa::best()).unwrap();
+    let config = mistral_config(74);
+    let mut stock = mistral::Model::new(&config, originals(&writer, "llama")).unwrap();
+    let mut session = model.session(200).unwrap();
+    let mut read = 0;
+    for end in [74, 75, 76, 139, 140, 199, 200] {
+        session.read(&text[read..end], &mut |_| {}).unwrap();
+        read = end;
+        stock.clear_kv_cache();
+        let theirs = stock.forward(&input(&text[..end]), 0).unwrap().flatten_all().unwrap();
+        close(&format!("{end} tokens"), &[session.logits().unwrap()], &[theirs.to_vec1().unwrap()]);
     }
 }
 
@@ -520,6 +546,24 @@ fn linear_scaling() {
     let linear =
         plain.clone().text("gemma3.rope.scaling.type", "linear").float("gemma3.rope.scaling.factor", 4.0);
     close("gemma3, windowed layers only", &ours(&linear), &ours(&plain));
+}
+
+#[test]
+fn instruction_sets_agree() {
+    for architecture in ["llama", "qwen3moe", "gemma3", "phi3"] {
+        let plain = model_of(architecture, SMALL);
+        let halves = plain.clone().quantised(GgmlDType::F16);
+        let exact = ours_with(&plain, Isa::Portable);
+        for isa in [Isa::Neon, Isa::Avx2, Isa::Avx512, Isa::Amx].into_iter().filter(|isa| isa.is_available())
+        {
+            close(&format!("{architecture} {isa}"), &ours_with(&plain, isa), &exact);
+            // Rounding may choose other experts.
+            if architecture != "qwen3moe" {
+                let (_, relative) = difference(&ours_with(&halves, isa), &exact);
+                assert!(relative < ROUNDING, "{architecture} {isa}: {relative}");
+            }
+        }
+    }
 }
 
 /// Root mean square of the difference that rounding activations to eight bits makes, relative to the logits.

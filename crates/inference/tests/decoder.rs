@@ -229,7 +229,7 @@ fn content_cannot_form_special_tokens() {
 fn long_and_odd_texts_are_encoded() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tiny.gguf");
-    for pre in ["default", "qwen2", "smollm", "llama-bpe"] {
+    for pre in ["default", "qwen2", "smollm", "llama-bpe", "dbrx", "tekken", "gpt-4o"] {
         let writer = tiny("qwen2").without("tokenizer.ggml.pre").text("tokenizer.ggml.pre", pre);
         fs_err::write(&path, writer.build().1).unwrap();
         let model = Model::load(&path).unwrap();

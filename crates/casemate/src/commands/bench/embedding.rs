@@ -20,7 +20,7 @@ pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row
     }
     let directory = models::embedder_dir(&global.models)?;
     let ours = Embedder::load(&directory).map_err(Failure::input)?;
-    let stock = reference::StockEmbedder::load(&directory)?;
+    let stock = reference::stock_embedder(&directory).map_err(Failure::input)?;
     let lines = lines(args)?;
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
 

@@ -41,7 +41,7 @@ const QUEUE: usize = 64;
 pub struct ModelInfo {
     /// `general.name`, or the file's name.
     pub name: String,
-    /// `llama` or `qwen2`.
+    /// `general.architecture`, such as `qwen2`.
     pub architecture: String,
     /// Number of weights.
     pub parameters: u64,

@@ -27,7 +27,8 @@ pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row
     let exact = stock.embed(&lines)?;
     let found = ours.embed(&lines)?;
     let cosine = |(a, b): (&Vec<f32>, &Vec<f32>)| {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
         dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
     };
     let least = exact.iter().zip(&found).map(cosine).fold(f64::INFINITY, f64::min);
@@ -44,7 +45,8 @@ pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row
         }
     }
     let [rate, stock] = rates.map(median);
-    let peers: BTreeMap<String, f64> = stock.map(|rate| ("stock-candle".to_owned(), rate)).into_iter().collect();
+    let peers: BTreeMap<String, f64> =
+        stock.map(|rate| ("stock-candle".to_owned(), rate)).into_iter().collect();
     Ok(vec![
         Row::new("embed", "texts/s", Better::More, rate.unwrap_or(0.0), peers, args.runs),
         Row::new("cosine", "least", Better::More, least, BTreeMap::new(), lines.len()),
@@ -56,7 +58,8 @@ fn lines(args: &EmbeddingBenchArgs) -> Outcome<Vec<String>> {
     let mut lines = Vec::new();
     for file in text::lines(&args.text, 400)? {
         for mut line in file.into_iter().filter(|line| line.len() >= *LENGTHS.start()) {
-            let mut end = line.len().min(LENGTHS.start() + lines.len() * 37 % (LENGTHS.end() - LENGTHS.start()));
+            let mut end =
+                line.len().min(LENGTHS.start() + lines.len() * 37 % (LENGTHS.end() - LENGTHS.start()));
             while !line.is_char_boundary(end) {
                 end -= 1;
             }

@@ -19,11 +19,8 @@ pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row
     let model = models::decoder_path(&args.model, &global.models)?;
     let tiny = models::decoder_path(&args.tiny, &global.models)?;
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let setting = Setting {
-        python: args.peer_python.clone(),
-        isa: args.isa.map(|isa| isa.to_string()),
-        threads,
-    };
+    let setting =
+        Setting { python: args.peer_python.clone(), isa: args.isa.map(|isa| isa.to_string()), threads };
     let mut kinds = vec![Kind::Ours];
     let mut stock = false;
     for peer in &args.peer {
@@ -43,7 +40,8 @@ pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row
         rows.extend(bench.quality(&tiny, &args.text, "_tiny")?);
         return Ok(rows);
     }
-    let known: Vec<&str> = SPEEDS.iter().map(|(name, _)| *name).chain(["prefill_2048_tiny", "peak_rss", "load"]).collect();
+    let known: Vec<&str> =
+        SPEEDS.iter().map(|(name, _)| *name).chain(["prefill_2048_tiny", "peak_rss", "load"]).collect();
     if let Some(row) = args.rows.iter().find(|row| !known.contains(&row.as_str())) {
         return Err(Failure::input(anyhow!("no row {row:?}: there are {}", known.join(", "))));
     }
@@ -160,7 +158,8 @@ impl Bench {
         let model = self.tokenizer(path)?;
         let (first, text) = (text::tokens(&model, 8, 16)?, text::tokens(&model, 9, 512)?);
         drop(model);
-        let (mut seconds, mut bytes) = (vec![Vec::new(); self.kinds.len()], vec![Vec::new(); self.kinds.len()]);
+        let (mut seconds, mut bytes) =
+            (vec![Vec::new(); self.kinds.len()], vec![Vec::new(); self.kinds.len()]);
         for _ in 0..self.runs {
             for (index, kind) in self.kinds.iter().enumerate() {
                 let mut engine = Engine::start(*kind, path, &self.setting)?;
@@ -181,7 +180,8 @@ impl Bench {
     }
 
     fn row(&self, name: &str, unit: &'static str, better: Better, figures: Vec<Vec<f64>>) -> Option<Row> {
-        let mut medians = self.kinds.iter().zip(figures).filter_map(|(kind, figures)| Some((kind, median(figures)?)));
+        let mut medians =
+            self.kinds.iter().zip(figures).filter_map(|(kind, figures)| Some((kind, median(figures)?)));
         let (_, ours) = medians.next()?;
         let peers = medians.map(|(kind, figure)| (kind.name().to_owned(), figure)).collect();
         Some(Row::new(name, unit, better, ours, peers, self.runs))
@@ -231,7 +231,8 @@ impl Bench {
         let mut divergence = Row::new(&name, "nats", Better::Less, prefill.mean(), of(Distance::mean), n);
         divergence.more.insert("ours_stepwise", stepwise.mean());
         let name = format!("top1_agreement{suffix}");
-        let mut agreement = Row::new(&name, "fraction", Better::More, prefill.agreement(), of(Distance::agreement), n);
+        let mut agreement =
+            Row::new(&name, "fraction", Better::More, prefill.agreement(), of(Distance::agreement), n);
         agreement.more.insert("ours_stepwise", stepwise.agreement());
         Ok(vec![divergence, agreement])
     }

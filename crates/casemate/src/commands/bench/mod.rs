@@ -67,10 +67,18 @@ enum Better {
 
 impl Row {
     /// A row of our figure and those of peers, the best of which is *the* peer.
-    fn new(name: &str, unit: &'static str, better: Better, ours: f64, peers: BTreeMap<String, f64>, n: usize) -> Self {
+    fn new(
+        name: &str,
+        unit: &'static str,
+        better: Better,
+        ours: f64,
+        peers: BTreeMap<String, f64>,
+        n: usize,
+    ) -> Self {
         let order = |a: &f64, b: &f64| if better == Better::More { a.total_cmp(b) } else { b.total_cmp(a) };
         let best = peers.iter().max_by(|a, b| order(a.1, b.1)).map(|(name, value)| (name.clone(), *value));
-        let ratio = best.as_ref().map(|(_, peer)| if better == Better::More { ours / peer } else { peer / ours });
+        let ratio =
+            best.as_ref().map(|(_, peer)| if better == Better::More { ours / peer } else { peer / ours });
         let (peer_name, peer) = best.unzip();
         Self { name: name.to_owned(), unit, ours, peer, peer_name, ratio, peers, n, more: BTreeMap::new() }
     }
@@ -121,7 +129,10 @@ mod tests {
     fn the_best_peer_is_the_one_compared_with() {
         let peers = || BTreeMap::from([("a".to_owned(), 2.0), ("b".to_owned(), 4.0)]);
         let faster = Row::new("x", "tokens/s", Better::More, 6.0, peers(), 3);
-        assert_eq!((faster.peer, faster.peer_name.as_deref(), faster.ratio), (Some(4.0), Some("b"), Some(1.5)));
+        assert_eq!(
+            (faster.peer, faster.peer_name.as_deref(), faster.ratio),
+            (Some(4.0), Some("b"), Some(1.5))
+        );
         let smaller = Row::new("x", "s", Better::Less, 1.0, peers(), 3);
         assert_eq!((smaller.peer_name.as_deref(), smaller.ratio), (Some("a"), Some(2.0)));
         assert_eq!(Row::new("x", "s", Better::Less, 1.0, BTreeMap::new(), 3).ratio, None);

@@ -10,8 +10,14 @@ pub(super) fn log(seed: u64, lines: usize) -> String {
     const USERS: [&str; 6] = ["root", "alice", "svc-backup", "SYSTEM", "j.meier", "admin"];
     const PROGRAMS: [&str; 6] =
         ["sshd", "powershell.exe", "cmd.exe /c whoami", "rundll32.exe comsvcs.dll", "cron", "lsass.exe"];
-    const EVENTS: [&str; 6] =
-        ["accepted password", "process created", "denied query", "service installed", "logon failed", "file written"];
+    const EVENTS: [&str; 6] = [
+        "accepted password",
+        "process created",
+        "denied query",
+        "service installed",
+        "logon failed",
+        "file written",
+    ];
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = move |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -47,7 +53,8 @@ pub(super) fn tokens(model: &Model, seed: u64, count: usize) -> Outcome<Vec<u32>
 
 /// Log files under a directory, in order of their names.
 pub(super) fn files(directory: &Path) -> Outcome<Vec<PathBuf>> {
-    let listing = fs_err::read_dir(directory).context("no log text to measure on: give some with --text DIR")?;
+    let listing =
+        fs_err::read_dir(directory).context("no log text to measure on: give some with --text DIR")?;
     let mut files = Vec::new();
     for entry in listing {
         let path = entry?.path();

@@ -5,7 +5,9 @@ use crate::cli::WorkerArgs;
 use crate::failure::Outcome;
 use crate::machine;
 use anyhow::anyhow;
-use casemate_inference::{Constraint, LoadOptions, Model, Question, Sampler, Session, TokenMask, generate_batch};
+use casemate_inference::{
+    Constraint, LoadOptions, Model, Question, Sampler, Session, TokenMask, generate_batch,
+};
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::time::Instant;

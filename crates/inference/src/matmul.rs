@@ -5,6 +5,8 @@
 //! part of it is unpacked. Sums run over the columns in one fixed order, so a row's products are the same
 //! bits whatever rows are beside it and whichever thread computes them.
 #![allow(unsafe_code)]
+// Loops over registers count rows; what they index differs from line to line.
+#![allow(clippy::needless_range_loop)]
 
 use std::cell::RefCell;
 use std::marker::PhantomData;

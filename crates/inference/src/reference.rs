@@ -38,7 +38,8 @@ impl Float {
         if !matches!(architecture.as_str(), "llama" | "qwen2") {
             return Err(incomplete(format!("no reference for the architecture {architecture}")));
         }
-        let number = |key: &str| -> Result<usize> { Ok(get(&format!("{architecture}.{key}"))?.to_u32()? as usize) };
+        let number =
+            |key: &str| -> Result<usize> { Ok(get(&format!("{architecture}.{key}"))?.to_u32()? as usize) };
         let epsilon = get(&format!("{architecture}.attention.layer_norm_rms_epsilon"))?.to_f32()?;
         let rope_base = content.metadata.get(&format!("{architecture}.rope.freq_base"));
         let (layers, heads) = (number("block_count")?, number("attention.head_count")?);
@@ -130,8 +131,11 @@ impl Float {
         let mut values = x.flatten_all()?.to_vec1::<f32>()?;
         for (row, head) in values.chunks_exact_mut(dim).enumerate() {
             for pair in 0..dim / 2 {
-                let (a, b) =
-                    if self.architecture == "llama" { (2 * pair, 2 * pair + 1) } else { (pair, pair + dim / 2) };
+                let (a, b) = if self.architecture == "llama" {
+                    (2 * pair, 2 * pair + 1)
+                } else {
+                    (pair, pair + dim / 2)
+                };
                 let angle = (row % tokens) as f32 * self.rope_base.powf(-2.0 * pair as f32 / dim as f32);
                 let (sin, cos) = angle.sin_cos();
                 (head[a], head[b]) = (head[a] * cos - head[b] * sin, head[a] * sin + head[b] * cos);
@@ -163,6 +167,9 @@ fn linear(x: &Tensor, (weight, bias): &Linear) -> candle_core::Result<Tensor> {
     }
 }
 
+/// Scores after one more token at a position.
+type Forward = dyn FnMut(&Tensor, usize) -> candle_core::Result<Tensor>;
+
 /// The tensor library's own decoder of quantised files.
 pub struct Stock {
     path: PathBuf,
@@ -180,22 +187,22 @@ impl Stock {
     /// As the library's, and [`Error::Incomplete`] for an architecture other than `llama` and `qwen2`.
     pub fn logits(&self, text: &[u32]) -> Result<Vec<Vec<f32>>> {
         let (content, mut file) = open(&self.path)?;
-        let architecture = content.metadata.get("general.architecture").map(|value| value.to_string().cloned());
-        let mut forward: Box<dyn FnMut(&Tensor, usize) -> candle_core::Result<Tensor>> =
-            match architecture.transpose()?.as_deref() {
-                Some("qwen2") => {
-                    let mut model = quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?;
-                    Box::new(move |token, position| model.forward(token, position))
-                }
-                Some("llama") => {
-                    let mut model = quantized_llama::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?;
-                    Box::new(move |token, position| model.forward(token, position))
-                }
-                other => {
-                    let what = format!("no stock decoder for the architecture {other:?}");
-                    return Err(Error::Incomplete { path: self.path.clone(), what });
-                }
-            };
+        let architecture =
+            content.metadata.get("general.architecture").map(|value| value.to_string().cloned());
+        let mut forward: Box<Forward> = match architecture.transpose()?.as_deref() {
+            Some("qwen2") => {
+                let mut model = quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?;
+                Box::new(move |token, position| model.forward(token, position))
+            }
+            Some("llama") => {
+                let mut model = quantized_llama::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?;
+                Box::new(move |token, position| model.forward(token, position))
+            }
+            other => {
+                let what = format!("no stock decoder for the architecture {other:?}");
+                return Err(Error::Incomplete { path: self.path.clone(), what });
+            }
+        };
         let mut step = |(position, token): (usize, &u32)| -> Result<Vec<f32>> {
             let token = Tensor::new(&[[*token]], &Device::Cpu)?;
             Ok(forward(&token, position)?.flatten_all()?.to_vec1()?)

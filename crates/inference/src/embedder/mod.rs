@@ -65,7 +65,6 @@ impl Embedder {
     /// Names the file that is missing or damaged.
     pub fn load(dir: &Path) -> Result<Self> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-<<<<<<< HEAD
         Self::load_for(dir, Isa::best(), threads, true)
     }
 
@@ -76,12 +75,6 @@ impl Embedder {
     }
 
     fn load_for(dir: &Path, isa: Isa, threads: usize, own: bool) -> Result<Self> {
-=======
-        Self::load_for(dir, Isa::best(), threads)
-    }
-
-    fn load_for(dir: &Path, isa: Isa, threads: usize) -> Result<Self> {
->>>>>>> embed
         let incomplete = |file: &str, what: String| Error::Incomplete { path: dir.join(file), what };
         let config = fs_err::read_to_string(dir.join("config.json"))?;
         let config: Config =
@@ -110,7 +103,6 @@ impl Embedder {
         }
         let map = casemate_disk::Map::open(&path).map_err(|e| Error::Io(std::io::Error::other(e)))?;
         let pool = Pool::new(threads);
-<<<<<<< HEAD
         let engine = if own && Bert::knows(&config) {
             Bert::load(map, &config, max_length, isa, &pool)
                 .map(|model| Engine::Own { model: Box::new(model), workspaces: Mutex::default() })
@@ -118,13 +110,6 @@ impl Embedder {
             if own {
                 tracing::warn!(path = %dir.display(), "this configuration of BERT is computed by candle, slowly");
             }
-=======
-        let engine = if Bert::knows(&config) {
-            Bert::load(map, &config, max_length, isa, &pool)
-                .map(|model| Engine::Own { model: Box::new(model), workspaces: Mutex::default() })
-        } else {
-            tracing::warn!(path = %dir.display(), "this configuration of BERT is computed by candle, slowly");
->>>>>>> embed
             Stock::load(&map, &config, threads).map(|stock| Engine::Stock(Box::new(stock)))
         };
         let engine = engine.map_err(|what| incomplete("model.safetensors", what))?;

@@ -21,29 +21,17 @@ fn instruction_sets_agree_and_threads_change_nothing() {
         println!("skipped: all-MiniLM-L6-v2 is neither in $CASEMATE_MODELS nor in models/");
         return;
     }
-<<<<<<< HEAD
     let best = Embedder::load_for(&dir, Isa::best(), 1, true).unwrap();
-=======
-    let best = Embedder::load_for(&dir, Isa::best(), 1, true).unwrap();
->>>>>>> embed
     // Enough texts for several batches.
     let texts: Vec<&str> = TEXTS.iter().cycle().take(70).copied().collect();
     let vectors = best.embed(&texts).unwrap();
     for threads in [2, 3, 7] {
-<<<<<<< HEAD
         let found = Embedder::load_for(&dir, Isa::best(), threads, true).unwrap().embed(&texts).unwrap();
-=======
-        let found = Embedder::load_for(&dir, Isa::best(), threads, true).unwrap().embed(&texts).unwrap();
->>>>>>> embed
         assert!(found == vectors, "{threads} threads change the vectors");
     }
     let isas = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Amx];
     for isa in isas.into_iter().filter(|isa| isa.is_available()) {
-<<<<<<< HEAD
         let embedder = Embedder::load_for(&dir, isa, 2, true).unwrap();
-=======
-        let embedder = Embedder::load_for(&dir, isa, 2, true).unwrap();
->>>>>>> embed
         let found = embedder.embed(&texts).unwrap();
         for (text, (found, best)) in texts.iter().zip(found.iter().zip(&vectors)) {
             let cosine: f32 = found.iter().zip(best).map(|(a, b)| a * b).sum();

@@ -1,5 +1,7 @@
 //! What sessions share and what they must not: pages, passes and turns, on tiny models of random weights.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// One range is one range here, not the numbers in it.
+#![allow(clippy::single_range_in_vec_init)]
 
 mod common;
 

@@ -174,7 +174,7 @@ pub(crate) struct InferenceBenchArgs {
     /// Model measured: `default`, `small`, `tiny` or the path of a GGUF file
     #[arg(long, value_name = "NAME|PATH", default_value = "default")]
     pub(crate) model: String,
-    /// Model of the row `prefill_2048_tiny`
+    /// Model of the row `prefill_2048_tiny` and of the second pair of quality rows, or `none`
     #[arg(long, value_name = "NAME|PATH", default_value = "tiny")]
     pub(crate) tiny: String,
     /// Engines measured beside ours: llama.cpp, openvino; with --quality also stock-candle

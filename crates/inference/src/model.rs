@@ -91,11 +91,17 @@ impl Model {
     /// # Errors
     /// Says what is wrong with the file, where, and what to do about it. Never panics on a hostile file.
     pub fn load_with(path: &Path, options: &LoadOptions) -> Result<Self> {
+        let isa = options.isa.unwrap_or_else(Isa::best);
+        if !isa.is_available() {
+            return Err(Error::BadRequest(format!(
+                "this machine has no {isa}: leave it out for the fastest it has"
+            )));
+        }
         let gguf = Arc::new(Gguf::open(path)?);
         let config = Config::read(&gguf)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = options.threads.unwrap_or_else(cores).clamp(1, 256);
-        let compute = Compute { pool: Pool::new(threads), isa: options.isa.unwrap_or_else(Isa::best) };
+        let compute = Compute { pool: Pool::new(threads), isa };
         // The vocabulary takes one core about as long as the weights take the others.
         let (tokenizer, weights) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&gguf));

@@ -81,6 +81,17 @@ fn threads_change_no_bit() {
 }
 
 #[test]
+fn instructions_that_are_not_there_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tiny.gguf");
+    fs_err::write(&path, model_of("qwen2", SMALL).build().1).unwrap();
+    for isa in [Isa::Neon, Isa::Avx2, Isa::Avx512, Isa::Amx] {
+        let options = LoadOptions { isa: Some(isa), ..LoadOptions::default() };
+        assert_eq!(Model::load_with(&path, &options).is_ok(), isa.is_available(), "{isa}");
+    }
+}
+
+#[test]
 fn instruction_sets_agree() {
     let logits = |isa| {
         let options = LoadOptions { isa: Some(isa), ..LoadOptions::default() };

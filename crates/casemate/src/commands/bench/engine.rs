@@ -1,6 +1,6 @@
 //! One engine under measurement: a process of its own that answers requests, a JSON document on each line.
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
@@ -94,7 +94,8 @@ impl Engine {
             }
             Some(script) => {
                 let python = setting.python.as_ref().ok_or_else(|| {
-                    anyhow!("{} needs a Python that has it: give one with --peer-python", kind.name())
+                    let name = kind.name();
+                    Failure::input(anyhow!("{name} needs a Python that has it: give one with --peer-python"))
                 })?;
                 let mut command = Command::new(python);
                 command.args(["-c", script]).arg(model).args([&threads, CAPACITY]);

@@ -17,7 +17,10 @@ const SEGMENTS: usize = 4;
 
 pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row>> {
     let model = models::decoder_path(&args.model, &global.models)?;
-    let tiny = models::decoder_path(&args.tiny, &global.models)?;
+    let tiny = match args.tiny.as_str() {
+        "none" => None,
+        tiny => Some(models::decoder_path(tiny, &global.models)?),
+    };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let setting =
         Setting { python: args.peer_python.clone(), isa: args.isa.map(|isa| isa.to_string()), threads };
@@ -37,7 +40,9 @@ pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row
     let bench = Bench { kinds, stock, setting, runs: args.runs.max(1) };
     if args.quality {
         let mut rows = bench.quality(&model, &args.text, "")?;
-        rows.extend(bench.quality(&tiny, &args.text, "_tiny")?);
+        if let Some(tiny) = &tiny {
+            rows.extend(bench.quality(tiny, &args.text, "_tiny")?);
+        }
         return Ok(rows);
     }
     let known: Vec<&str> =
@@ -49,8 +54,10 @@ pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row
     let mut rows = Vec::new();
     let speeds: Vec<_> = SPEEDS.iter().copied().filter(|(name, _)| wanted(name)).collect();
     rows.extend(bench.speeds(&model, &speeds)?);
-    if wanted("prefill_2048_tiny") {
-        rows.extend(bench.speeds(&tiny, &[("prefill_2048_tiny", Task::Prefill(2048))])?);
+    if wanted("prefill_2048_tiny")
+        && let Some(tiny) = &tiny
+    {
+        rows.extend(bench.speeds(tiny, &[("prefill_2048_tiny", Task::Prefill(2048))])?);
     }
     if wanted("peak_rss") || wanted("load") {
         rows.extend(bench.fresh(&model, wanted("peak_rss"), wanted("load"))?);

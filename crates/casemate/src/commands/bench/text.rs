@@ -1,6 +1,6 @@
 //! Text to measure on: log lines of one's own making for speed, given log files for quality.
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use anyhow::Context;
 use casemate_inference::Model;
 use std::path::{Path, PathBuf};
@@ -53,8 +53,9 @@ pub(super) fn tokens(model: &Model, seed: u64, count: usize) -> Outcome<Vec<u32>
 
 /// Log files under a directory, in order of their names.
 pub(super) fn files(directory: &Path) -> Outcome<Vec<PathBuf>> {
-    let listing =
-        fs_err::read_dir(directory).context("no log text to measure on: give some with --text DIR")?;
+    let listing = fs_err::read_dir(directory)
+        .context("no log text to measure on: give some with --text DIR")
+        .map_err(Failure::input)?;
     let mut files = Vec::new();
     for entry in listing {
         let path = entry?.path();

@@ -181,7 +181,7 @@ unsafe fn tile_u4<const T: usize>(panel: &Panel, x: &RoundedTile<T>, sums: &mut 
                 let weights = [_mm256_loadu_si256(q.add(quad * 2)), _mm256_loadu_si256(q.add(quad * 2 + 1))];
                 for t in 0..T {
                     let x = _mm256_set1_epi32(
-                        x.q[t].add(block * BLOCK + quad * 4).cast::<i32>().read_unaligned(),
+                        x.q(t).add(block * BLOCK + quad * 4).cast::<i32>().read_unaligned(),
                     );
                     for half in 0..2 {
                         let product = _mm256_maddubs_epi16(weights[half], x);
@@ -196,8 +196,8 @@ unsafe fn tile_u4<const T: usize>(panel: &Panel, x: &RoundedTile<T>, sums: &mut 
                 for t in 0..T {
                     let sums = sums[t].as_mut_ptr().add(half * 8);
                     let wide = _mm256_madd_epi16(products[t][half], ones);
-                    accumulate(wide, scale, x.scale[t].add(block), sums);
-                    let minus_sum = _mm256_broadcast_ss(&*x.minus_sum[t].add(block));
+                    accumulate(wide, scale, x.scale(t).add(block), sums);
+                    let minus_sum = _mm256_broadcast_ss(&*x.minus_sum(t).add(block));
                     _mm256_storeu_ps(sums, _mm256_fmadd_ps(offset, minus_sum, _mm256_loadu_ps(sums)));
                 }
             }
@@ -221,7 +221,7 @@ unsafe fn tile_u6<const T: usize>(panel: &Panel, x: &RoundedTile<T>, sums: &mut 
                     ];
                     let multiplier = _mm256_loadu_si256(multiplier.add(pair / 2 * 2 + half));
                     for t in 0..T {
-                        let x = x.q[t].add(block * BLOCK + pair * 8).cast::<i32>();
+                        let x = x.q(t).add(block * BLOCK + pair * 8).cast::<i32>();
                         let first = _mm256_maddubs_epi16(weights[0], _mm256_set1_epi32(x.read_unaligned()));
                         let second =
                             _mm256_maddubs_epi16(weights[1], _mm256_set1_epi32(x.add(1).read_unaligned()));
@@ -232,10 +232,10 @@ unsafe fn tile_u6<const T: usize>(panel: &Panel, x: &RoundedTile<T>, sums: &mut 
                 let both = _mm256_loadu_si256(multiplier.add(4 + half));
                 let scale = _mm256_loadu_ps(panel.scale.as_ptr().add(block * PANEL_ROWS + half * 8));
                 for t in 0..T {
-                    let half_sums = _mm256_set1_epi32(x.half_sums[t].add(block).read_unaligned());
+                    let half_sums = _mm256_set1_epi32(x.half_sums(t).add(block).read_unaligned());
                     let zero = _mm256_slli_epi32(_mm256_madd_epi16(both, half_sums), 5);
                     let products = _mm256_sub_epi32(products[t], zero);
-                    accumulate(products, scale, x.scale[t].add(block), sums[t].as_mut_ptr().add(half * 8));
+                    accumulate(products, scale, x.scale(t).add(block), sums[t].as_mut_ptr().add(half * 8));
                 }
             }
         }
@@ -257,7 +257,7 @@ unsafe fn tile_u8<const T: usize>(panel: &Panel, x: &RoundedTile<T>, sums: &mut 
                     let magnitude = _mm256_abs_epi8(weights);
                     for t in 0..T {
                         let x = _mm256_set1_epi32(
-                            x.q[t].add(block * BLOCK + quad * 4).cast::<i32>().read_unaligned(),
+                            x.q(t).add(block * BLOCK + quad * 4).cast::<i32>().read_unaligned(),
                         );
                         let product = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, weights));
                         products[t] = _mm256_add_epi32(products[t], _mm256_madd_epi16(product, ones));
@@ -265,7 +265,7 @@ unsafe fn tile_u8<const T: usize>(panel: &Panel, x: &RoundedTile<T>, sums: &mut 
                 }
                 let scale = _mm256_loadu_ps(panel.scale.as_ptr().add(block * PANEL_ROWS + half * 8));
                 for t in 0..T {
-                    accumulate(products[t], scale, x.scale[t].add(block), sums[t].as_mut_ptr().add(half * 8));
+                    accumulate(products[t], scale, x.scale(t).add(block), sums[t].as_mut_ptr().add(half * 8));
                 }
             }
         }

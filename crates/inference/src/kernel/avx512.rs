@@ -152,7 +152,7 @@ unsafe fn quad<const T: usize>(
 ) {
     for t in 0..T {
         // SAFETY: see `tile`.
-        let x = unsafe { x.q[t].add(block * BLOCK + quad * 4).cast::<i32>().read_unaligned() };
+        let x = unsafe { x.q(t).add(block * BLOCK + quad * 4).cast::<i32>().read_unaligned() };
         products[t] = _mm512_dpbusd_epi32(products[t], weights, _mm512_set1_epi32(x));
     }
 }
@@ -215,8 +215,8 @@ unsafe fn tile_u4<const T: usize, const K: bool>(
             let (scale, offset) = scales(format, weights.bytes, weights.from + block);
             for t in 0..T {
                 let products = _mm512_add_epi32(products[0][t], products[1][t]);
-                sums[t] = accumulate(products, scale, x.scale[t].add(block), sums[t]);
-                let minus_sum = _mm512_set1_ps(*x.minus_sum[t].add(block));
+                sums[t] = accumulate(products, scale, x.scale(t).add(block), sums[t]);
+                let minus_sum = _mm512_set1_ps(*x.minus_sum(t).add(block));
                 sums[t] = _mm512_fmadd_ps(offset, minus_sum, sums[t]);
             }
         }
@@ -247,12 +247,12 @@ unsafe fn tile_u6<const T: usize>(
                 _mm512_or_si512(_mm512_and_si512(a, _mm512_set1_epi32(0xffff)), _mm512_slli_epi32::<16>(b));
             let (scale, _) = scales(Format::Q6K, weights.bytes, weights.from + block);
             for t in 0..T {
-                let half_sums = _mm512_set1_epi32(x.half_sums[t].add(block).read_unaligned());
+                let half_sums = _mm512_set1_epi32(x.half_sums(t).add(block).read_unaligned());
                 let zero = _mm512_slli_epi32::<5>(_mm512_madd_epi16(both, half_sums));
                 let first = _mm512_mullo_epi32(products[0][t], a);
                 let second = _mm512_mullo_epi32(products[1][t], b);
                 let products = _mm512_sub_epi32(_mm512_add_epi32(first, second), zero);
-                sums[t] = accumulate(products, scale, x.scale[t].add(block), sums[t]);
+                sums[t] = accumulate(products, scale, x.scale(t).add(block), sums[t]);
             }
         }
     }
@@ -275,7 +275,7 @@ unsafe fn tile_u8<const T: usize>(
             fetch(q, BLOCK_BYTES + 32);
             // Weights are read as 128 too many: begin with what that adds, negated.
             let begin = std::array::from_fn(|t| {
-                let half_sums = _mm512_set1_epi32(x.half_sums[t].add(block).read_unaligned());
+                let half_sums = _mm512_set1_epi32(x.half_sums(t).add(block).read_unaligned());
                 let sum = _mm512_madd_epi16(half_sums, ones);
                 _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sum))
             });
@@ -286,7 +286,7 @@ unsafe fn tile_u8<const T: usize>(
             let (scale, _) = scales(Format::Q8, weights.bytes, weights.from + block);
             for t in 0..T {
                 let products = _mm512_add_epi32(products[0][t], products[1][t]);
-                sums[t] = accumulate(products, scale, x.scale[t].add(block), sums[t]);
+                sums[t] = accumulate(products, scale, x.scale(t).add(block), sums[t]);
             }
         }
     }

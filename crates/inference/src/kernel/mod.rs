@@ -123,23 +123,47 @@ impl Rounded {
         assert!(self.scale.len() >= self.rows * self.blocks);
         assert!(self.minus_sum.len() >= self.rows * self.blocks);
         assert!(self.half_sums.len() >= self.rows * self.blocks);
-        let at = |i: usize| (row + i) * self.blocks + block;
+        let at = row * self.blocks + block;
         RoundedTile {
-            q: std::array::from_fn(|i| self.q[at(i) * BLOCK..].as_ptr()),
-            scale: std::array::from_fn(|i| self.scale[at(i)..].as_ptr()),
-            minus_sum: std::array::from_fn(|i| self.minus_sum[at(i)..].as_ptr()),
-            half_sums: std::array::from_fn(|i| self.half_sums[at(i)..].as_ptr().cast()),
+            q: self.q[at * BLOCK..].as_ptr(),
+            scale: self.scale[at..].as_ptr(),
+            minus_sum: self.minus_sum[at..].as_ptr(),
+            half_sums: self.half_sums[at..].as_ptr().cast(),
+            stride: self.blocks,
         }
     }
 }
 
-/// Where the rows of a tile begin; each has as many blocks as were asked for.
+/// Where the rows of a tile begin, `stride` blocks apart; each has as many blocks as were asked for.
 struct RoundedTile<const T: usize> {
-    q: [*const i8; T],
-    scale: [*const f32; T],
-    minus_sum: [*const f32; T],
+    q: *const i8,
+    scale: *const f32,
+    minus_sum: *const f32,
+    half_sums: *const i32,
+    stride: usize,
+}
+
+impl<const T: usize> RoundedTile<T> {
+    #[inline(always)]
+    fn q(&self, row: usize) -> *const i8 {
+        self.q.wrapping_add(row * self.stride * BLOCK)
+    }
+
+    #[inline(always)]
+    fn scale(&self, row: usize) -> *const f32 {
+        self.scale.wrapping_add(row * self.stride)
+    }
+
+    #[inline(always)]
+    fn minus_sum(&self, row: usize) -> *const f32 {
+        self.minus_sum.wrapping_add(row * self.stride)
+    }
+
     /// Pairs of 16-bit sums, to be read as one 32-bit lane.
-    half_sums: [*const i32; T],
+    #[inline(always)]
+    fn half_sums(&self, row: usize) -> *const i32 {
+        self.half_sums.wrapping_add(row * self.stride)
+    }
 }
 
 /// One tile's sums: for each row of activations, those of the panel's sixteen weight rows.

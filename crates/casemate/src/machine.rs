@@ -10,6 +10,14 @@ pub(crate) fn peak_rss_bytes() -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Memory of the machine in bytes.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    let table = fs_err::read_to_string("/proc/meminfo").ok()?;
+    let line = table.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
 /// Processor as the kernel names it, with the instruction sets inference can use.
 #[derive(Debug, Serialize)]
 pub(crate) struct Cpu {

@@ -122,6 +122,14 @@ impl Embedder {
         self.dimension
     }
 
+    /// Number of tokens a text is read as, the two that begin and end it among them.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if it cannot be encoded.
+    pub fn token_count(&self, text: &str) -> Result<usize> {
+        Ok(self.encode(text)?.len())
+    }
+
     /// One unit-length vector per text, in the order given; of a text without tokens, zeros. A text gives
     /// the same vector, to the bit, whatever the others are and however many threads compute them (within
     /// 1e-5 where candle computes).

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 /// Lines embedded at once.
 const LINES: usize = 256;
-/// Bytes of a line: some 32 to 64 tokens.
-const LENGTHS: std::ops::RangeInclusive<usize> = 90..=180;
+/// Tokens of a line; longer ones are cut.
+const LENGTHS: std::ops::RangeInclusive<usize> = 32..=64;
 
 pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row>> {
     if let Some(peer) = args.peer.iter().find(|peer| *peer != "stock-candle") {
@@ -21,7 +21,7 @@ pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row
     let directory = models::embedder_dir(&global.models)?;
     let ours = Embedder::load(&directory).map_err(Failure::input)?;
     let stock = reference::stock_embedder(&directory).map_err(Failure::input)?;
-    let lines = lines(args)?;
+    let lines = lines(args, &ours)?;
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
 
     let exact = stock.embed(&lines)?;
@@ -33,8 +33,9 @@ pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row
     };
     let least = exact.iter().zip(&found).map(cosine).fold(f64::INFINITY, f64::min);
 
+    let runs = args.runs.max(1);
     let mut rates = [Vec::new(), Vec::new()];
-    for _ in 0..args.runs.max(1) {
+    for _ in 0..runs {
         let started = Instant::now();
         ours.embed(&lines)?;
         rates[0].push(lines.len() as f64 / started.elapsed().as_secs_f64());
@@ -48,33 +49,41 @@ pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row
     let peers: BTreeMap<String, f64> =
         stock.map(|rate| ("stock-candle".to_owned(), rate)).into_iter().collect();
     Ok(vec![
-        Row::new("embed", "texts/s", Better::More, rate.unwrap_or(0.0), peers, args.runs),
+        Row::new("embed", "texts/s", Better::More, rate.unwrap_or(0.0), peers, runs),
         Row::new("cosine", "least", Better::More, least, BTreeMap::new(), lines.len()),
     ])
 }
 
-/// Log lines of about the length that templates have, longer ones cut.
-fn lines(args: &EmbeddingBenchArgs) -> Outcome<Vec<String>> {
+/// Log lines of 32 to 64 tokens, from all files.
+fn lines(args: &EmbeddingBenchArgs, embedder: &Embedder) -> Outcome<Vec<String>> {
+    let records: Vec<String> = text::records(&args.text, 400)?.into_iter().flatten().collect();
     let mut lines = Vec::new();
-    for file in text::lines(&args.text, 400)? {
-        for mut line in file.into_iter().filter(|line| line.len() >= *LENGTHS.start()) {
-            let mut end =
-                line.len().min(LENGTHS.start() + lines.len() * 37 % (LENGTHS.end() - LENGTHS.start()));
-            while !line.is_char_boundary(end) {
-                end -= 1;
-            }
-            line.truncate(end);
-            lines.push(line);
-        }
+    for record in records {
+        // Lengths of all kinds, as log lines have.
+        let most = LENGTHS.start() + lines.len() * 7 % (LENGTHS.end() - LENGTHS.start() + 1);
+        lines.extend(cut(record, most, embedder)?);
     }
     if lines.len() < LINES {
         return Err(Failure::input(anyhow!(
-            "{} has {} log lines of that length where {LINES} are needed: give others with --text",
+            "{} has {} log lines of {LENGTHS:?} tokens where {LINES} are needed: give others with --text",
             args.text.display(),
             lines.len()
         )));
     }
-    // From all files, not the first alone.
     let step = lines.len() / LINES;
     Ok(lines.into_iter().step_by(step).take(LINES).collect())
+}
+
+/// The beginning of a text that has at most so many tokens, unless it has too few to count as a line.
+fn cut(mut text: String, most: usize, embedder: &Embedder) -> Outcome<Option<String>> {
+    // No token of a log is longer than this on average.
+    text.truncate(text.floor_char_boundary(most * 8));
+    loop {
+        let tokens = embedder.token_count(&text)?;
+        if tokens <= most {
+            return Ok(LENGTHS.contains(&tokens).then_some(text));
+        }
+        let shorter = (text.len() * most / tokens).min(text.len() - 1);
+        text.truncate(text.floor_char_boundary(shorter));
+    }
 }

@@ -61,6 +61,8 @@ pub(super) struct Setting {
     pub(super) python: Option<PathBuf>,
     pub(super) isa: Option<String>,
     pub(super) threads: usize,
+    /// Tokens that peers make room for in all their sequences together.
+    pub(super) capacity: usize,
 }
 
 /// A running engine; ended when dropped.
@@ -70,9 +72,6 @@ pub(super) struct Engine {
     requests: ChildStdin,
     replies: BufReader<ChildStdout>,
 }
-
-/// Tokens that peers make room for in all their sequences.
-const CAPACITY: &str = "8192";
 
 impl Engine {
     /// Starts an engine, which loads the model at once.
@@ -98,7 +97,7 @@ impl Engine {
                     Failure::input(anyhow!("{name} needs a Python that has it: give one with --peer-python"))
                 })?;
                 let mut command = Command::new(python);
-                command.args(["-c", script]).arg(model).args([&threads, CAPACITY]);
+                command.args(["-c", script]).arg(model).args([&threads, &setting.capacity.to_string()]);
                 command
             }
         };

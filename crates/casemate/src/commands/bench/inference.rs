@@ -14,16 +14,24 @@ use std::path::Path;
 const SEGMENT: usize = 256;
 /// Texts compared.
 const SEGMENTS: usize = 4;
+/// Tokens that the longest measurement takes in all sequences, and some more.
+const CAPACITY: usize = 8192;
+/// The same where a process reads no more than 512 at once: room costs memory.
+const SMALL_CAPACITY: usize = 1024;
 
 pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row>> {
     let model = models::decoder_path(&args.model, &global.models)?;
-    let tiny = match args.tiny.as_str() {
-        "none" => None,
-        tiny => Some(models::decoder_path(tiny, &global.models)?),
+    let tiny = || match args.tiny.as_str() {
+        "none" => Ok(None),
+        tiny => models::decoder_path(tiny, &global.models).map(Some),
     };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let setting =
-        Setting { python: args.peer_python.clone(), isa: args.isa.map(|isa| isa.to_string()), threads };
+    let setting = Setting {
+        python: args.peer_python.clone(),
+        isa: args.isa.map(|isa| isa.to_string()),
+        threads,
+        capacity: CAPACITY,
+    };
     let mut kinds = vec![Kind::Ours];
     let mut stock = false;
     for peer in &args.peer {
@@ -37,11 +45,17 @@ pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row
             }
         }
     }
+    if let (Some(kind), None) = (kinds.get(1), &args.peer_python) {
+        let name = kind.name();
+        return Err(Failure::input(anyhow!(
+            "{name} needs a Python that has it: give one with --peer-python"
+        )));
+    }
     let bench = Bench { kinds, stock, setting, runs: args.runs.max(1) };
     if args.quality {
         let mut rows = bench.quality(&model, &args.text, "")?;
-        if let Some(tiny) = &tiny {
-            rows.extend(bench.quality(tiny, &args.text, "_tiny")?);
+        if let Some(tiny) = tiny()? {
+            rows.extend(bench.quality(&tiny, &args.text, "_tiny")?);
         }
         return Ok(rows);
     }
@@ -55,9 +69,9 @@ pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row
     let speeds: Vec<_> = SPEEDS.iter().copied().filter(|(name, _)| wanted(name)).collect();
     rows.extend(bench.speeds(&model, &speeds)?);
     if wanted("prefill_2048_tiny")
-        && let Some(tiny) = &tiny
+        && let Some(tiny) = tiny()?
     {
-        rows.extend(bench.speeds(tiny, &[("prefill_2048_tiny", Task::Prefill(2048))])?);
+        rows.extend(bench.speeds(&tiny, &[("prefill_2048_tiny", Task::Prefill(2048))])?);
     }
     if wanted("peak_rss") || wanted("load") {
         rows.extend(bench.fresh(&model, wanted("peak_rss"), wanted("load"))?);
@@ -128,29 +142,62 @@ struct Bench {
 }
 
 impl Bench {
+    /// Starts an engine and has it answer a first request. A peer that cannot is left out, with the reason
+    /// on stderr.
+    fn start(
+        &self,
+        kind: Kind,
+        path: &Path,
+        setting: &Setting,
+        first: &Request,
+    ) -> Outcome<Option<(Engine, f64)>> {
+        let start = || {
+            let mut engine = Engine::start(kind, path, setting)?;
+            let seconds = engine.seconds(first)?;
+            Ok((engine, seconds))
+        };
+        self.unless_peer("start", kind, start())
+    }
+
+    /// What came out; of a peer that failed nothing, with the reason on stderr.
+    fn unless_peer<T>(&self, what: &str, kind: Kind, outcome: Outcome<T>) -> Outcome<Option<T>> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) if kind != Kind::Ours => {
+                tracing::warn!("{what} without {}: {failure}", kind.name());
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// All engines with the model in memory, one request after the other, engine by engine.
     fn speeds(&self, path: &Path, tasks: &[(&str, Task)]) -> Outcome<Vec<Row>> {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
         let model = self.tokenizer(path)?;
+        let warm_up = Request::Prefill { tokens: text::tokens(&model, 7, 300)? };
+        let of_task = |(index, (_, task)): (usize, &(&str, Task))| {
+            let request = |run| task.request(&model, (1 + index * 100 + run) as u64);
+            (0..self.runs).map(request).collect::<Outcome<Vec<_>>>()
+        };
+        let requests = tasks.iter().enumerate().map(of_task).collect::<Outcome<Vec<_>>>()?;
+        drop(model);
         let mut engines = Vec::new();
         for kind in &self.kinds {
-            let mut engine = Engine::start(*kind, path, &self.setting)?;
             // Loaded and warm before anything is timed.
-            engine.seconds(&Request::Prefill { tokens: text::tokens(&model, 7, 300)? })?;
-            engines.push(engine);
+            engines.push(self.start(*kind, path, &self.setting, &warm_up)?.map(|(engine, _)| engine));
         }
         let mut rows = Vec::new();
-        for (index, (name, task)) in tasks.iter().enumerate() {
+        for ((name, task), requests) in tasks.iter().zip(requests) {
             let mut rates = vec![Vec::new(); engines.len()];
-            for run in 0..self.runs {
-                let (request, units) = task.request(&model, (1 + index * 100 + run) as u64)?;
+            for (run, (request, units)) in requests.iter().enumerate() {
                 for (engine, rates) in engines.iter_mut().zip(&mut rates) {
-                    match engine.seconds(&request) {
-                        Ok(seconds) => rates.push(units as f64 / seconds.max(1e-9)),
-                        Err(failure) if engine.kind != Kind::Ours => tracing::warn!("{name}: {failure}"),
-                        Err(failure) => return Err(failure),
+                    let Some(engine) = engine else { continue };
+                    let seconds = engine.seconds(request);
+                    if let Some(seconds) = self.unless_peer(name, engine.kind, seconds)? {
+                        rates.push(*units as f64 / seconds.max(1e-9));
                     }
                 }
                 tracing::info!("{name}: run {} of {}", run + 1, self.runs);
@@ -163,16 +210,24 @@ impl Bench {
     /// Each run in new processes: memory after reading 512 tokens, and time from start to first token.
     fn fresh(&self, path: &Path, memory: bool, load: bool) -> Outcome<Vec<Row>> {
         let model = self.tokenizer(path)?;
-        let (first, text) = (text::tokens(&model, 8, 16)?, text::tokens(&model, 9, 512)?);
+        let first = Request::First { tokens: text::tokens(&model, 8, 16)? };
+        let prefill = Request::Prefill { tokens: text::tokens(&model, 9, 512)? };
         drop(model);
+        let setting = Setting { capacity: SMALL_CAPACITY, ..self.setting.clone() };
         let (mut seconds, mut bytes) =
             (vec![Vec::new(); self.kinds.len()], vec![Vec::new(); self.kinds.len()]);
         for _ in 0..self.runs {
             for (index, kind) in self.kinds.iter().enumerate() {
-                let mut engine = Engine::start(*kind, path, &self.setting)?;
-                seconds[index].push(engine.seconds(&Request::First { tokens: first.clone() })?);
-                engine.seconds(&Request::Prefill { tokens: text.clone() })?;
-                bytes[index].extend(engine.ask(&Request::Memory)?.bytes.map(|bytes| bytes as f64));
+                let Some((mut engine, loading)) = self.start(*kind, path, &setting, &first)? else {
+                    continue;
+                };
+                seconds[index].push(loading);
+                if !memory {
+                    continue;
+                }
+                let reply = engine.seconds(&prefill).and_then(|_| engine.ask(&Request::Memory));
+                let reply = self.unless_peer("peak_rss", *kind, reply)?;
+                bytes[index].extend(reply.and_then(|reply| reply.bytes).map(|bytes| bytes as f64));
             }
         }
         let mut rows = Vec::new();
@@ -200,34 +255,33 @@ impl Bench {
         let reference = reference::Float::load(path)?.logits(&segments)?;
         tracing::info!("exact distributions are ready");
         let directory = tempfile::tempdir()?;
+        let file = directory.path().join("logits");
         let mut ours = [Distance::default(), Distance::default()];
         let mut peers: BTreeMap<String, Distance> = BTreeMap::new();
-        for kind in self.kinds.iter().filter(|kind| **kind != Kind::OpenVino) {
-            let mut engine = Engine::start(*kind, path, &self.setting)?;
-            for (tokens, exact) in segments.iter().zip(&reference) {
-                for stepwise in [false, true] {
-                    let file = directory.path().join("logits");
-                    engine.ask(&Request::Logits { tokens: tokens.clone(), path: file.clone(), stepwise })?;
-                    let distance = match kind {
-                        Kind::Ours => &mut ours[usize::from(stepwise)],
-                        // It takes texts one way only.
-                        _ if stepwise => continue,
-                        _ => peers.entry(kind.name().to_owned()).or_default(),
-                    };
-                    let logits = fs_err::read(file)?;
-                    let (floats, _) = logits.as_chunks::<4>();
-                    let floats: Vec<f32> = floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-                    let width = floats.len() / tokens.len().max(1);
-                    exact.iter().zip(floats.chunks_exact(width.max(1))).for_each(|(a, b)| distance.add(a, b));
+        for kind in self.kinds.iter().copied() {
+            match kind {
+                Kind::Ours => {
+                    let mut engine = Engine::start(kind, path, &self.setting)?;
+                    for (distance, stepwise) in ours.iter_mut().zip([false, true]) {
+                        *distance = distance_of(&mut engine, &segments, &reference, stepwise, &file)?;
+                    }
+                }
+                Kind::OpenVino => tracing::warn!("quality without openvino: it does not give its scores out"),
+                Kind::LlamaCpp => {
+                    let distance = Engine::start(kind, path, &self.setting)
+                        .and_then(|mut engine| distance_of(&mut engine, &segments, &reference, false, &file));
+                    let distance = self.unless_peer("quality", kind, distance)?;
+                    peers.extend(distance.map(|distance| (kind.name().to_owned(), distance)));
                 }
             }
         }
         if self.stock {
             let stock = reference::Stock::new(path);
-            let distance = peers.entry("stock-candle".to_owned()).or_default();
+            let mut distance = Distance::default();
             for (tokens, exact) in segments.iter().zip(&reference) {
                 exact.iter().zip(stock.logits(tokens)?).for_each(|(a, b)| distance.add(a, &b));
             }
+            peers.insert("stock-candle".to_owned(), distance);
         }
         let [prefill, stepwise] = ours;
         let of = |figure: fn(&Distance) -> f64| -> BTreeMap<String, f64> {
@@ -248,10 +302,10 @@ impl Bench {
     fn segments(&self, path: &Path, texts: &Path) -> Outcome<Vec<Vec<u32>>> {
         let model = self.tokenizer(path)?;
         let mut segments = Vec::new();
-        let mut lines = text::lines(texts, 200)?;
-        lines.sort_by_key(|lines| std::cmp::Reverse(lines.iter().map(String::len).sum::<usize>()));
-        for lines in lines {
-            let mut tokens = model.tokens_of_data(&lines.join("\n"))?;
+        let mut records = text::records(texts, 200)?;
+        records.sort_by_key(|records| std::cmp::Reverse(records.iter().map(String::len).sum::<usize>()));
+        for records in records {
+            let mut tokens = model.tokens_of_data(&records.join("\n"))?;
             if tokens.len() >= SEGMENT && segments.len() < SEGMENTS {
                 tokens.truncate(SEGMENT);
                 segments.push(tokens);
@@ -270,6 +324,36 @@ impl Bench {
     fn tokenizer(&self, path: &Path) -> Outcome<Model> {
         Model::load_with(path, &LoadOptions::default()).map_err(Failure::input)
     }
+}
+
+/// How far an engine's distributions on all segments are from the exact ones; it hands them over in `file`.
+fn distance_of(
+    engine: &mut Engine,
+    segments: &[Vec<u32>],
+    exact: &[Vec<Vec<f32>>],
+    stepwise: bool,
+    file: &Path,
+) -> Outcome<Distance> {
+    let mut distance = Distance::default();
+    for (tokens, exact) in segments.iter().zip(exact) {
+        engine.ask(&Request::Logits { tokens: tokens.clone(), path: file.to_owned(), stepwise })?;
+        let bytes = fs_err::read(file)?;
+        let width = exact.first().map_or(0, Vec::len) * size_of::<f32>();
+        if width == 0 || bytes.len() != width * exact.len() {
+            let (kind, count) = (engine.kind.name(), bytes.len());
+            return Err(anyhow!(
+                "{kind} gave {count} bytes of scores where {} make sense",
+                width * exact.len()
+            )
+            .into());
+        }
+        for (exact, found) in exact.iter().zip(bytes.chunks_exact(width)) {
+            let (floats, _) = found.as_chunks::<4>();
+            let found: Vec<f32> = floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            distance.add(exact, &found);
+        }
+    }
+    Ok(distance)
 }
 
 /// How far distributions are from exact ones.

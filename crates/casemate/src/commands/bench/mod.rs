@@ -8,8 +8,9 @@ mod worker;
 
 use crate::cli::{BenchArgs, BenchCommand, Global};
 use crate::failure::Outcome;
-use crate::machine::Cpu;
+use crate::machine::{Cpu, memory_bytes};
 use crate::output;
+use casemate_inference::Isa;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -17,18 +18,24 @@ use std::time::Instant;
 
 pub(crate) fn run(global: &Global, args: &BenchArgs) -> Outcome {
     let started = Instant::now();
-    let rows = match &args.command {
-        BenchCommand::Inference(args) => inference::run(global, args)?,
-        BenchCommand::Embedding(args) => embedding::run(global, args)?,
+    let (isa, rows) = match &args.command {
+        BenchCommand::Inference(args) => (args.isa, inference::run(global, args)?),
+        BenchCommand::Embedding(args) => (None, embedding::run(global, args)?),
         BenchCommand::Worker(args) => return worker::run(args),
     };
-    let report = Report { machine: Cpu::detect().describe(), rows };
+    let report = Report { machine: machine(isa.unwrap_or_else(Isa::best)), rows };
     if global.json {
         output::json(&report, started)?;
     } else {
         report.print()?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The machine, and the instruction set that was used of those it has.
+fn machine(isa: Isa) -> String {
+    let gigabytes = memory_bytes().unwrap_or(0) as f64 / 1e9;
+    format!("{}; {gigabytes:.0} GB of memory; kernels for {isa}", Cpu::detect().describe())
 }
 
 #[derive(Debug, Serialize)]

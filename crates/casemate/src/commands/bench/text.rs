@@ -2,7 +2,9 @@
 
 use crate::failure::{Failure, Outcome};
 use anyhow::Context;
+use casemate_event::Batch;
 use casemate_inference::Model;
+use casemate_ingest::Options;
 use std::path::{Path, PathBuf};
 
 /// Text that reads like a log, the same for the same seed.
@@ -51,17 +53,20 @@ pub(super) fn tokens(model: &Model, seed: u64, count: usize) -> Outcome<Vec<u32>
     Ok(tokens)
 }
 
-/// Log files under a directory, in order of their names.
-pub(super) fn files(directory: &Path) -> Outcome<Vec<PathBuf>> {
+/// Log files under a directory, in order of their names. What stands beside a log (what it should give, a
+/// description) is none.
+fn files(directory: &Path) -> Outcome<Vec<PathBuf>> {
+    const LOGS: [&str; 4] = [".log", ".json", ".jsonl", ".gz"];
     let listing = fs_err::read_dir(directory)
         .context("no log text to measure on: give some with --text DIR")
         .map_err(Failure::input)?;
     let mut files = Vec::new();
     for entry in listing {
         let path = entry?.path();
+        let name = path.to_string_lossy();
         if path.is_dir() {
             files.extend(self::files(&path)?);
-        } else if path.extension().is_some_and(|kind| kind == "log" || kind == "json" || kind == "jsonl") {
+        } else if LOGS.iter().any(|kind| name.ends_with(kind)) && !name.ends_with(".expected.json") {
             files.push(path);
         }
     }
@@ -69,19 +74,24 @@ pub(super) fn files(directory: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Lines of the log files under a directory, from the middle of each file, as many of each.
-pub(super) fn lines(directory: &Path, of_each: usize) -> Outcome<Vec<Vec<String>>> {
+/// Records of the log files under a directory as they were received, from the middle of each file, as many
+/// of each.
+pub(super) fn records(directory: &Path, of_each: usize) -> Outcome<Vec<Vec<String>>> {
     const MAX_BYTES: u64 = 8 << 20;
     let mut all = Vec::new();
     for file in files(directory)? {
         if fs_err::metadata(&file)?.len() > MAX_BYTES {
             continue;
         }
-        let text = String::from_utf8_lossy(&fs_err::read(&file)?).into_owned();
-        let lines: Vec<&str> = text.lines().filter(|line| line.len() > 40).collect();
-        let start = lines.len().saturating_sub(of_each) / 2;
-        let lines = lines.iter().skip(start).take(of_each).map(|line| (*line).to_owned());
-        all.push(lines.collect());
+        let mut records = Vec::new();
+        let mut keep = |batch: Batch| {
+            let texts = batch.events.into_iter().filter_map(|event| String::from_utf8(event.raw).ok());
+            records.extend(texts.filter(|text| text.len() > 40));
+            Ok(())
+        };
+        casemate_ingest::read_file(&file, "", &Options::default(), 0, &mut keep, &mut |_| {})?;
+        let start = records.len().saturating_sub(of_each) / 2;
+        all.push(records.into_iter().skip(start).take(of_each).collect());
     }
     Ok(all)
 }

@@ -24,15 +24,28 @@ l.llama_backend_init()
 model = l.llama_model_load_from_file(path.encode(), l.llama_model_default_params())
 if not model:
     sys.exit("llama.cpp cannot load the file")
-parameters = l.llama_context_default_params()
-parameters.n_ctx = capacity
-parameters.n_batch = 2048
-parameters.n_ubatch = 512
-parameters.n_seq_max = SEQUENCES
-parameters.n_threads = parameters.n_threads_batch = threads
-parameters.kv_unified = True
-context = l.llama_init_from_model(model, parameters)
-memory = l.llama_get_memory(context)
+contexts = {}
+
+
+def use(flash):
+    """Makes the context with or without flash attention the current one."""
+    global context, memory
+    if flash not in contexts:
+        parameters = l.llama_context_default_params()
+        parameters.n_ctx = capacity
+        parameters.n_batch = 2048
+        parameters.n_ubatch = 512
+        parameters.n_seq_max = SEQUENCES
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.kv_unified = True
+        if not flash:
+            parameters.flash_attn_type = 0
+        contexts[flash] = l.llama_init_from_model(model, parameters)
+    context = contexts[flash]
+    memory = l.llama_get_memory(context)
+
+
+use(True)
 vocabulary = l.llama_vocab_n_tokens(l.llama_model_get_vocab(model))
 batch = l.llama_batch_init(2048, 0, 1)
 
@@ -75,9 +88,11 @@ def log_probabilities(row, candidates):
 
 
 def answer(request):
+    kind = request["op"]
+    # Single tokens are faster without.
+    use(kind != "decode")
     l.llama_memory_clear(memory, False)
     begun = time.perf_counter()
-    kind = request["op"]
     if kind == "first":
         choose(read(request["tokens"]))
         return time.perf_counter() - started

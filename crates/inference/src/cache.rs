@@ -4,6 +4,7 @@
 //! after its reader is gone, found by its tokens and all before them, until the pool needs the room: the
 //! page longest unused goes first. So a prefix is read once whoever asks, and pages begin at the same
 //! tokens whoever reads them, which keeps results the same to the bit.
+#![allow(unsafe_code)]
 
 use std::collections::HashMap;
 
@@ -11,6 +12,11 @@ use half::f16;
 use half::slice::HalfBitsSliceExt;
 
 use crate::error::{Error, Result};
+use crate::matmul::Shared;
+use crate::pool::Pool;
+
+/// Rows whose keys and values one thread notes before the next.
+const ROWS_AT_ONCE: usize = 32;
 
 /// Tokens of a page.
 pub(crate) const PAGE: usize = 64;
@@ -66,19 +72,37 @@ impl Memory {
         Self { sizes, keys: buffers(), values: buffers() }
     }
 
-    /// Notes the key and value of one head of a token.
-    pub(crate) fn write(&mut self, layer: usize, at: Slot, kv_head: usize, key: &[f32], value: &[f32]) {
-        let head_dim = self.sizes.head_dim;
-        let Slot { page, slot } = at;
-        let head = self.head_at(page, kv_head);
-        let at = head + slot / GROUP * GROUP * head_dim + slot % GROUP;
-        for (target, x) in self.keys[layer][at..].iter_mut().step_by(GROUP).zip(key) {
-            *target = finite(*x).to_bits();
-        }
-        let at = head + slot * head_dim;
-        for (target, x) in self.values[layer][at..at + head_dim].iter_mut().zip(value) {
-            *target = finite(*x).to_bits();
-        }
+    /// Notes the keys and values of rows, `[row][kv_head][head_dim]` each, one slot for each row.
+    pub(crate) fn write(
+        &mut self,
+        pool: &Pool,
+        layer: usize,
+        slots: impl Fn(usize) -> Slot + Sync,
+        keys: &[f32],
+        values: &[f32],
+    ) {
+        let Sizes { kv_heads, head_dim, .. } = self.sizes;
+        let head_size = self.sizes.head_size();
+        let key_cells = Shared::new(&mut self.keys[layer]);
+        let value_cells = Shared::new(&mut self.values[layer]);
+        let width = kv_heads * head_dim;
+        pool.for_each(keys.len() / width, ROWS_AT_ONCE, |row| {
+            let Slot { page, slot } = slots(row);
+            for kv_head in 0..kv_heads {
+                let from = row * width + kv_head * head_dim..row * width + (kv_head + 1) * head_dim;
+                let head = (page as usize * kv_heads + kv_head) * head_size;
+                let at = head + slot / GROUP * GROUP * head_dim + slot % GROUP;
+                for (i, x) in keys[from.clone()].iter().enumerate() {
+                    // SAFETY: rows have slots of their own, hence cells.
+                    let cell = unsafe { key_cells.slice(at + i * GROUP..at + i * GROUP + 1) };
+                    cell.fill(finite(*x).to_bits());
+                }
+                let at = head + slot * head_dim;
+                // SAFETY: as above.
+                let cells = unsafe { value_cells.slice(at..at + head_dim) };
+                cells.iter_mut().zip(&values[from]).for_each(|(cell, x)| *cell = finite(*x).to_bits());
+            }
+        });
     }
 
     /// Keys and values of one head of a page.
@@ -294,7 +318,8 @@ mod tests {
     fn a_shared_page_is_copied_before_it_changes() {
         let mut cache = Cache::new(SIZES, 10 * SIZES.page_bytes());
         let id = cache.take().unwrap();
-        cache.memory.write(1, Slot { page: id, slot: 63 }, 0, &[2.0; 16], &[3.0; 16]);
+        let pool = Pool::new(1);
+        cache.memory.write(&pool, 1, |_| Slot { page: id, slot: 63 }, &[2.0; 16], &[3.0; 16]);
         assert_eq!(cache.own(id).unwrap(), id);
         cache.hold(id);
         let copy = cache.own(id).unwrap();

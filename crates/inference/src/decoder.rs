@@ -104,12 +104,13 @@ impl Decoder {
         let width = self.config.embedding;
         let count = workspace.batch.rows.len();
         grow(&mut workspace.hidden, count * width);
-        for (row, hidden) in workspace.batch.rows.iter().zip(workspace.hidden.chunks_exact_mut(width)) {
-            self.weights.embedding.read(row.token, hidden);
+        let rows = &workspace.batch.rows;
+        each_row(compute, &mut workspace.hidden[..count * width], width, |row, hidden| {
+            self.weights.embedding.read(rows[row].token, hidden);
             if self.config.embedding_scale != 1.0 {
                 hidden.iter_mut().for_each(|x| *x *= self.config.embedding_scale);
             }
-        }
+        });
         let positions = || workspace.batch.rows.iter().map(|row| row.position);
         let rotations = [self.ropes[0].at(positions()), self.ropes[1].at(positions())];
         let last = self.weights.layers.len() - 1;
@@ -215,13 +216,13 @@ impl Pass<'_> {
         multiply(compute, input, products);
         let keys = &mut keys[..count * kv_width];
         self.turn(keys, kv_width, layer.key_norm.as_deref(), rotation);
-        let rows = keys.chunks_exact(kv_width).zip(values.chunks_exact(kv_width));
-        for ((keys, values), row) in rows.zip(&batch.rows) {
-            let heads = keys.chunks_exact(heads.head_dim).zip(values.chunks_exact(heads.head_dim));
-            for (kv_head, (key, value)) in heads.enumerate() {
-                memory.write(self.index, row.slot, kv_head, key, value);
-            }
-        }
+        memory.write(
+            &compute.pool,
+            self.index,
+            |row| batch.rows[row].slot,
+            keys,
+            &values[..count * kv_width],
+        );
         let queries = &mut queries[..count * q_width];
         self.turn(queries, q_width, layer.query_norm.as_deref(), rotation);
     }

@@ -13,7 +13,7 @@ use crate::cache::{GROUP, Memory, PAGE, PageId};
 use crate::kernel::lanes::{Lanes, Operation, run};
 use crate::kernel::{Isa, widen};
 use crate::matmul::{Compute, Precision, Shared};
-use crate::simd::exp;
+use crate::simd::{exp, fold};
 #[cfg(target_arch = "x86_64")]
 mod tiled;
 
@@ -371,22 +371,17 @@ fn soften(scores: &mut [f32], mask: u64, state: &mut RowState) -> f32 {
             *max = if *x > *max { *x } else { *max };
         }
     }
-    for half in [8, 4, 2, 1] {
-        let (low, high) = maxima.split_at_mut(half);
-        for (low, high) in low.iter_mut().zip(high) {
-            *low = if *high > *low { *high } else { *low };
-        }
-    }
-    if maxima[0] == f32::NEG_INFINITY {
+    let highest = fold(maxima, |a, b| if b > a { b } else { a });
+    if highest == f32::NEG_INFINITY {
         scores.fill(0.0);
         return 1.0;
     }
     let RowState { max, sums } = state;
     let mut scale = 1.0;
-    if maxima[0] > *max {
-        scale = if *max == f32::NEG_INFINITY { 0.0 } else { exp(*max - maxima[0]) };
+    if highest > *max {
+        scale = if *max == f32::NEG_INFINITY { 0.0 } else { exp(*max - highest) };
         sums.iter_mut().for_each(|sum| *sum *= scale);
-        *max = maxima[0];
+        *max = highest;
     }
     for block in blocks {
         for (sum, x) in sums.iter_mut().zip(block) {

@@ -348,7 +348,7 @@ impl Pass<'_> {
         // By expert, the rows it gets and their weights.
         let mut routes: Vec<Vec<(usize, f32)>> = vec![Vec::new(); count];
         for (row, scores) in scores.chunks_exact_mut(count).enumerate() {
-            for (expert, weight) in route(scores, experts.used, experts.normalise) {
+            for (expert, weight) in route(scores, experts.used) {
                 routes[expert].push((row, weight));
             }
         }
@@ -376,16 +376,13 @@ impl Pass<'_> {
     }
 }
 
-/// The `used` experts with the highest scores and their weights: softmax over all, of which the chosen are
-/// scaled to a sum of one where the model does that.
-fn route(scores: &mut [f32], used: usize, normalise: bool) -> Vec<(usize, f32)> {
+/// The `used` experts with the highest scores and their weights: softmax over those.
+fn route(scores: &mut [f32], used: usize) -> Vec<(usize, f32)> {
     let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     scores.iter_mut().for_each(|x| *x = (*x - max).exp());
-    let all: f32 = scores.iter().sum();
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
     order.truncate(used);
-    let chosen: f32 = order.iter().map(|expert| scores[*expert]).sum();
-    let total = if normalise { chosen } else { all };
+    let total: f32 = order.iter().map(|expert| scores[*expert]).sum();
     order.into_iter().map(|expert| (expert, scores[expert] / total)).collect()
 }

@@ -406,34 +406,24 @@ impl Target<'_> {
     fn load(&self, panel: usize, row: usize, going_on: bool, sums: &mut [f32; PANEL_ROWS]) {
         let start = panel * PANEL_ROWS;
         let width = (self.linear.outputs() - start).min(PANEL_ROWS);
-        self.load_run(start, width, row, going_on, sums);
+        *sums = [0.0; PANEL_ROWS];
+        let sums = &mut sums[..width];
+        if going_on || self.add {
+            let at = row * self.linear.outputs() + start;
+            // SAFETY: only the job that has this panel touches these columns.
+            sums.copy_from_slice(unsafe { self.out.slice(at..at + width) });
+        }
+        if !going_on && let Some(bias) = &self.linear.bias {
+            sums.iter_mut().zip(&bias[start..]).for_each(|(sum, bias)| *sum += bias);
+        }
     }
 
     fn store(&self, panel: usize, row: usize, sums: &[f32; PANEL_ROWS]) {
         let start = panel * PANEL_ROWS;
         let width = (self.linear.outputs() - start).min(PANEL_ROWS);
-        self.store_run(start, row, &sums[..width]);
-    }
-
-    fn load_run(&self, start: usize, width: usize, row: usize, going_on: bool, sums: &mut [f32]) {
-        let at = row * self.linear.outputs() + start;
-        let (given, rest) = sums.split_at_mut(width);
-        rest.fill(0.0);
-        if going_on || self.add {
-            // SAFETY: only the job that has this panel touches these columns.
-            given.copy_from_slice(unsafe { self.out.slice(at..at + width) });
-        } else {
-            given.fill(0.0);
-        }
-        if !going_on && let Some(bias) = &self.linear.bias {
-            given.iter_mut().zip(&bias[start..]).for_each(|(sum, bias)| *sum += bias);
-        }
-    }
-
-    fn store_run(&self, start: usize, row: usize, sums: &[f32]) {
         let at = row * self.linear.outputs() + start;
         // SAFETY: only the job that has this panel touches these columns.
-        unsafe { self.out.slice(at..at + sums.len()) }.copy_from_slice(sums);
+        unsafe { self.out.slice(at..at + width) }.copy_from_slice(&sums[..width]);
     }
 }
 

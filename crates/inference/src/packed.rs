@@ -128,6 +128,11 @@ impl Shape {
     pub(crate) fn bytes(&self) -> usize {
         self.panels() * self.panel_bytes()
     }
+
+    /// Bytes from this matrix to the next one in an arena: whole cache lines.
+    pub(crate) fn place_bytes(&self) -> usize {
+        self.bytes().next_multiple_of(64)
+    }
 }
 
 /// The one buffer of a model's packed matrices; filled once, after all have their places.

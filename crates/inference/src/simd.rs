@@ -38,6 +38,17 @@ pub(crate) fn exp(x: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23))
 }
 
+/// Folds the second half into the first until one value is left: few steps that wait for each other.
+#[inline(always)]
+pub(crate) fn fold(mut values: [f32; 16], merge: impl Fn(f32, f32) -> f32) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            values[i] = merge(values[i], values[i + half]);
+        }
+    }
+    values[0]
+}
+
 /// Sum of squares in a fixed order: sixteen running sums, then their sum.
 #[inline(always)]
 fn sum_of_squares(row: &[f32]) -> f32 {

@@ -47,8 +47,6 @@ pub(crate) struct Experts {
     pub(crate) experts: Vec<Expert>,
     /// Experts that each token goes through.
     pub(crate) used: usize,
-    /// Whether their weights are scaled to a sum of one.
-    pub(crate) normalise: bool,
 }
 
 pub(crate) struct Expert {
@@ -262,7 +260,7 @@ impl<'a> Loader<'a> {
             })
         };
         let experts = (0..count).map(expert).collect::<Result<_>>()?;
-        Ok(Experts { router, experts, used, normalise: true })
+        Ok(Experts { router, experts, used })
     }
 
     fn has(&self, name: &str) -> bool {
@@ -310,7 +308,7 @@ impl<'a> Loader<'a> {
             Some(format) => {
                 let shape = Shape { format, rows: outputs, columns: inputs };
                 let start = self.arena_bytes;
-                self.arena_bytes += place_bytes(shape);
+                self.arena_bytes += shape.place_bytes();
                 self.jobs.push(Job { info, first_row: rows.first, shape });
                 Weight::Packed(PackedMatrix::new(shape, Arc::clone(&self.arena), start))
             }
@@ -324,7 +322,7 @@ impl<'a> Loader<'a> {
         let mut pieces = Vec::new();
         let mut rest = bytes.as_mut_slice();
         for job in &self.jobs {
-            let (matrix, after) = rest.split_at_mut(place_bytes(job.shape));
+            let (matrix, after) = rest.split_at_mut(job.shape.place_bytes());
             let matrix = &mut matrix[..job.shape.bytes()];
             rest = after;
             let size = JOB_PANELS * job.shape.panel_bytes();
@@ -374,11 +372,6 @@ impl<'a> Loader<'a> {
         self.gguf.release(&job.info, read);
         Ok(())
     }
-}
-
-/// Bytes from one matrix to the next: whole cache lines.
-fn place_bytes(shape: Shape) -> usize {
-    shape.bytes().next_multiple_of(64)
 }
 
 fn row_bytes(dtype: GgmlDType, columns: usize) -> usize {

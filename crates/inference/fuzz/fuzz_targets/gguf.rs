@@ -1,8 +1,8 @@
 //! Whatever a model file says, loading it is a model or an error, and a model that loads can be used.
 //!
 //! Begin with sound files, since libFuzzer would take long to find one:
-//! `cargo test --release -p casemate-inference --test hostile -- --ignored seeds`, then
-//! `cargo +nightly fuzz run gguf` in `crates/inference`.
+//! `CASEMATE_FUZZ_SEEDS=$PWD/fuzz/corpus/gguf cargo test --test hostile sound_files_load`, then
+//! `cargo +nightly fuzz run gguf`, both in `crates/inference`.
 #![no_main]
 
 use std::io::Write;

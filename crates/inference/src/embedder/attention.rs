@@ -6,7 +6,7 @@
 
 use crate::kernel::Isa;
 use crate::kernel::lanes::{Lanes, Operation, run};
-use crate::simd::exp;
+use crate::simd::{exp, fold};
 
 /// Tokens of a group of keys; the widest vectors hold as many floats. Heads are a multiple of it.
 pub(super) const LANES: usize = 16;
@@ -217,17 +217,4 @@ fn soften(scores: &mut [f32], tokens: usize, scale: f32) -> f32 {
         }
     }
     1.0 / fold(sums, |a, b| a + b)
-}
-
-/// Folds the second half into the first until one value is left: few steps that wait for each other.
-#[inline(always)]
-fn fold(mut values: [f32; LANES], merge: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            values[i] = merge(values[i], values[i + half]);
-        }
-        half /= 2;
-    }
-    values[0]
 }

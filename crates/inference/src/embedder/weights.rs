@@ -243,7 +243,7 @@ impl Loader<'_> {
         self.tensor(&name, &full)?;
         let shape = Shape { format: Format::Q8, rows: part.rows.len(), columns: part.columns.len() };
         let matrix = PackedMatrix::new(shape, Arc::clone(arena), self.bytes);
-        self.bytes += place_bytes(shape);
+        self.bytes += shape.place_bytes();
         self.jobs.push(Job { name, full, part, shape });
         Ok(Linear { weight: Weight::Packed(matrix), bias })
     }
@@ -254,7 +254,7 @@ impl Loader<'_> {
         let mut rest = bytes.as_mut_slice();
         let mut matrices = Vec::new();
         for job in &self.jobs {
-            let (matrix, after) = rest.split_at_mut(place_bytes(job.shape));
+            let (matrix, after) = rest.split_at_mut(job.shape.place_bytes());
             rest = after;
             matrices.push((self.tensor(&job.name, &job.full)?, job, Mutex::new(matrix)));
         }
@@ -290,11 +290,6 @@ fn pack_matrix(tensor: &Tensor<'_>, job: &Job, out: &mut [u8]) -> Result<(), Str
         pack_panel(&Source::Float(&wanted), rows.len(), shape.columns, out);
     }
     Ok(())
-}
-
-/// Bytes from one matrix to the next: whole cache lines.
-fn place_bytes(shape: Shape) -> usize {
-    shape.bytes().next_multiple_of(64)
 }
 
 /// Little-endian floats of one of the three types that weights come in.

@@ -79,8 +79,8 @@ impl Engine {
         let threads = setting.threads.to_string();
         let script = match kind {
             Kind::Ours => None,
-            Kind::LlamaCpp => Some(include_str!("peer_llama_cpp.py")),
-            Kind::OpenVino => Some(include_str!("peer_openvino.py")),
+            Kind::LlamaCpp => Some(concat!(include_str!("peer_llama_cpp.py"), include_str!("peer_serve.py"))),
+            Kind::OpenVino => Some(concat!(include_str!("peer_openvino.py"), include_str!("peer_serve.py"))),
         };
         let mut command = match script {
             None => {

@@ -1,6 +1,6 @@
 //! How do bytes get on disk safely?
 //!
-//! Atomic replacement of whole files, files with a checksummed and versioned header, an append-only log of
+//! Atomic replacement of whole files, files with a checksummed and versioned header, sealed files whose pages are checked when touched, an append-only log of
 //! checksummed frames, read-only memory maps (the one home of `mmap` in Casemate) and a lock on a directory.
 //! Knows nothing of events, indexes or models: payloads are bytes.
 
@@ -12,6 +12,7 @@ mod lock;
 mod log;
 mod map;
 mod pages;
+mod sealed;
 
 pub use atomic::write_atomic;
 pub use checked::{Checked, open_checked, write_checked};
@@ -21,3 +22,4 @@ pub use lock::DirLock;
 pub use log::{Frame, FrameOffset, Frames, Log, LogReader, MAX_FRAME, Mark, Recovery, Torn};
 pub use map::Map;
 pub use pages::prefer_huge_pages;
+pub use sealed::{Sealed, write_sealed};

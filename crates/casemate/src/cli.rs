@@ -164,6 +164,12 @@ pub(crate) enum BenchCommand {
     /// The embedder: texts per second, and its distance from exact arithmetic
     #[command(after_help = "Example:\n  casemate bench embedding --peer stock-candle --json")]
     Embedding(EmbeddingBenchArgs),
+    /// Intake: records per second parsed, and made durable and searchable; disk and memory
+    #[command(after_help = "Example:\n  casemate bench ingest --data logs/ --peer tantivy --json")]
+    Ingest(IngestBenchArgs),
+    /// A measurement of `bench ingest`, in a process of its own
+    #[command(hide = true)]
+    IngestWorker(IngestWorkerArgs),
     /// Our side of `bench inference`, in a process of its own
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -214,6 +220,54 @@ pub(crate) struct EmbeddingBenchArgs {
     /// Directory of log files whose lines are embedded
     #[arg(long, value_name = "DIR", default_value = "tests/data")]
     pub(crate) text: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestBenchArgs {
+    /// Directory of real logs that is measured on: linux/, vendor-syslog/, loghub/, windows-json/, zeek/
+    #[arg(long, value_name = "DIR", default_value = "../shared/data")]
+    pub(crate) data: PathBuf,
+    /// Records of each measurement
+    #[arg(long, value_name = "N", default_value_t = 400_000)]
+    pub(crate) events: u64,
+    /// Engine measured beside ours: tantivy
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) peer: Vec<String>,
+    /// Only these rows
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) rows: Vec<String>,
+    /// Measurements of each, whose median counts
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: usize,
+    /// Directory for what is written while measuring
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestWorkerArgs {
+    pub(crate) work: IngestWork,
+    pub(crate) files: Vec<PathBuf>,
+    /// Directory written to
+    #[arg(long)]
+    pub(crate) into: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum IngestWork {
+    Parse,
+    Durable,
+    Tantivy,
+}
+
+impl IngestWork {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Parse => "parse",
+            Self::Durable => "durable",
+            Self::Tantivy => "tantivy",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -27,7 +27,7 @@ const OWNERS: [(&str, &str); 17] = [
     ("hf-hub", "casemate-stage"),
     ("memmap2", "casemate-disk"),
     ("hnsw_rs", "casemate-vector"),
-    ("tantivy", "casemate-store"),
+    ("tantivy", "casemate"),
     ("redb", "casemate-store"),
     ("evtx", "casemate-ingest"),
     ("syslog_loose", "casemate-ingest"),

@@ -191,7 +191,7 @@ impl<W: Write> Pages<W> {
     }
 
     fn finish(mut self, magic: [u8; 8]) -> io::Result<()> {
-        if self.length % PAGE as u64 != 0 {
+        if !self.length.is_multiple_of(PAGE as u64) {
             self.close_page();
         }
         let mut trailer = Vec::with_capacity(TRAILER_LEN);

@@ -1,7 +1,6 @@
-use crate::{Entity, entities};
+use crate::{Entity, Fields, entities};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// Number of an event in its store: dense, ascending from 1, never reused.
@@ -23,57 +22,6 @@ pub struct TemplateId(pub u64);
 impl fmt::Display for TemplateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
-    }
-}
-
-/// Field names to values, ordered by name. Values are text; numbers are written in decimal.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Fields(BTreeMap<String, String>);
-
-impl Fields {
-    /// Value of `name`, if present.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// Value of `name` regardless of ASCII case: for vendor fields, whose case varies by shipper.
-    pub fn get_ignore_case(&self, name: &str) -> Option<&str> {
-        self.get(name)
-            .or_else(|| self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
-    }
-
-    /// Sets `name` to `value`; an empty value or one that means "absent" (`-`) is not stored.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        let value = value.into();
-        if !value.is_empty() && value != "-" {
-            self.0.insert(name.into(), value);
-        }
-    }
-
-    /// All fields in order of name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
-    }
-
-    /// Number of fields.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are no fields.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Fields {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
-        let mut fields = Self::default();
-        for (key, value) in iter {
-            fields.set(key, value);
-        }
-        fields
     }
 }
 

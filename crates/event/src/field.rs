@@ -106,3 +106,72 @@ pub const FINDING_TITLE: &str = "finding_info.title";
 pub const EVENT_CODE: &str = "metadata.event_code";
 /// Product or log channel that wrote the event.
 pub const PRODUCT: &str = "metadata.product.name";
+
+/// All names, in order.
+pub const ALL: [&str; 48] = [
+    ACTIVITY,
+    ACTOR_PROCESS_CMD_LINE,
+    ACTOR_PROCESS_PATH,
+    ACTOR_PROCESS_NAME,
+    ACTOR_PROCESS_PID,
+    ACTOR_USER,
+    ACTOR_USER_UID,
+    API_OPERATION,
+    API_SERVICE,
+    CLOUD_ACCOUNT,
+    PROTOCOL,
+    DEVICE_HOSTNAME,
+    DEVICE_IP,
+    DST_HOSTNAME,
+    DST_IP,
+    DST_PORT,
+    FILE_SHA256,
+    FILE_PATH,
+    FINDING_TITLE,
+    URL,
+    USER_AGENT,
+    JOB_NAME,
+    LOGON_TYPE,
+    EVENT_CODE,
+    PRODUCT,
+    MODULE_PATH,
+    PROCESS_CMD_LINE,
+    PROCESS_SHA256,
+    PROCESS_PATH,
+    PROCESS_NAME,
+    PARENT_PROCESS_CMD_LINE,
+    PARENT_PROCESS_PATH,
+    PARENT_PROCESS_NAME,
+    PARENT_PROCESS_PID,
+    PROCESS_PID,
+    PROCESS_UID,
+    QUERY_HOSTNAME,
+    REGISTRY_KEY,
+    REGISTRY_VALUE,
+    SCRIPT,
+    SERVICE_NAME,
+    SRC_HOSTNAME,
+    SRC_IP,
+    SRC_PORT,
+    STATUS,
+    STATUS_DETAIL,
+    USER_DOMAIN,
+    USER,
+];
+
+/// The constant that reads `name`, so that the name need not be copied.
+pub fn known(name: &str) -> Option<&'static str> {
+    ALL.binary_search(&name).ok().map(|place| ALL[place])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order() {
+        assert!(ALL.is_sorted());
+        assert_eq!(known("user.name"), Some(USER));
+        assert_eq!(known("user"), None);
+    }
+}

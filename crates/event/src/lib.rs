@@ -8,8 +8,10 @@ mod batch;
 mod entity;
 mod event;
 pub mod field;
+mod fields;
 
 pub use alert::{Alert, AlertId, AlertOrigin, Severity};
 pub use batch::{Batch, QuarantineReason, Quarantined, SourceProgress};
 pub use entity::{Entity, EntityKind, entities};
-pub use event::{Class, Event, EventId, Fields, Format, Stored, TemplateId, TimeQuality};
+pub use event::{Class, Event, EventId, Format, Stored, TemplateId, TimeQuality};
+pub use fields::Fields;

@@ -4,8 +4,9 @@
 //! Decodes nothing.
 
 use crate::formats::Draft;
-use crate::{Error, Options, Result, SinkError, Summary, template};
-use casemate_event::{Batch, Event, Format, QuarantineReason, Quarantined, SourceProgress, TimeQuality};
+use crate::record::{Finisher, Record};
+use crate::{Error, Options, Result, SinkError, Summary};
+use casemate_event::{Batch, Event, Format, QuarantineReason, Quarantined, SourceProgress};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -35,6 +36,7 @@ pub(crate) struct Intake<'a> {
     sha256: Option<String>,
     skip: u64,
     position: u64,
+    finisher: Finisher,
     batch: Batch,
     batch_bytes: usize,
     summary: Summary,
@@ -59,6 +61,7 @@ impl<'a> Intake<'a> {
             sha256: None,
             skip: 0,
             position: 0,
+            finisher: Finisher::new(options.arrival),
             batch: Batch::default(),
             batch_bytes: 0,
             summary: Summary::default(),
@@ -74,32 +77,33 @@ impl<'a> Intake<'a> {
         self.skip = position;
     }
 
+    /// Takes a record that was looked at.
+    pub(crate) fn record(&mut self, origin: Origin<'_>, record: Record) -> Result<()> {
+        match record {
+            Record::Event(event) => self.finished(origin, event),
+            Record::Quarantined { reason, detail, raw } => self.quarantine(origin, reason, &detail, &raw),
+            Record::Header => {
+                self.summary.headers += 1;
+                Ok(())
+            }
+        }
+    }
+
     /// Takes a decoded record.
-    pub(crate) fn event(&mut self, origin: Origin<'_>, mut draft: Draft, raw: Vec<u8>) -> Result<()> {
+    pub(crate) fn event(&mut self, origin: Origin<'_>, draft: Draft, raw: Vec<u8>) -> Result<()> {
+        let event = self.finisher.event(draft, raw);
+        self.finished(origin, event)
+    }
+
+    fn finished(&mut self, origin: Origin<'_>, mut event: Event) -> Result<()> {
         if self.skips() {
             return Ok(());
         }
-        if draft.message.is_empty() {
-            draft.message.push_str("record without text");
-        }
-        let (time, time_quality) = draft.time.unwrap_or((self.options.arrival, TimeQuality::Arrival));
-        let template_text = template::mask_after(&draft.message, draft.fixed);
-        *self.summary.events.entry(draft.format).or_default() += 1;
-        self.batch_bytes += raw.len();
-        self.batch.events.push(Event {
-            time,
-            time_quality,
-            format: draft.format,
-            class: draft.class,
-            source: origin.source.to_owned(),
-            position: origin.position,
-            message: draft.message,
-            fields: draft.fields,
-            native: draft.native,
-            raw,
-            template: template::id(&template_text),
-            template_text,
-        });
+        origin.source.clone_into(&mut event.source);
+        event.position = origin.position;
+        *self.summary.events.entry(event.format).or_default() += 1;
+        self.batch_bytes += event.raw.len();
+        self.batch.events.push(event);
         self.taken()
     }
 
@@ -153,11 +157,6 @@ impl<'a> Intake<'a> {
         } else {
             self.problems_dropped += 1;
         }
-    }
-
-    /// Counts a header line.
-    pub(crate) fn header(&mut self) {
-        self.summary.headers += 1;
     }
 
     /// Records seen so far, skipped ones included.

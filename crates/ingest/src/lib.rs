@@ -14,6 +14,8 @@ mod formats;
 mod framing;
 mod intake;
 mod json;
+mod parallel;
+mod record;
 mod sniff;
 mod source;
 pub mod template;

@@ -6,8 +6,9 @@ use crate::framing::documents::{self, Documents, End};
 use crate::framing::lines::{self, Lines};
 use crate::framing::utf16::Utf16Reader;
 use crate::intake::{Intake, Origin};
+use crate::record::Record;
 use crate::sniff::{self, Kind};
-use crate::{Result, archive};
+use crate::{Result, archive, parallel};
 use casemate_event::QuarantineReason;
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
@@ -97,7 +98,7 @@ pub(crate) fn read_source(
         Kind::Utf16Le => read_source(intake, name, &mut Utf16Reader::new(whole, false), depth + 1),
         Kind::Utf16Be => read_source(intake, name, &mut Utf16Reader::new(whole, true), depth + 1),
         Kind::JsonDocument => read_documents(intake, name, &mut whole),
-        Kind::Lines => read_lines(intake, name, &mut whole, 0),
+        Kind::Lines => parallel::read_lines(intake, name, &mut whole, 0),
         Kind::Binary(what, advice) => {
             intake.problem(format!("{name}: is {what}; {advice}"));
             quarantine_rest(intake, name, QuarantineReason::UnknownBinary, what, &mut whole)
@@ -128,9 +129,15 @@ pub(crate) fn quarantine_rest(
     }
 }
 
-fn read_lines(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead, before: u64) -> Result<()> {
+/// Takes in lines one after the other.
+pub(crate) fn read_lines_in_turn(
+    intake: &mut Intake<'_>,
+    name: &str,
+    decoder: &mut Decoder,
+    reader: &mut dyn BufRead,
+    before: u64,
+) -> Result<()> {
     let limit = intake.options.max_record_bytes;
-    let mut decoder = Decoder::new(intake);
     let mut lines = Lines::new(reader, limit);
     loop {
         let (shape, raw) = match lines.next() {
@@ -141,10 +148,25 @@ fn read_lines(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead, bef
         let origin = Origin { source: name, position: before + lines.number() };
         match shape {
             _ if raw.trim_ascii().is_empty() => {}
-            lines::Shape::Whole => decoder.line(intake, origin, raw)?,
+            lines::Shape::Whole => take(intake, origin, |emit| decoder.line(raw, emit))?,
             lines::Shape::Piece(number) => too_long(intake, origin, "line", number, &raw)?,
         }
     }
+}
+
+/// Hands on the records that `decode` emits.
+fn take(
+    intake: &mut Intake<'_>,
+    origin: Origin<'_>,
+    decode: impl FnOnce(&mut dyn FnMut(Record)),
+) -> Result<()> {
+    let mut outcome = Ok(());
+    decode(&mut |record| {
+        if outcome.is_ok() {
+            outcome = intake.record(origin, record);
+        }
+    });
+    outcome
 }
 
 fn read_documents(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead) -> Result<()> {
@@ -165,7 +187,7 @@ fn read_documents(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead)
         let origin = Origin { source: name, position };
         match shape {
             _ if raw.trim_ascii().is_empty() => {}
-            documents::Shape::Whole => decoder.value(intake, origin, raw)?,
+            documents::Shape::Whole => take(intake, origin, |emit| decoder.value(raw, emit))?,
             documents::Shape::Piece(number) => too_long(intake, origin, "JSON value", number, &raw)?,
             documents::Shape::Cut => {
                 cut = true;
@@ -183,12 +205,18 @@ fn read_documents(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead)
         intake.problem(format!(
             "{name}: what follows JSON value {position} is not JSON; it is taken in line by line"
         ));
-        read_lines(intake, name, &mut documents.into_reader(), position)?;
+        parallel::read_lines(intake, name, &mut documents.into_reader(), position)?;
     }
     Ok(())
 }
 
-fn too_long(intake: &mut Intake<'_>, origin: Origin<'_>, what: &str, number: u64, raw: &[u8]) -> Result<()> {
+pub(crate) fn too_long(
+    intake: &mut Intake<'_>,
+    origin: Origin<'_>,
+    what: &str,
+    number: u64,
+    raw: &[u8],
+) -> Result<()> {
     let limit = intake.options.max_record_bytes;
     if number == 1 {
         intake.problem(format!(

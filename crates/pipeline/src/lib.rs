@@ -175,6 +175,7 @@ impl Pipeline {
             &mut |batch| self.append(&batch),
             &mut |done| on_progress(Stage::Ingest, done.min(total), total),
         )?;
+        self.store.sync()?;
         Ok(FileOutcome { path: path.to_owned(), sha256, summary: Some(summary) })
     }
 
@@ -183,15 +184,22 @@ impl Pipeline {
     /// # Errors
     /// If the stream or the store fails.
     pub fn ingest_stream(&self, name: &str, reader: impl Read, format: Option<Format>) -> Result<Summary> {
-        Ok(casemate_ingest::read_stream(name, reader, &options(), format, &mut |batch| self.append(&batch))?)
+        let mut sink = |batch| self.append(&batch);
+        let read = casemate_ingest::read_stream(name, reader, &options(), format, &mut sink);
+        self.store.sync()?;
+        Ok(read?)
     }
 
+    /// Stores a batch, durable with the next sync.
     fn append(&self, batch: &Batch) -> std::result::Result<(), casemate_ingest::SinkError> {
-        self.store.append(batch).map(|_ids| ()).map_err(|error| Box::new(error) as casemate_ingest::SinkError)
+        self.store
+            .append_unsynced(batch)
+            .map(|_ids| ())
+            .map_err(|error| Box::new(error) as casemate_ingest::SinkError)
     }
 
-    /// Makes what was taken in searchable by text, runs detection over events not yet looked at, and embeds
-    /// templates not yet embedded. Once for many files: the text index commits here.
+    /// Notes how far the log is durable, runs detection over events not yet looked at, and embeds
+    /// templates not yet embedded. Once for many files.
     ///
     /// # Errors
     /// If the store, the embedder or the template index fails; what was done until then is kept.

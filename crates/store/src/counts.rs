@@ -23,6 +23,8 @@ pub struct Counts {
     pub investigations: u64,
     /// Bytes of all files.
     pub bytes_on_disk: u64,
+    /// Bytes of all records as received.
+    pub raw_bytes: u64,
     /// Time of the earliest event.
     pub first_time: Option<Timestamp>,
     /// Time of the latest event.

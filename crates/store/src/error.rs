@@ -36,6 +36,20 @@ pub enum Error {
         /// Why.
         source: casemate_disk::Error,
     },
+    /// Full logs cannot be written as segments, and no more is taken in until they can be.
+    #[error("nothing more is taken in until what is in the log can be written as a segment: {why}")]
+    Behind {
+        /// Why they cannot.
+        why: String,
+    },
+    /// The directory of the store cannot be listed or changed.
+    #[error("cannot list or change {}: {source}; check its owner and permissions", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A file of the store cannot be read or written, or is damaged.
     #[error(transparent)]
     Disk(#[from] casemate_disk::Error),
@@ -57,16 +71,6 @@ pub enum Error {
         /// What redb said.
         source: Box<redb::Error>,
     },
-    /// The text index cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Text {
-        /// What was attempted.
-        action: &'static str,
-        /// Directory of the index.
-        path: PathBuf,
-        /// What tantivy said.
-        source: Box<tantivy::TantivyError>,
-    },
     /// A value cannot be encoded.
     #[error("cannot encode {what}: {reason}")]
     Encode {
@@ -78,6 +82,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether bytes on disk are wrong, as opposed to the system refusing.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Disk(error) => error.is_damage(),
+            _ => false,
+        }
+    }
+
     /// Whether the caller sent something wrong, as opposed to the store failing.
     pub fn is_bad_input(&self) -> bool {
         matches!(self, Self::Query { .. } | Self::Watermark { .. })

@@ -4,30 +4,47 @@
 //!
 //! | file | what | if it is lost |
 //! |---|---|---|
-//! | `events.log` | every event and quarantined record, one checksummed frame per batch: the truth | gone |
+//! | `NNNNNNNN.log` | write-ahead log: events and quarantined records not in a segment yet | gone |
+//! | `NNNNNNNN.segment` | up to some 250,000 events, immutable, with what is needed to find them | its events are gone, the rest stays |
+//! | `MANIFEST` | which segments there are | made anew from the segments |
 //! | `findings.redb` | alerts, investigations, how far detection has come | alerts are raised again |
-//! | `meta.redb` | where events are, templates, sources, counters | rebuilt from the log on open |
-//! | `text/` | tantivy index | rebuilt from the log on open |
+//! | `meta.redb` | templates and sources of all time | rebuilt from the segments |
 //!
-//! What is derived remembers how much of the log it has taken in, and only the rest is replayed on open.
+//! A batch is acknowledged once the log is on the device. A full log becomes a segment in the background.
 //! This crate numbers events and alerts and gives them back. It parses no log format, matches no rule and
 //! knows nothing of embeddings.
 
+mod cache;
+mod chunk;
 mod counts;
-mod directory;
 mod error;
 mod findings;
+mod frame;
 mod guard;
+mod head;
+mod limits;
+mod maintain;
+mod manifest;
 mod meta;
+mod open;
+mod quarantine;
 mod query;
-mod record;
+mod retention;
+mod search;
+mod segment;
+mod stats;
 mod store;
 mod table;
-mod text;
+mod terms;
+mod varint;
+mod view;
 
 pub use counts::Counts;
 pub use error::{Error, Result};
 pub use findings::Raise;
+pub use limits::Limits;
 pub use meta::Template;
+pub use quarantine::{QuarantineId, StoredQuarantined};
 pub use query::{Order, Query, SearchResult};
+pub use retention::{Deleted, Retention};
 pub use store::Store;

@@ -1,197 +1,218 @@
-//! One data directory: the log, what is derived from it, and what was found in it.
+//! One data directory: logs, segments, what is derived from them, and what was found in them.
 
+use crate::cache::ChunkCache;
 use crate::counts::{Counts, bytes_under};
 use crate::findings::{Findings, Raise};
-use crate::meta::{Applied, Meta, Template};
-use crate::query::{Query, SearchResult};
-use crate::text::TextIndex;
-use crate::{Error, Result, record};
-use casemate_disk::{DirLock, Frame, FrameOffset, Log, LogReader, Mark};
-use casemate_event::{
-    Alert, AlertId, Batch, Event, EventId, Quarantined, SourceProgress, Stored, TemplateId,
-};
+use crate::frame::{Encoded, Side};
+use crate::head::Head;
+use crate::maintain::{Maintenance, Work};
+use crate::manifest::{Manifest, log_path};
+use crate::meta::{Meta, Template};
+use crate::open;
+use crate::quarantine::{QuarantineId, StoredQuarantined};
+use crate::stats::Stats;
+use crate::view::{Place, Slot, View};
+use crate::{Error, Limits, Result};
+use casemate_disk::{DirLock, FrameOffset};
+use casemate_event::{Alert, AlertId, Batch, EventId, Quarantined, SourceProgress, Stored, TemplateId};
 use jiff::SignedDuration;
-use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-const LOG_MAGIC: [u8; 8] = *b"CMEVENTS";
-const LOG_VERSION: u32 = 1;
-/// What is derived is committed at least this often, which bounds the replay after a crash.
-const CHECKPOINT_BYTES: u64 = 256 << 20;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// An open data directory. Thread-safe; one process at a time.
 pub struct Store {
-    dir: PathBuf,
-    reader: LogReader,
-    writer: Mutex<Writer>,
-    next_id: AtomicU64,
-    /// Set when something derived failed to take in what is in the log.
-    behind: AtomicBool,
-    meta: Meta,
-    text: TextIndex,
-    findings: Findings,
-    /// Given back last.
-    _lock: DirLock,
+    pub(crate) inner: Arc<Inner>,
+    maintenance: Maintenance,
 }
 
-struct Writer {
-    log: Log,
-    checkpoint: u64,
+/// What the threads of a store share.
+pub(crate) struct Inner {
+    pub(crate) dir: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) view: RwLock<View>,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) meta: Meta,
+    pub(crate) findings: Findings,
+    pub(crate) cache: ChunkCache,
+    /// Counters of all segments together.
+    pub(crate) sealed: Mutex<Stats>,
+    /// Held while the manifest is changed.
+    pub(crate) manifest: Mutex<Manifest>,
+    /// Given back last.
+    pub(crate) _lock: DirLock,
+}
+
+/// Where the next batch goes.
+pub(crate) struct Writer {
+    pub(crate) head: Arc<Head>,
+    pub(crate) next_id: u64,
+    pub(crate) next_quarantined: u64,
+    /// Next number for a log or segment.
+    pub(crate) next_number: u64,
 }
 
 impl Store {
-    /// Opens the store in `dir`, or creates it, and brings what is derived up to the log.
+    /// Opens the store in `dir`, or creates it.
     ///
     /// # Errors
-    /// A directory in use or not writable, a file of another version, damage to a file that cannot be
-    /// rebuilt; each says which and what to do.
+    /// A directory in use or not writable, a file of another version, damage that cannot be made good or
+    /// left aside; each says which and what to do.
     pub fn open(dir: &Path) -> Result<Self> {
-        let dir = dir.join("store");
-        let lock = DirLock::acquire(&dir)?;
-        let mut meta = Meta::open(&dir.join("meta.redb"))?;
-        let mut text = TextIndex::open(&dir.join("text"))?;
-        let findings = Findings::open(&dir.join("findings.redb"))?;
-        let mark = furthest(meta.mark()?, text.mark());
-        refuse_missing_log(&dir, mark)?;
-        let (log, recovery) = Log::open_marked(&dir.join("events.log"), LOG_MAGIC, LOG_VERSION, mark)?;
-        if let Some(torn) = &recovery.torn {
-            tracing::warn!(
-                offset = torn.offset, bytes = torn.length, kept = %torn.kept.display(),
-                "a write to the event log was cut short and never acknowledged; its bytes were set aside"
-            );
-        }
-        let of_this_log = |mark: Option<Mark>| mark.is_none_or(|mark| mark.same_log(&log.mark()));
-        if !of_this_log(meta.mark()?) {
-            drop(meta);
-            meta = Meta::create_anew(&dir.join("meta.redb"))?;
-        }
-        if !of_this_log(text.mark()) {
-            drop(text);
-            text = TextIndex::create_anew(&dir.join("text"))?;
-        }
-        let checkpoint = log.end().0;
-        let store = Self {
-            reader: log.reader(),
-            writer: Mutex::new(Writer { log, checkpoint }),
-            next_id: AtomicU64::new(1),
-            behind: AtomicBool::new(true),
-            meta,
-            text,
-            findings,
-            dir,
-            _lock: lock,
-        };
-        store.catch_up(&store.writer())?;
-        store.refresh()?;
-        store.check_counts()?;
-        Ok(store)
+        Self::open_with(dir, Limits::default())
+    }
+
+    /// As [`open`](Self::open), with other limits than the usual.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(dir: &Path, limits: Limits) -> Result<Self> {
+        let inner = Arc::new(open::open(&dir.join("store"), limits)?);
+        let maintenance = Maintenance::start(Arc::clone(&inner));
+        Ok(Self { inner, maintenance })
     }
 
     /// Stores `batch` and returns the numbers its events got.
     ///
-    /// Durable when it returns; visible to [`get`](Self::get) at once and to [`search`](Self::search) after
-    /// [`refresh`](Self::refresh).
+    /// Durable when it returns; many callers at once share one wait for the device.
     ///
     /// # Errors
     /// [`Error::Append`] if nothing of it was stored (a full disk, say); the store stays usable.
     pub fn append(&self, batch: &Batch) -> Result<Range<u64>> {
-        let mut writer = self.writer();
-        if self.behind.load(Ordering::Acquire) {
-            self.catch_up(&writer)?;
-        }
-        let first_id = self.next_id.load(Ordering::Acquire);
-        let ids = first_id..first_id + batch.events.len() as u64;
-        if batch.events.is_empty() && batch.quarantined.is_empty() && batch.progress.is_none() {
-            return Ok(ids);
-        }
-        let templates = self.new_templates(batch)?;
-        let payload = record::encode(first_id, batch, templates)?;
-        let offset = append_durably(&mut writer.log, &payload).map_err(|source| Error::Append { source })?;
-        self.next_id.store(ids.end, Ordering::Release);
-
-        // From here on the batch is stored. A failure to derive from it is made good later, and must not
-        // make the caller send it again.
-        if let Err(error) = self.derive(&writer.log, offset, batch) {
-            tracing::warn!(%error, "cannot index a stored batch yet; trying again with the next one");
-            self.behind.store(true, Ordering::Release);
-        } else if writer.log.end().0 - writer.checkpoint >= CHECKPOINT_BYTES {
-            if let Err(error) = self.commit_derived() {
-                tracing::warn!(%error, "cannot commit what is derived from the log; trying again later");
-            }
-            writer.checkpoint = writer.log.end().0;
-        }
+        let (ids, head, end) = self.write(batch, &[])?;
+        head.sync(end).map_err(|source| Error::Append { source })?;
         Ok(ids)
     }
 
-    /// Makes everything appended so far visible to [`search`](Self::search).
+    /// As [`append`](Self::append) without waiting for the device: durable after the next
+    /// [`sync`](Self::sync). For sources that can be read again, such as files, whose progress is part of the
+    /// same batch.
     ///
     /// # Errors
-    /// The text index or the tables cannot be written. No event is lost by that.
+    /// As [`append`](Self::append).
+    pub fn append_unsynced(&self, batch: &Batch) -> Result<Range<u64>> {
+        self.write(batch, &[]).map(|(ids, ..)| ids)
+    }
+
+    /// Stores `batch` in place of quarantined records, which count as resolved from then on: both or nothing.
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_resolving(&self, batch: &Batch, resolved: &[QuarantineId]) -> Result<Range<u64>> {
+        let (ids, head, end) = self.write(batch, resolved)?;
+        head.sync(end).map_err(|source| Error::Append { source })?;
+        Ok(ids)
+    }
+
+    /// Waits until everything appended so far is durable.
+    ///
+    /// # Errors
+    /// [`Error::Append`] if that cannot be known: what was not yet durable is gone, and the store takes no
+    /// more until it is opened again.
+    pub fn sync(&self) -> Result<()> {
+        let head = Arc::clone(&self.inner.writer().head);
+        let end = head.end();
+        head.sync(end).map_err(|source| Error::Append { source })
+    }
+
+    /// Makes everything appended so far durable and notes how far that is, so that a log cut short behind
+    /// the store's back is noticed.
+    ///
+    /// # Errors
+    /// The system's refusal. No event is lost by that.
     pub fn refresh(&self) -> Result<()> {
-        let mut writer = self.writer();
-        if self.behind.load(Ordering::Acquire) {
-            self.catch_up(&writer)?;
+        self.sync()?;
+        let inner = &self.inner;
+        let head = Arc::clone(&inner.writer().head);
+        let mark = Some((head.number, head.mark().to_string()));
+        let mut manifest = inner.manifest();
+        if manifest.mark != mark {
+            let changed = Manifest { mark, ..manifest.clone() };
+            changed.write(&inner.dir)?;
+            *manifest = changed;
         }
-        self.commit_derived()?;
-        writer.checkpoint = writer.log.end().0;
         Ok(())
     }
 
     /// Event `id`, if there is one.
     ///
     /// # Errors
-    /// Damage to the log, naming file and offset.
+    /// Damage, naming the file.
     pub fn get(&self, id: EventId) -> Result<Option<Stored>> {
-        if id.0 == 0 || id > self.last_id() {
-            return Ok(None);
+        let inner = &self.inner;
+        match inner.view().place(id.0) {
+            Place::Segment(segment) => {
+                segment.event((id.0 - segment.entry.first_id) as u32, &inner.cache).map(Some)
+            }
+            Place::Head(head) => Ok(head.scan(id.0..id.0 + 1, &inner.cache)?.pop()),
+            Place::Damaged { entry, why } => Err(inner.damaged_segment(&entry, &why)),
+            Place::Nowhere => Ok(None),
         }
-        self.make_good()?;
-        let (first_id, frame) = self.frame_of(id)?;
-        let index = usize::try_from(id.0 - first_id).unwrap_or(usize::MAX);
-        record::event(&frame, first_id, index).map(Some)
     }
 
-    /// Up to `limit` events in ascending order of number, beginning with `from`.
+    /// Up to `limit` events in ascending order of number, beginning with `from`. Numbers are missing where
+    /// retention has deleted events or a segment is damaged.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// Damage found while reading.
     pub fn scan(&self, from: EventId, limit: usize) -> Result<Vec<Stored>> {
-        let last = self.last_id();
-        let mut next = from.0.max(1);
+        let inner = &self.inner;
+        let view = inner.view();
         let mut events = Vec::new();
-        if next > last.0 {
-            return Ok(events);
-        }
-        self.make_good()?;
-        while events.len() < limit && next <= last.0 {
-            let (first_id, frame) = self.frame_of(EventId(next))?;
-            let count = record::count(&frame)?;
-            let start = usize::try_from(next - first_id).unwrap_or(usize::MAX);
-            let end = count.min(start.saturating_add(limit - events.len()));
-            if start >= end {
-                return Err(frame.damaged(0, format!("event {next} is missing")).into());
-            }
-            for index in start..end {
-                events.push(record::event(&frame, first_id, index)?);
-            }
-            next = first_id + end as u64;
+        let mut next = from.0.max(1);
+        while events.len() < limit {
+            let Some(id) = view.next_readable(next) else { break };
+            let room = (limit - events.len()) as u64;
+            let read = match view.place(id) {
+                Place::Segment(segment) => {
+                    let first = segment.entry.first_id;
+                    let end = segment.entry.end_id().min(id.saturating_add(room));
+                    segment.rows((id - first) as u32..(end - first) as u32, &inner.cache)?
+                }
+                Place::Head(head) => {
+                    head.scan(id..head.end_id().min(id.saturating_add(room)), &inner.cache)?
+                }
+                Place::Damaged { .. } | Place::Nowhere => break,
+            };
+            next = id + read.len() as u64;
+            events.extend(read);
         }
         Ok(events)
     }
 
-    /// Number of events stored.
-    pub fn event_count(&self) -> u64 {
-        self.last_id().0
+    /// Reads all segments and verifies their checksums; returns what is wrong, one line for each.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn verify(&self) -> Result<Vec<String>> {
+        let mut problems = Vec::new();
+        for slot in self.inner.view().segments.iter() {
+            match slot {
+                Slot::Open(segment) => match segment.verify() {
+                    Err(error) if error.is_damage() => problems.push(error.to_string()),
+                    outcome => outcome?,
+                },
+                Slot::Damaged { entry, why } => {
+                    problems.push(self.inner.damaged_segment(entry, why).to_string());
+                }
+            }
+        }
+        Ok(problems)
     }
 
-    /// Number of the last event; 0 when there is none.
+    /// Number of events that can be asked for.
+    pub fn event_count(&self) -> u64 {
+        let view = self.inner.view();
+        let sealed: u64 = view.segments.iter().map(|slot| u64::from(slot.entry().events)).sum();
+        sealed + view.heads.iter().map(|head| head.events()).sum::<u64>()
+    }
+
+    /// Number of the last event; 0 when there has been none.
     pub fn last_id(&self) -> EventId {
-        EventId(self.next_id.load(Ordering::Acquire) - 1)
+        EventId(self.inner.writer().next_id - 1)
     }
 
     /// What the store holds.
@@ -199,65 +220,73 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn counts(&self) -> Result<Counts> {
-        self.make_good()?;
-        let totals = self.meta.totals()?;
-        let (alerts, investigations) = self.findings.counts()?;
+        let inner = &self.inner;
+        let view = inner.view();
+        let mut stats = lock(&inner.sealed).clone();
+        for head in view.heads.iter() {
+            stats.extend_counters(&head.index().stats);
+        }
+        let (alerts, investigations) = inner.findings.counts()?;
         Ok(Counts {
-            events: totals.events,
-            by_format: totals.by_format,
-            quarantined: totals.quarantined,
-            templates: totals.templates,
+            events: self.event_count(),
+            by_format: stats.by_format,
+            quarantined: stats.quarantined,
+            templates: self.templates()?.len() as u64,
             alerts,
             investigations,
-            bytes_on_disk: bytes_under(&self.dir),
-            first_time: totals.first_time,
-            last_time: totals.last_time,
+            bytes_on_disk: bytes_under(&inner.dir),
+            raw_bytes: stats.raw_bytes,
+            first_time: stats.first_time,
+            last_time: stats.last_time,
         })
     }
 
-    /// Events that match `query`, as of the last [`refresh`](Self::refresh).
+    /// The latest quarantined records that are not resolved, up to `limit`, latest first.
     ///
     /// # Errors
-    /// [`Error::Query`] if its text does not parse.
-    pub fn search(&self, query: &Query) -> Result<SearchResult> {
-        let (total, ids) = self.text.search(query)?;
-        let mut hits = Vec::with_capacity(ids.len());
-        for id in ids {
-            hits.push(self.get(EventId(id))?.ok_or_else(|| Error::Damaged {
-                path: self.dir.join("text"),
-                what: format!(
-                    "it lists event {id}, which the log does not hold; delete it to have it rebuilt"
-                ),
-            })?);
-        }
-        Ok(SearchResult { total, hits })
-    }
-
-    /// The latest quarantined records, up to `limit`, latest batch first.
-    ///
-    /// # Errors
-    /// Damage to the log.
+    /// Damage to a segment.
     pub fn quarantine(&self, limit: usize) -> Result<Vec<Quarantined>> {
-        self.make_good()?;
-        let mut records = Vec::new();
-        for offset in self.meta.quarantine_frames()? {
-            if records.len() >= limit {
-                break;
-            }
-            let frame = self.reader.read(offset)?;
-            let head = record::head(&frame)?;
-            records.extend(head.quarantined.iter().take(limit - records.len()).cloned());
-        }
-        Ok(records)
+        Ok(self.quarantined(None, limit)?.into_iter().map(|stored| stored.record).collect())
     }
 
-    /// How far the source with this SHA-256 has been taken in.
+    /// As [`quarantine`](Self::quarantine) with numbers, and only records numbered below `before`.
+    ///
+    /// # Errors
+    /// Damage to a segment.
+    pub fn quarantined(&self, before: Option<QuarantineId>, limit: usize) -> Result<Vec<StoredQuarantined>> {
+        let inner = &self.inner;
+        let view = inner.view();
+        let before = before.map_or(u64::MAX, |id| id.0);
+        let resolved_in_heads: Vec<QuarantineId> =
+            view.heads.iter().flat_map(|head| head.index().stats.resolved.clone()).collect();
+        let mut found = Vec::new();
+        let heads = view.heads.iter().rev().map(|head| Ok(head.quarantined()));
+        let segments = view.open_segments().rev().map(|segment| segment.quarantined());
+        for part in heads.chain(segments) {
+            for stored in part?.into_iter().rev() {
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+                let resolved = resolved_in_heads.contains(&stored.id) || inner.meta.is_resolved(stored.id)?;
+                if stored.id.0 < before && !resolved {
+                    found.push(stored);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// How far the source with this key has been taken in.
     ///
     /// # Errors
     /// The tables cannot be read.
-    pub fn source_progress(&self, sha256: &str) -> Result<Option<SourceProgress>> {
-        self.make_good()?;
-        self.meta.source_progress(sha256)
+    pub fn source_progress(&self, key: &str) -> Result<Option<SourceProgress>> {
+        let view = self.inner.view();
+        let in_heads = view.heads.iter().rev().find_map(|head| head.index().stats.sources.get(key).cloned());
+        match in_heads {
+            Some(progress) => Ok(Some(progress)),
+            None => self.inner.meta.source_progress(key),
+        }
     }
 
     /// Template `id`, if an event was folded to it.
@@ -265,8 +294,16 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn template(&self, id: TemplateId) -> Result<Option<Template>> {
-        self.make_good()?;
-        self.meta.template(id)
+        let mut row = self.inner.meta.template(id)?;
+        for head in self.inner.view().heads.iter() {
+            if let Some(later) = head.index().stats.templates.get(&id.0) {
+                match &mut row {
+                    Some(row) => row.extend(later),
+                    None => row = Some(later.clone()),
+                }
+            }
+        }
+        Ok(row.map(|row| row.public(id)))
     }
 
     /// All templates in order of their ids.
@@ -274,8 +311,13 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn templates(&self) -> Result<Vec<Template>> {
-        self.make_good()?;
-        self.meta.templates()
+        let mut rows: BTreeMap<_, _> = self.inner.meta.templates()?.into_iter().collect();
+        for head in self.inner.view().heads.iter() {
+            for (id, later) in &head.index().stats.templates {
+                rows.entry(*id).and_modify(|row| row.extend(later)).or_insert_with(|| later.clone());
+            }
+        }
+        Ok(rows.into_iter().map(|(id, row)| row.public(TemplateId(id))).collect())
     }
 
     /// How far a consumer of events has come; 0 at first.
@@ -283,7 +325,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn watermark(&self, name: &str) -> Result<EventId> {
-        self.findings.watermark(name)
+        self.inner.findings.watermark(name)
     }
 
     /// Records, durably, how far a consumer of events has come.
@@ -292,7 +334,7 @@ impl Store {
     /// [`Error::Watermark`] if there is no such event yet; the tables cannot be written.
     pub fn set_watermark(&self, name: &str, id: EventId) -> Result<()> {
         self.check_watermark(name, id)?;
-        self.findings.set_watermark(name, id)
+        self.inner.findings.set_watermark(name, id)
     }
 
     /// Stores an alert. It is absorbed by the latest alert with the same `fold_key` if it lies within
@@ -303,9 +345,9 @@ impl Store {
     /// The tables cannot be written.
     pub fn raise(&self, alert: Alert, fold_key: &str, window: SignedDuration) -> Result<Alert> {
         let one = Raise { alert, fold_key: fold_key.to_owned(), window };
-        let mut raised = self.findings.raise(vec![one], None)?;
+        let mut raised = self.inner.findings.raise(vec![one], None)?;
         raised.pop().ok_or_else(|| Error::Damaged {
-            path: self.dir.join("findings.redb"),
+            path: self.inner.dir.join("findings.redb"),
             what: "an alert just raised is missing".to_owned(),
         })
     }
@@ -319,7 +361,7 @@ impl Store {
         if let Some((name, id)) = watermark {
             self.check_watermark(name, id)?;
         }
-        self.findings.raise(raises, watermark)
+        self.inner.findings.raise(raises, watermark)
     }
 
     /// Alert `id`, if there is one.
@@ -327,7 +369,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn alert(&self, id: AlertId) -> Result<Option<Alert>> {
-        self.findings.alert(id)
+        self.inner.findings.alert(id)
     }
 
     /// All alerts, newest id last.
@@ -335,7 +377,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn alerts(&self) -> Result<Vec<Alert>> {
-        self.findings.alerts()
+        self.inner.findings.alerts()
     }
 
     /// Stores the investigation of `alert`, in place of an earlier one.
@@ -343,7 +385,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be written.
     pub fn put_investigation(&self, alert: AlertId, json: &[u8]) -> Result<()> {
-        self.findings.put_investigation(alert, json)
+        self.inner.findings.put_investigation(alert, json)
     }
 
     /// Investigation of `alert`, if there is one.
@@ -351,7 +393,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn investigation(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {
-        self.findings.investigation(alert)
+        self.inner.findings.investigation(alert)
     }
 
     /// Alerts that have an investigation.
@@ -359,7 +401,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn investigations(&self) -> Result<Vec<AlertId>> {
-        self.findings.investigations()
+        self.inner.findings.investigations()
     }
 
     fn check_watermark(&self, name: &str, id: EventId) -> Result<()> {
@@ -367,130 +409,110 @@ impl Store {
         if id > last {
             return Err(Error::Watermark { name: name.to_owned(), id, last });
         }
+        // A watermark must not outlive the events it speaks of.
+        self.sync()
+    }
+
+    /// Writes a batch to the log and to what is derived from it in memory. Returns the numbers of its events,
+    /// and what has to be synced up to where for it to be durable.
+    fn write(
+        &self,
+        batch: &Batch,
+        resolved: &[QuarantineId],
+    ) -> Result<(Range<u64>, Arc<Head>, FrameOffset)> {
+        let mut encoded = Encoded::new(batch, resolved)?;
+        let mut writer = self.inner.writer();
+        self.make_room(&mut writer)?;
+        let head = Arc::clone(&writer.head);
+        let ids = writer.next_id..writer.next_id + batch.events.len() as u64;
+        let empty = batch.events.is_empty() && batch.quarantined.is_empty();
+        if empty && batch.progress.is_none() && resolved.is_empty() {
+            let end = head.end();
+            return Ok((ids, head, end));
+        }
+        encoded.renumber(ids.start);
+        let end = head.write(&encoded).map_err(|source| Error::Append { source })?;
+        writer.next_id = ids.end;
+        writer.next_quarantined += batch.quarantined.len() as u64;
+        // Taken before the writer is given back, so that batches are indexed in the order of their numbers.
+        let mut index = head.index_mut();
+        drop(writer);
+        index.add(&batch.events, &Side::of(batch, resolved));
+        drop(index);
+        if head.plain_bytes() > self.inner.limits.plain_bytes {
+            self.maintenance.send(Work::Pack(Arc::clone(&head)));
+        }
+        Ok((ids, head, end))
+    }
+
+    /// Starts a new log where the current one is full, and has the old one written as a segment.
+    fn make_room(&self, writer: &mut Writer) -> Result<()> {
+        let (inner, limits) = (&self.inner, &self.inner.limits);
+        if writer.head.events() < limits.segment_events && writer.head.written() < limits.segment_bytes {
+            return Ok(());
+        }
+        self.maintenance.wait_for_room()?;
+        let old = Arc::clone(&writer.head);
+        old.sync(old.end()).map_err(|source| Error::Append { source })?;
+        let head = Head::create(&inner.dir, writer.next_number, writer.next_id, writer.next_quarantined);
+        let head = Arc::new(
+            head.inspect_err(|_| drop(fs_err::remove_file(log_path(&inner.dir, writer.next_number))))?,
+        );
+        writer.next_number += 1;
+        writer.head = Arc::clone(&head);
+        let mut view = inner.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut heads = view.heads.to_vec();
+        heads.push(head);
+        view.heads = Arc::new(heads);
+        drop(view);
+        self.maintenance.send(Work::Seal(old));
         Ok(())
     }
+}
 
-    /// The frame that holds event `id`, its payload not verified as a whole, and its first event.
-    fn frame_of(&self, id: EventId) -> Result<(u64, Frame)> {
-        let (first_id, offset) = self.meta.locate(id.0)?.ok_or_else(|| Error::Damaged {
-            path: self.dir.join("meta.redb"),
-            what: format!("it does not list event {id}; delete it to have it rebuilt"),
-        })?;
-        Ok((first_id, self.reader.peek(offset)?))
+impl Inner {
+    /// What there is now.
+    pub(crate) fn view(&self) -> View {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn new_templates<'a>(&self, batch: &'a Batch) -> Result<Vec<(TemplateId, Cow<'a, str>)>> {
-        let mut seen = BTreeSet::new();
-        let named = batch.events.iter().filter(|event| !event.template_text.is_empty());
-        let distinct = named
-            .filter(|event| seen.insert(event.template))
-            .map(|event| (event.template, event.template_text.as_str()));
-        let unknown = self.meta.unknown_templates(distinct)?;
-        Ok(unknown.into_iter().map(|(id, text)| (id, Cow::Borrowed(text))).collect())
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
+        lock(&self.writer)
     }
 
-    /// Takes the frame just written into what is derived.
-    fn derive(&self, log: &Log, offset: FrameOffset, batch: &Batch) -> Result<()> {
-        let frame = self.reader.peek(offset)?;
-        let head = record::head(&frame)?;
-        let mark = log.mark();
-        self.meta.apply(&Applied { offset, mark, head: &head, events: &batch.events })?;
-        self.text.add(head.first_id, &batch.events, mark)
+    pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        lock(&self.manifest)
     }
 
-    fn make_good(&self) -> Result<()> {
-        if self.behind.load(Ordering::Acquire) { self.catch_up(&self.writer()) } else { Ok(()) }
-    }
-
-    /// Replays the part of the log that something derived has not taken in.
-    fn catch_up(&self, writer: &Writer) -> Result<()> {
-        let meta_end = self.meta.mark()?.map_or(FrameOffset::FIRST, |mark| mark.end());
-        let text_end = self.text.mark().map_or(FrameOffset::FIRST, |mark| mark.end());
-        let from = meta_end.min(text_end);
-        let mut replayed = 0_u64;
-        for frame in writer.log.frames(from) {
-            let frame = frame?;
-            let head = record::head(&frame)?;
-            let events = (0..record::count(&frame)?)
-                .map(|index| record::event(&frame, head.first_id, index).map(|stored| stored.event))
-                .collect::<Result<Vec<Event>>>()?;
-            let mark = Mark::after(&frame);
-            if frame.offset() >= meta_end {
-                let offset = frame.offset();
-                self.meta.apply(&Applied { offset, mark, head: &head, events: &events })?;
-            }
-            if frame.offset() >= text_end {
-                self.text.add(head.first_id, &events, mark)?;
-            }
-            replayed += events.len() as u64;
+    pub(crate) fn damaged_segment(&self, entry: &crate::manifest::SegmentEntry, why: &str) -> Error {
+        Error::Damaged {
+            path: crate::manifest::segment_path(&self.dir, entry.number),
+            what: format!(
+                "{why}; events {} to {} cannot be read until it is restored from a backup",
+                entry.first_id,
+                entry.end_id() - 1
+            ),
         }
-        if replayed > 0 {
-            tracing::info!(events = replayed, "replayed the end of the event log");
-        }
-        self.next_id.store(self.meta.totals()?.events + 1, Ordering::Release);
-        self.behind.store(false, Ordering::Release);
-        Ok(())
     }
+}
 
-    fn commit_derived(&self) -> Result<()> {
-        self.text.commit().inspect_err(|_| self.behind.store(true, Ordering::Release))?;
-        self.meta.sync()
-    }
-
-    /// Checks that everything derived speaks of the same events.
-    fn check_counts(&self) -> Result<()> {
-        let (stored, searchable) = (self.event_count(), self.text.committed_events());
-        if stored != searchable {
-            let what = format!(
-                "it holds {searchable} events where the log has {stored}; delete it to have it rebuilt"
-            );
-            return Err(Error::Damaged { path: self.dir.join("text"), what });
-        }
-        self.findings.check_refers_up_to(self.last_id())
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A panic while holding one of these locks leaves nothing half-changed that matters: go on.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("dir", &self.dir).field("events", &self.event_count()).finish()
+        f.debug_struct("Store").field("dir", &self.inner.dir).field("events", &self.event_count()).finish()
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // So that the next open has nothing to replay. Failing costs only that.
-        if let Err(error) = self.refresh() {
-            tracing::warn!(%error, "cannot commit what is derived from the log; it is replayed on the next open");
+        self.maintenance.stop();
+        // So that the next open has little to replay. Failing costs only that.
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "cannot tidy the store on closing; the next open replays the log");
         }
-    }
-}
-
-/// A log that data was derived from and that is gone was lost, not never there.
-fn refuse_missing_log(dir: &Path, mark: Option<Mark>) -> Result<()> {
-    let path = dir.join("events.log");
-    if mark.is_none() || path.exists() {
-        return Ok(());
-    }
-    let what =
-        "it is missing, with all events; restore it from a backup, or remove the directory to start anew";
-    Err(Error::Damaged { path, what: what.to_owned() })
-}
-
-fn append_durably(log: &mut Log, payload: &[u8]) -> casemate_disk::Result<FrameOffset> {
-    let offset = log.append(payload)?;
-    log.sync()?;
-    Ok(offset)
-}
-
-/// The mark that covers more. Marks of different logs do not compare: the first then decides.
-fn furthest(first: Option<Mark>, second: Option<Mark>) -> Option<Mark> {
-    match (first, second) {
-        (Some(a), Some(b)) if a.same_log(&b) && b.end() > a.end() => Some(b),
-        (Some(a), _) => Some(a),
-        (None, second) => second,
     }
 }

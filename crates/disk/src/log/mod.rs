@@ -73,6 +73,28 @@ pub struct Torn {
     pub kept: PathBuf,
 }
 
+/// Frames on their way to the device.
+#[derive(Debug)]
+pub struct PendingSync {
+    file: File,
+    end: u64,
+}
+
+impl PendingSync {
+    /// Where the frames end.
+    pub fn end(&self) -> FrameOffset {
+        FrameOffset(self.end)
+    }
+
+    /// Waits until they are on the device.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn wait(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
 impl Log {
     /// Opens the log at `path`, or creates it, and verifies every frame.
     ///
@@ -156,13 +178,36 @@ impl Log {
         if self.synced == self.end {
             return Ok(());
         }
-        if let Err(e) = self.file.sync_data() {
+        let pending = self.pending()?;
+        let outcome = pending.wait();
+        self.settle(&pending, outcome)
+    }
+
+    /// What [`sync`](Self::sync) would wait for now, to be waited for while others append. Hand the outcome
+    /// to [`settle`](Self::settle).
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or the system's refusal.
+    pub fn pending(&self) -> Result<PendingSync> {
+        self.check_open()?;
+        let file =
+            self.file.try_clone().map_err(|e| Error::write(self.reader.path(), "make log durable", e))?;
+        Ok(PendingSync { file, end: self.end })
+    }
+
+    /// Notes the outcome of a wait.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync): after a failure everything not known to be durable is cut off.
+    pub fn settle(&mut self, pending: &PendingSync, outcome: io::Result<()>) -> Result<()> {
+        self.check_open()?;
+        if let Err(e) = outcome {
             let error = Error::write(self.reader.path(), "make log durable", e);
             self.cut_back(self.synced);
             self.closed = Some(error.to_string());
             return Err(error);
         }
-        self.synced = self.end;
+        self.synced = self.synced.max(pending.end);
         Ok(())
     }
 

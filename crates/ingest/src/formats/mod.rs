@@ -12,10 +12,10 @@ mod windows_map;
 mod windows_shapes;
 mod zeek;
 
-use crate::Result;
 use crate::framing::documents::{Documents, End, Shape};
-use crate::intake::{Intake, Origin};
+use crate::intake::Intake;
 use crate::json::{Json, Object};
+use crate::record::{Finisher, Record};
 use crate::sniff;
 use crate::text::base_name;
 use crate::time::Dated;
@@ -53,14 +53,14 @@ impl Draft {
 
     /// Sets a normalised field.
     pub(crate) fn set(&mut self, field: &'static str, value: &str) {
-        self.fields.set(field, value);
+        self.fields.set_known(field, value);
     }
 
     /// Sets a normalised field from the first vendor field present.
     pub(crate) fn copy(&mut self, field: &'static str, native: &[&str]) {
         if let Some(value) = native.iter().find_map(|name| self.native.get(name)) {
             let value = normal(field, value);
-            self.fields.set(field, value);
+            self.fields.set_known(field, &value);
         }
     }
 
@@ -104,93 +104,109 @@ pub(crate) fn normal(name: &str, value: &str) -> String {
 pub(crate) struct Decoder {
     hint: Option<Format>,
     arrival: Timestamp,
+    finisher: Finisher,
     zeek: zeek::Columns,
 }
 
+/// Where decoded records go.
+type Emit<'a> = &'a mut dyn FnMut(Record);
+
 impl Decoder {
     pub(crate) fn new(intake: &Intake<'_>) -> Self {
-        Self { hint: intake.hint, arrival: intake.options.arrival, zeek: zeek::Columns::default() }
+        Self::with(intake.hint, intake.options.arrival)
+    }
+
+    fn with(hint: Option<Format>, arrival: Timestamp) -> Self {
+        Self { hint, arrival, finisher: Finisher::new(arrival), zeek: zeek::Columns::default() }
+    }
+
+    /// A decoder for parts of the same stream that [need no turn](Self::needs_turn).
+    pub(crate) fn apart(&self) -> Self {
+        Self::with(self.hint, self.arrival)
+    }
+
+    /// Whether what these lines say depends on the lines before them, or they say what those after mean.
+    pub(crate) fn needs_turn(&self, lines: &[u8]) -> bool {
+        self.zeek.is_open() || lines.starts_with(b"#") || memchr::memmem::find(lines, b"\n#").is_some()
     }
 
     /// Takes one line that is not blank.
-    pub(crate) fn line(&mut self, intake: &mut Intake<'_>, origin: Origin<'_>, raw: Vec<u8>) -> Result<()> {
+    pub(crate) fn line(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
         let text = match std::str::from_utf8(&raw) {
             Ok(text) => text,
-            Err(error) => return invalid_encoding(intake, origin, &raw, error),
+            Err(error) => return emit(invalid_encoding(error, raw)),
         };
         if self.hint == Some(Format::Text) {
             let draft = generic::text(text);
-            return intake.event(origin, draft, raw);
+            return self.event(draft, raw, emit);
         }
         let trimmed = text.trim_start();
         if trimmed.starts_with('{') {
             if sniff::envelope(trimmed.as_bytes()).is_some() {
-                return self.packed_line(intake, origin, &raw);
+                return self.packed_line(raw, emit);
             }
-            return self.json_line(intake, origin, raw);
+            return self.json_line(raw, emit);
         }
         if let Some(rest) = trimmed.strip_prefix('[')
             && let Some(rest) = rest.trim_start().strip_prefix('{')
             && looks_like_members(rest)
         {
-            return self.packed_line(intake, origin, &raw);
+            return self.packed_line(raw, emit);
         }
         if self.zeek.header(text) {
-            intake.header();
-            return Ok(());
+            return emit(Record::Header);
         }
         if self.zeek.is_open() {
             return match self.zeek.record(text) {
-                Ok(draft) => intake.event(origin, draft, raw),
-                Err(detail) => intake.quarantine(origin, QuarantineReason::MalformedColumns, &detail, &raw),
+                Ok(draft) => self.event(draft, raw, emit),
+                Err(detail) => {
+                    let reason = QuarantineReason::MalformedColumns;
+                    emit(Record::Quarantined { reason, detail, raw });
+                }
             };
         }
         let draft = self.text(text);
-        intake.event(origin, draft, raw)
+        self.event(draft, raw, emit);
     }
 
     /// Takes one value of a JSON document.
-    pub(crate) fn value(&mut self, intake: &mut Intake<'_>, origin: Origin<'_>, raw: Vec<u8>) -> Result<()> {
+    pub(crate) fn value(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
         let text = match std::str::from_utf8(&raw) {
             Ok(text) => text,
-            Err(error) => return invalid_encoding(intake, origin, &raw, error),
+            Err(error) => return emit(invalid_encoding(error, raw)),
         };
-        match serde_json::from_str::<Json<'_>>(text) {
-            Ok(Json::Object(object)) => {
-                let draft = self.object(&object);
-                intake.event(origin, draft, raw)
-            }
-            Ok(value) => {
-                let draft = generic::scalar(&value);
-                intake.event(origin, draft, raw)
-            }
-            Err(error) => malformed_json(intake, origin, &error, &raw),
-        }
+        let draft = match serde_json::from_str::<Json<'_>>(text) {
+            Ok(Json::Object(object)) => self.object(&object),
+            Ok(value) => generic::scalar(&value),
+            Err(error) => return emit(malformed_json(&error, raw)),
+        };
+        self.event(draft, raw, emit);
     }
 
-    fn json_line(&mut self, intake: &mut Intake<'_>, origin: Origin<'_>, raw: Vec<u8>) -> Result<()> {
+    fn event(&mut self, draft: Draft, raw: Vec<u8>, emit: Emit<'_>) {
+        emit(Record::Event(self.finisher.event(draft, raw)));
+    }
+
+    fn json_line(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
         let text = std::str::from_utf8(&raw).unwrap_or_default();
-        match serde_json::from_str::<Object<'_>>(text) {
-            Ok(object) => {
-                let draft = self.object(&object);
-                intake.event(origin, draft, raw)
-            }
+        let draft = match serde_json::from_str::<Object<'_>>(text) {
+            Ok(object) => self.object(&object),
             Err(error) => {
                 let members = text.trim_start().get(1..).unwrap_or_default();
                 if looks_like_members(members) {
-                    return malformed_json(intake, origin, &error, &raw);
+                    return emit(malformed_json(&error, raw));
                 }
-                let draft = self.text(text);
-                intake.event(origin, draft, raw)
+                self.text(text)
             }
-        }
+        };
+        self.event(draft, raw, emit);
     }
 
     /// Takes a line that holds several records: an array or an envelope. All or nothing: a damaged line is
     /// quarantined whole.
-    fn packed_line(&mut self, intake: &mut Intake<'_>, origin: Origin<'_>, raw: &[u8]) -> Result<()> {
+    fn packed_line(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
         let mut records = Vec::new();
-        let mut documents = Documents::new(raw, raw.len());
+        let mut documents = Documents::new(raw.as_slice(), raw.len());
         let end = loop {
             match documents.next() {
                 Ok(Ok((Shape::Whole, value))) => records.push(value.to_vec()),
@@ -199,16 +215,15 @@ impl Decoder {
             }
         };
         if end != End::Clean || records.is_empty() {
-            let whole = serde_json::from_slice::<serde::de::IgnoredAny>(raw);
+            let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&raw);
             return match whole {
-                Ok(_) => self.value(intake, origin, raw.to_vec()),
-                Err(error) => malformed_json(intake, origin, &error, raw),
+                Ok(_) => self.value(raw, emit),
+                Err(error) => emit(malformed_json(&error, raw)),
             };
         }
         for record in records {
-            self.value(intake, origin, record)?;
+            self.value(record, emit);
         }
-        Ok(())
     }
 
     fn object(&self, object: &Object<'_>) -> Draft {
@@ -234,22 +249,12 @@ fn looks_like_members(rest: &str) -> bool {
     matches!(rest.trim_start().as_bytes().first(), None | Some(b'"' | b'}'))
 }
 
-fn malformed_json(
-    intake: &mut Intake<'_>,
-    origin: Origin<'_>,
-    error: &serde_json::Error,
-    raw: &[u8],
-) -> Result<()> {
+fn malformed_json(error: &serde_json::Error, raw: Vec<u8>) -> Record {
     let detail = format!("not valid JSON: {error}");
-    intake.quarantine(origin, QuarantineReason::MalformedJson, &detail, raw)
+    Record::Quarantined { reason: QuarantineReason::MalformedJson, detail, raw }
 }
 
-fn invalid_encoding(
-    intake: &mut Intake<'_>,
-    origin: Origin<'_>,
-    raw: &[u8],
-    error: std::str::Utf8Error,
-) -> Result<()> {
+fn invalid_encoding(error: std::str::Utf8Error, raw: Vec<u8>) -> Record {
     let detail = format!("byte {} is not valid UTF-8", error.valid_up_to() + 1);
-    intake.quarantine(origin, QuarantineReason::InvalidEncoding, &detail, raw)
+    Record::Quarantined { reason: QuarantineReason::InvalidEncoding, detail, raw }
 }

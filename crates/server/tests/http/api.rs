@@ -43,7 +43,7 @@ fn bad_requests_say_what_to_do() {
     check("/v1/events?colour=red", 400, "colour");
     check("/v1/events?after=yesterday", 400, "2026-01-31T09:30:00Z");
     check("/v1/events?entity=ws5", 400, "kind:value");
-    check("/v1/events?q=%28%28", 400, "quotes");
+    check("/v1/events?q=%28%28", 400, "to look for");
     check("/v1/search", 400, "q=");
     check("/v1/search?q=x&mode=semantic", 501, "casemate-stage fetch");
     check("/v1/search?q=x&mode=magic", 400, "semantic");

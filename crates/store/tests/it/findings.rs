@@ -145,10 +145,9 @@ fn findings_of_another_log_are_refused() {
     store.set_watermark("detect", EventId(5)).unwrap();
     drop(store);
     let data = dir.path().join("store");
-    for name in ["events.log", "meta.redb"] {
+    for name in ["00000001.log", "MANIFEST", "meta.redb"] {
         fs_err::remove_file(data.join(name)).unwrap();
     }
-    fs_err::remove_dir_all(data.join("text")).unwrap();
     let error = Store::open(dir.path()).err().unwrap();
     assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("event 5"), "{error}");
 }

@@ -23,7 +23,7 @@ use casemate_event::{
     Batch, Class, Event, Fields, Format, QuarantineReason, Quarantined, SourceProgress, TemplateId,
     TimeQuality, field,
 };
-use casemate_store::{Query, Store};
+use casemate_store::{Limits, Query, Store};
 use jiff::Timestamp;
 use std::path::Path;
 
@@ -97,8 +97,17 @@ fn as_stored(mut event: Event) -> Event {
     event
 }
 
+/// So small that a few dozen events make a segment.
+fn limits() -> Limits {
+    Limits { segment_events: 25, seal_on_close: 10, plain_bytes: 1 << 12, ..Limits::default() }
+}
+
 fn open(dir: &Path) -> Store {
-    Store::open(dir).unwrap()
+    try_open(dir).unwrap()
+}
+
+fn try_open(dir: &Path) -> Result<Store, casemate_store::Error> {
+    Store::open_with(dir, limits())
 }
 
 fn all(store: &Store) -> Vec<Event> {

@@ -15,6 +15,7 @@ fn filled() -> (tempfile::TempDir, Store) {
 fn ids(store: &Store, query: &Query) -> Vec<u64> {
     let found = store.search(query).unwrap();
     assert_eq!(found.hits.len() as u64, found.total.min(query.limit as u64));
+    assert!(found.counted);
     found.hits.iter().map(|stored| stored.id.0).collect()
 }
 
@@ -131,13 +132,18 @@ fn better_matches_come_first() {
 }
 
 #[test]
-fn appended_events_are_found_after_refresh() {
+fn appended_events_are_found_at_once() {
     let (_dir, store) = filled();
     store.append(&batch(100..101)).unwrap();
     assert_eq!(store.get(EventId(101)).unwrap().unwrap().event, as_stored(event(100)));
-    assert_eq!(ids(&store, &query("run-100")), [] as [u64; 0]);
-    store.refresh().unwrap();
     assert_eq!(ids(&store, &query("run-100")), [101]);
+}
+
+#[test]
+fn what_to_leave_out_is_enough_to_ask() {
+    let (_dir, store) = filled();
+    assert_eq!(ids(&store, &query("-host:ws3")), those(|n| n % 10 != 3));
+    assert_eq!(ids(&store, &query("NOT (host:ws3 OR user:user2)")), those(|n| n % 10 != 3 && n % 7 != 2));
 }
 
 #[test]
@@ -151,7 +157,8 @@ fn bad_queries_say_what_to_do() {
     check("colour:red", "fields are message");
     check("(unclosed", "double quotes");
     check("host:", "");
-    check("-run", "add something to look for");
+    check("run AND", "is missing after AND");
+    check("NOT", "add something to look for");
     check("id:x", "");
     check("time:[yesterday TO today]", "2024-01-31T08:00:00Z");
     check(&"word ".repeat(2000), "fewer words");

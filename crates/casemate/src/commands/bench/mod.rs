@@ -1,8 +1,10 @@
 //! `casemate bench`: how fast and how exact is this, here, today? Against named peers in the same run.
 
+mod corpus;
 mod embedding;
 mod engine;
 mod inference;
+mod ingest;
 mod text;
 mod worker;
 
@@ -21,7 +23,9 @@ pub(crate) fn run(global: &Global, args: &BenchArgs) -> Outcome {
     let (isa, rows) = match &args.command {
         BenchCommand::Inference(args) => (args.isa, inference::run(global, args)?),
         BenchCommand::Embedding(args) => (None, embedding::run(global, args)?),
+        BenchCommand::Ingest(args) => (None, ingest::run(global, args)?),
         BenchCommand::Worker(args) => return worker::run(args),
+        BenchCommand::IngestWorker(args) => return ingest::work(args),
     };
     let report = Report { machine: machine(isa.unwrap_or_else(Isa::best)), rows };
     if global.json {

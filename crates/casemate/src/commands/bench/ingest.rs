@@ -1,0 +1,215 @@
+//! `casemate bench ingest`: from bytes of logs to events, and to a store that keeps and finds them.
+//!
+//! Each measurement runs in a process of its own, ours and the peer's by turns.
+
+use super::corpus::{self, Corpus};
+use super::{Better, Row, median};
+use crate::cli::{Global, IngestBenchArgs, IngestWork, IngestWorkerArgs};
+use crate::failure::{Failure, Outcome};
+use crate::machine;
+use anyhow::{Context, anyhow};
+use casemate_detect::Rules;
+use casemate_event::Batch;
+use casemate_ingest::Options;
+use casemate_pipeline::Pipeline;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+use tantivy::schema::{STORED, Schema, TEXT};
+
+/// Rows in the order printed.
+const ROWS: [&str; 5] = ["parse_syslog", "parse_windows_json", "durable_ingest", "disk_ratio", "peak_rss"];
+const TANTIVY: &str = "tantivy";
+
+/// What a process of its own measured.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Measured {
+    seconds: f64,
+    items: u64,
+    bytes: u64,
+    peak_rss: u64,
+    templates: u64,
+}
+
+pub(super) fn run(_: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> {
+    if let Some(row) = args.rows.iter().find(|row| !ROWS.contains(&row.as_str())) {
+        return Err(Failure::input(anyhow!("no row {row:?}: rows are {}", ROWS.join(", "))));
+    }
+    if let Some(peer) = args.peer.iter().find(|peer| *peer != TANTIVY) {
+        return Err(Failure::input(anyhow!("no peer {peer:?}: give {TANTIVY}")));
+    }
+    let wanted = |row: &str| args.rows.is_empty() || args.rows.iter().any(|wanted| wanted == row);
+    let scratch = tempfile::tempdir_in(args.scratch.as_deref().unwrap_or(&std::env::temp_dir()))?;
+    let mut rows = Vec::new();
+    for (name, kind) in [("parse_syslog", corpus::SYSLOG), ("parse_windows_json", corpus::WINDOWS)] {
+        if wanted(name) {
+            let corpus = corpus::write(&args.data, scratch.path(), kind, args.events)?;
+            rows.push(parse(name, &corpus, args.runs)?);
+        }
+    }
+    if ["durable_ingest", "disk_ratio", "peak_rss"].iter().any(|row| wanted(row)) {
+        rows.extend(durable(args, scratch.path())?.into_iter().filter(|row| wanted(&row.name)));
+    }
+    Ok(rows)
+}
+
+fn parse(name: &str, corpus: &Corpus, runs: usize) -> Outcome<Row> {
+    let mut rates = Vec::new();
+    for _ in 0..runs.max(1) {
+        let measured = child(IngestWork::Parse, None, std::slice::from_ref(&corpus.path))?;
+        if measured.items != corpus.records {
+            return Err(anyhow!("{} records of {} were found", measured.items, corpus.records).into());
+        }
+        rates.push(measured.items as f64 / measured.seconds);
+    }
+    let n = rates.len();
+    let mut row = Row::new(name, "records/s", Better::More, median(rates).unwrap_or(0.0), BTreeMap::new(), n);
+    row.more.insert("bytes_per_record", corpus.bytes as f64 / corpus.records as f64);
+    Ok(row)
+}
+
+/// Half syslog, a quarter Windows events and a quarter Zeek records, into a fresh data directory.
+fn durable(args: &IngestBenchArgs, scratch: &Path) -> Outcome<Vec<Row>> {
+    let parts = [(corpus::SYSLOG, 2), (corpus::WINDOWS, 1), (corpus::ZEEK, 1)];
+    let corpora =
+        parts.map(|(kind, share)| corpus::write(&args.data, scratch, kind, args.events * share / 4));
+    let corpora = corpora.into_iter().collect::<Outcome<Vec<Corpus>>>()?;
+    let files: Vec<PathBuf> = corpora.iter().map(|corpus| corpus.path.clone()).collect();
+    let bytes: u64 = corpora.iter().map(|corpus| corpus.bytes).sum();
+    let messages = scratch.join("messages.txt");
+    if !args.peer.is_empty() {
+        write_messages(&files, &messages)?;
+    }
+    let mut ours = Vec::new();
+    let mut peer = Vec::new();
+    let mut last = Measured::default();
+    for _ in 0..args.runs.max(1) {
+        let dir = scratch.join("data");
+        last = child(IngestWork::Durable, Some(&dir), &files)?;
+        ours.push(last.items as f64 / last.seconds);
+        fs_err::remove_dir_all(&dir)?;
+        if !args.peer.is_empty() {
+            let dir = scratch.join("tantivy");
+            let measured = child(IngestWork::Tantivy, Some(&dir), std::slice::from_ref(&messages))?;
+            peer.push(measured.items as f64 / measured.seconds);
+            fs_err::remove_dir_all(&dir)?;
+        }
+    }
+    let n = ours.len();
+    let peers = median(peer).map(|rate| (TANTIVY.to_owned(), rate)).into_iter().collect();
+    let mut rate =
+        Row::new("durable_ingest", "events/s", Better::More, median(ours).unwrap_or(0.0), peers, n);
+    rate.more.insert("events", last.items as f64);
+    rate.more.insert("templates", last.templates as f64);
+    rate.more.insert("raw_mb", bytes as f64 / 1e6);
+    let ratio = last.bytes as f64 / bytes as f64;
+    let disk = Row::new("disk_ratio", "of the raw bytes", Better::Less, ratio, BTreeMap::new(), 1);
+    let peak = Row::new("peak_rss", "bytes", Better::Less, last.peak_rss as f64, BTreeMap::new(), 1);
+    Ok(vec![rate, disk, peak])
+}
+
+/// What the peer indexes: the message of each event, one a line.
+fn write_messages(files: &[PathBuf], to: &Path) -> Outcome<()> {
+    let mut out = BufWriter::new(fs_err::File::create(to)?);
+    for path in files {
+        let mut keep = |batch: Batch| {
+            for event in &batch.events {
+                writeln!(out, "{}", event.message.replace('\n', " "))?;
+            }
+            Ok(())
+        };
+        casemate_ingest::read_file(path, "", &Options::default(), 0, &mut keep, &mut |_| {})?;
+    }
+    Ok(out.flush()?)
+}
+
+fn child(work: IngestWork, dir: Option<&Path>, files: &[PathBuf]) -> Outcome<Measured> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["bench", "ingest-worker", work.name()]).args(files);
+    if let Some(dir) = dir {
+        command.arg("--into").arg(dir);
+    }
+    let output = command.output().context("cannot start a process to measure in")?;
+    if !output.status.success() {
+        return Err(anyhow!("measuring failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The process of its own.
+pub(super) fn work(args: &IngestWorkerArgs) -> Outcome {
+    let into = args.into.clone().unwrap_or_default();
+    let mut measured = match args.work {
+        IngestWork::Parse => parse_files(&args.files)?,
+        IngestWork::Durable => ingest_files(&args.files, &into)?,
+        IngestWork::Tantivy => index_lines(&args.files, &into)?,
+    };
+    measured.peak_rss = machine::peak_rss_bytes().unwrap_or(0);
+    serde_json::to_writer(std::io::stdout().lock(), &measured)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_files(files: &[PathBuf]) -> Outcome<Measured> {
+    let started = Instant::now();
+    let mut measured = Measured::default();
+    for path in files {
+        let mut count = |batch: Batch| {
+            measured.items += batch.events.len() as u64;
+            Ok(())
+        };
+        casemate_ingest::read_file(path, "", &Options::default(), 0, &mut count, &mut |_| {})?;
+    }
+    measured.seconds = started.elapsed().as_secs_f64();
+    Ok(measured)
+}
+
+/// Everything `casemate ingest` does but rules and embeddings, until all is on disk as it will stay.
+fn ingest_files(files: &[PathBuf], dir: &Path) -> Outcome<Measured> {
+    let started = Instant::now();
+    let mut measured = Measured::default();
+    let pipeline = Pipeline::open(dir, Rules::default(), None)?;
+    for path in files {
+        pipeline.ingest_file(path, false, &mut |_, _, _| {})?;
+    }
+    pipeline.store().refresh()?;
+    measured.items = pipeline.store().event_count();
+    measured.templates = pipeline.store().counts()?.templates;
+    drop(pipeline);
+    measured.seconds = started.elapsed().as_secs_f64();
+    measured.bytes = bytes_under(dir)?;
+    Ok(measured)
+}
+
+/// The peer: tantivy on two threads, each line a document, one commit at the end.
+fn index_lines(files: &[PathBuf], dir: &Path) -> Outcome<Measured> {
+    fs_err::create_dir_all(dir)?;
+    let started = Instant::now();
+    let mut measured = Measured::default();
+    let mut schema = Schema::builder();
+    let message = schema.add_text_field("message", TEXT | STORED);
+    let index = tantivy::Index::create_in_dir(dir, schema.build())?;
+    let mut writer = index.writer_with_num_threads(2, 256 << 20)?;
+    for path in files {
+        for line in BufReader::new(fs_err::File::open(path)?).lines() {
+            writer.add_document(tantivy::doc!(message => line?))?;
+            measured.items += 1;
+        }
+    }
+    writer.commit()?;
+    measured.seconds = started.elapsed().as_secs_f64();
+    measured.bytes = bytes_under(dir)?;
+    Ok(measured)
+}
+
+fn bytes_under(dir: &Path) -> Outcome<u64> {
+    let mut bytes = 0;
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { bytes_under(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,197 @@
+//! What is done behind the writers' backs? Compressing chunks, and writing full logs as segments.
+
+use crate::head::Head;
+use crate::manifest::{Manifest, log_path, segment_path};
+use crate::segment::Segment;
+use crate::store::{Inner, Store, lock};
+use crate::view::Slot;
+use crate::{Error, Result};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Full logs that may wait to be written as segments; more stop the intake.
+const MAX_WAITING: usize = 2;
+/// A full log that could not be written (a full disk, say) is tried again after this long.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Something to do.
+pub(crate) enum Work {
+    Pack(Arc<Head>),
+    Seal(Arc<Head>),
+}
+
+/// The thread that does it.
+pub(crate) struct Maintenance {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    pack: Option<Arc<Head>>,
+    seal: VecDeque<Arc<Head>>,
+    /// Why the first of `seal` could not be written, and when that was.
+    failed: Option<(String, Instant)>,
+    stop: bool,
+}
+
+impl Maintenance {
+    pub(crate) fn start(inner: Arc<Inner>) -> Self {
+        let queue = Arc::new(Queue::default());
+        let heads = inner.view().heads;
+        let full = heads.split_last().map_or(&[][..], |(_, full)| full);
+        lock(&queue.state).seal.extend(full.iter().cloned());
+        let own = Arc::clone(&queue);
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || own.run(&inner));
+        let thread = thread
+            .inspect_err(|error| tracing::error!(%error, "cannot start the store's own thread; logs will not be written as segments"))
+            .ok();
+        Self { queue, thread }
+    }
+
+    pub(crate) fn send(&self, work: Work) {
+        let mut state = lock(&self.queue.state);
+        match work {
+            Work::Pack(head) => state.pack = Some(head),
+            Work::Seal(head) => state.seal.push_back(head),
+        }
+        self.queue.changed.notify_all();
+    }
+
+    /// Waits while too many full logs are waiting themselves.
+    ///
+    /// # Errors
+    /// [`Error::Behind`] if they cannot be written.
+    pub(crate) fn wait_for_room(&self) -> Result<()> {
+        let mut state = lock(&self.queue.state);
+        while state.seal.len() >= MAX_WAITING {
+            if let Some((why, _)) = &state.failed {
+                return Err(Error::Behind { why: why.clone() });
+            }
+            state = self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Ends the thread after what it is doing.
+    pub(crate) fn stop(&mut self) {
+        lock(&self.queue.state).stop = true;
+        self.queue.changed.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's own thread failed");
+        }
+    }
+}
+
+impl Queue {
+    fn run(&self, inner: &Inner) {
+        loop {
+            let (pack, seal) = {
+                let mut state = lock(&self.state);
+                loop {
+                    if state.stop {
+                        return;
+                    }
+                    let wait = state.failed.as_ref().map(|(_, at)| RETRY.saturating_sub(at.elapsed()));
+                    let seal = state.seal.front().filter(|_| wait.is_none_or(|wait| wait.is_zero())).cloned();
+                    let pack = state.pack.take();
+                    if pack.is_some() || seal.is_some() {
+                        break (pack, seal);
+                    }
+                    state = match wait {
+                        Some(wait) if !state.seal.is_empty() => self
+                            .changed
+                            .wait_timeout(state, wait)
+                            .map_or_else(|e| e.into_inner().0, |(state, _)| state),
+                        _ => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                    };
+                }
+            };
+            if let Some(head) = pack
+                && let Err(error) = head.pack(false)
+            {
+                tracing::warn!(%error, "cannot compress events in memory");
+            }
+            let Some(head) = seal else { continue };
+            let outcome = inner.seal(&head);
+            let mut state = lock(&self.state);
+            match outcome {
+                Ok(()) => {
+                    state.seal.pop_front();
+                    state.failed = None;
+                }
+                Err(error) => {
+                    if state.failed.is_none() {
+                        tracing::warn!(%error, "cannot write a full log as a segment; trying again");
+                    }
+                    state.failed = Some((error.to_string(), Instant::now()));
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl Inner {
+    /// Writes a head as a segment, which takes its place, and deletes its log.
+    pub(crate) fn seal(&self, head: &Arc<Head>) -> Result<()> {
+        let path = segment_path(&self.dir, head.number);
+        head.sync(head.end()).map_err(|source| Error::Append { source })?;
+        head.seal(&path)?;
+        let segment = Arc::new(Segment::open(&path, head.number)?);
+        let mut manifest = self.manifest();
+        let mut changed = manifest.clone();
+        // Not the first attempt, perhaps.
+        changed.segments.retain(|entry| entry.number != head.number);
+        changed.segments.push(segment.entry.clone());
+        changed.first_log = head.number + 1;
+        changed.mark = changed.mark.filter(|(number, _)| *number > head.number);
+        changed.write(&self.dir)?;
+        *manifest = changed;
+        let stats = &head.index().stats;
+        self.meta.apply(stats, segment.entry.end_id())?;
+        lock(&self.sealed).extend_counters(stats);
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = view.segments.to_vec();
+        segments.push(Slot::Open(segment));
+        view.segments = Arc::new(segments);
+        view.heads =
+            Arc::new(view.heads.iter().filter(|other| other.number != head.number).cloned().collect());
+        drop(view);
+        // Chunks of the head and of the segment are the same; nothing in the cache changes.
+        fs_err::remove_file(log_path(&self.dir, head.number))
+            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+            .map_err(|source| Error::Directory { path: self.dir.clone(), source })
+    }
+}
+
+impl Store {
+    /// Leaves little to be replayed.
+    pub(crate) fn close(&self) -> Result<()> {
+        let inner = &self.inner;
+        let heads = inner.view().heads;
+        let Some((live, full)) = heads.split_last() else { return Ok(()) };
+        full.iter().try_for_each(|head| inner.seal(head))?;
+        if live.events() < inner.limits.seal_on_close {
+            return self.refresh();
+        }
+        let mut writer = inner.writer();
+        let head = Head::create(&inner.dir, writer.next_number, writer.next_id, writer.next_quarantined)?;
+        writer.next_number += 1;
+        writer.head = Arc::new(head);
+        drop(writer);
+        inner.seal(live)?;
+        let manifest = inner.manifest();
+        Manifest { mark: None, ..manifest.clone() }.write(&inner.dir)
+    }
+}

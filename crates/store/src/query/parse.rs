@@ -1,0 +1,542 @@
+//! How is the text of a query read? A small language in the manner of KQL and Lucene.
+//!
+//! Words all have to occur; `AND`, `OR`, `NOT` (`&&`, `||`, `!`, `-`), parentheses, `"phrases"`, `*` and `?`,
+//! `field:value`, `field:(a OR b)`, `field:*`, `field:[a TO b]`, `field>=5`, `ip:10.0.0.0/8`, `earliest=-24h`,
+//! `latest=2024-05-01T08:00Z`. A backslash takes the next character as itself where it would mean something.
+
+use super::expr::{Bound, Expr, Test};
+use super::glob::Glob;
+use super::time;
+use super::words::words;
+use crate::{Error, Result};
+use casemate_event::{Entity, EntityKind, TemplateId};
+use jiff::Timestamp;
+use std::net::IpAddr;
+
+/// Longest query text, in bytes.
+const MAX_TEXT: usize = 4096;
+/// Deepest nesting of parentheses and negations.
+const MAX_DEPTH: usize = 16;
+
+const FIELDS: &str = "fields are message, host, user, ip, process, file, hash, domain, registry, entity, class, format, \
+                      template, source, id, time, raw, native.NAME and normalised names such as process.cmd_line; \
+                      put a value that contains a colon in double quotes";
+const QUOTES: &str = "put values with spaces, colons or brackets in double quotes, as in process:\"a b.exe\"";
+const TIMES: &str = "write times as 2024-01-31T08:00:00Z, -15m, -24h, -7d, now or -1d@d";
+
+/// Normalised fields whose names have no dot.
+const UNDOTTED: [&str; 4] = ["activity_name", "status", "status_detail", "logon_type_id"];
+
+/// Reads a query; times relative to `now`. Empty text asks for every event.
+///
+/// # Errors
+/// [`Error::Query`] with the column and what to write instead.
+pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Expr> {
+    let mut parser = Parser { text, rest: text, now, depth: 0 };
+    if text.len() > MAX_TEXT {
+        let reason = format!("it is {} bytes long and the limit is {MAX_TEXT}", text.len());
+        return Err(parser.refused(&reason, "search for fewer words at once"));
+    }
+    parser.space();
+    if parser.rest.is_empty() {
+        return Ok(Expr::All);
+    }
+    let expr = parser.any_of(None)?;
+    if !parser.rest.is_empty() {
+        return Err(parser.refused("there is a closing parenthesis too many", QUOTES));
+    }
+    Ok(expr)
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    rest: &'a str,
+    now: Timestamp,
+    depth: usize,
+}
+
+/// Characters with whether they may stand for others.
+type Characters = Vec<(char, bool)>;
+
+impl<'a> Parser<'a> {
+    /// Alternatives; of one field if they stand in its parentheses.
+    fn any_of(&mut self, field: Option<&str>) -> Result<Expr> {
+        let mut parts = vec![self.all_of(field)?];
+        while self.keyword(&["OR", "||"]) {
+            parts.push(self.all_of(field)?);
+        }
+        Ok(single(parts, Expr::Or))
+    }
+
+    fn all_of(&mut self, field: Option<&str>) -> Result<Expr> {
+        let mut parts = vec![self.one(field)?];
+        loop {
+            let joined = self.keyword(&["AND", "&&"]);
+            let ends = self.rest.is_empty() || self.rest.starts_with(')') || self.at_keyword(&["OR", "||"]);
+            if ends && joined {
+                return Err(self.refused("something is missing after AND", QUOTES));
+            }
+            if ends {
+                return Ok(single(parts, Expr::And));
+            }
+            parts.push(self.one(field)?);
+        }
+    }
+
+    fn one(&mut self, field: Option<&str>) -> Result<Expr> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let reason = format!("its parentheses nest deeper than {MAX_DEPTH}");
+            return Err(self.refused(&reason, "use fewer, or put literal parentheses in double quotes"));
+        }
+        let expr = self.unbounded_one(field)?;
+        self.depth -= 1;
+        self.space();
+        Ok(expr)
+    }
+
+    fn unbounded_one(&mut self, field: Option<&str>) -> Result<Expr> {
+        if self.keyword(&["NOT"]) || self.sign('-') || self.sign('!') {
+            return Ok(Expr::Not(Box::new(self.one(field)?)));
+        }
+        self.sign('+');
+        if self.rest.is_empty() {
+            return Err(self.refused(
+                "it ends where something to look for is expected",
+                "add something to look for, or leave out the operator",
+            ));
+        }
+        if let Some(inner) = self.rest.strip_prefix('(') {
+            self.rest = inner;
+            self.space();
+            let expr = self.any_of(field)?;
+            return self.closed(expr);
+        }
+        match field {
+            Some(name) => self.value(name),
+            None => self.clause(),
+        }
+    }
+
+    fn closed(&mut self, expr: Expr) -> Result<Expr> {
+        match self.rest.strip_prefix(')') {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(expr)
+            }
+            None => Err(self.refused("a parenthesis is not closed", QUOTES)),
+        }
+    }
+
+    fn clause(&mut self) -> Result<Expr> {
+        let length = self
+            .rest
+            .bytes()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(byte))
+            .count();
+        let (name, after) = self.rest.split_at(length);
+        let known = is_known(name);
+        if let Some(rest) = after.strip_prefix('=').filter(|_| matches!(name, "earliest" | "latest")) {
+            self.rest = rest;
+            return self.bound(name == "earliest");
+        }
+        if let Some(rest) = after.strip_prefix(':').filter(|rest| !name.is_empty() && !rest.starts_with('\\'))
+        {
+            if !known {
+                return Err(self.refused(&format!("there is no field {name:?}"), FIELDS));
+            }
+            self.rest = rest;
+            return self.value(name);
+        }
+        if known && after.starts_with(['<', '>', '=']) {
+            self.rest = after.strip_prefix('=').unwrap_or(after);
+            return self.value(name);
+        }
+        if self.rest.starts_with('"') {
+            let text = self.quoted()?;
+            return Ok(phrase(&text, Expr::Phrase));
+        }
+        let characters = self.bare();
+        if characters.is_empty() {
+            return Err(self.refused("something to look for is missing", QUOTES));
+        }
+        if !characters.iter().any(|(_, wild)| *wild) {
+            return Ok(phrase(&text_of(&characters), Expr::Phrase));
+        }
+        let glob = Glob::new(&characters);
+        Ok(if glob.is_everything() { Expr::All } else { Expr::Pattern(glob) })
+    }
+
+    /// What follows `field:` or `field` and an operator.
+    fn value(&mut self, name: &str) -> Result<Expr> {
+        self.rest = self.rest.strip_prefix(' ').map_or(self.rest, |_| self.rest);
+        if let Some(inner) = self.rest.strip_prefix('(') {
+            self.rest = inner;
+            self.space();
+            let expr = self.any_of(Some(name))?;
+            return self.closed(expr);
+        }
+        let test = self.test()?;
+        self.about(name, test)
+    }
+
+    fn test(&mut self) -> Result<Test> {
+        for (sign, from, included) in
+            [(">=", true, true), ("<=", false, true), (">", true, false), ("<", false, false)]
+        {
+            if let Some(rest) = self.rest.strip_prefix(sign) {
+                self.rest = rest;
+                self.space();
+                let value = self.plain()?;
+                let bound = if included { Bound::Included(value) } else { Bound::Excluded(value) };
+                return Ok(if from {
+                    Test::Between(bound, Bound::Open)
+                } else {
+                    Test::Between(Bound::Open, bound)
+                });
+            }
+        }
+        if self.rest.starts_with(['[', '{']) {
+            return self.range();
+        }
+        if self.rest.starts_with('"') {
+            return Ok(Test::Is(self.quoted()?));
+        }
+        let characters = self.bare();
+        if characters.is_empty() {
+            return Err(self.refused("a value is missing", QUOTES));
+        }
+        if !characters.iter().any(|(_, wild)| *wild) {
+            let text = text_of(&characters);
+            return Ok(network(&text).unwrap_or(Test::Is(text)));
+        }
+        let glob = Glob::new(&characters);
+        Ok(if glob.is_everything() { Test::Exists } else { Test::Like(glob) })
+    }
+
+    /// `[a TO b]`; curly where an end is excluded, `*` where it is open.
+    fn range(&mut self) -> Result<Test> {
+        let low_included = self.rest.starts_with('[');
+        let Some(end) = self.rest.find([']', '}']) else {
+            return Err(self
+                .refused("a range is not closed", "write ranges as [1 TO 5], or {1 TO 5} without its ends"));
+        };
+        let (inner, rest) = (&self.rest[1..end], &self.rest[end..]);
+        let Some((low, high)) = inner.split_once(" TO ") else {
+            return Err(self.refused("a range has no TO", "write ranges as [1 TO 5], with * for an open end"));
+        };
+        let high_included = rest.starts_with(']');
+        self.rest = &rest[1..];
+        let bound = |text: &str, included: bool| match (text.trim().trim_matches('"'), included) {
+            ("*" | "", _) => Bound::Open,
+            (text, true) => Bound::Included(text.to_owned()),
+            (text, false) => Bound::Excluded(text.to_owned()),
+        };
+        Ok(Test::Between(bound(low, low_included), bound(high, high_included)))
+    }
+
+    /// The clause that says `test` of the field `name`.
+    fn about(&self, name: &str, test: Test) -> Result<Expr> {
+        if let Some(kind) = entity_kind(name) {
+            return Ok(Expr::Entity(kind, test));
+        }
+        Ok(match name {
+            "message" => match test {
+                Test::Is(text) => phrase(&text, Expr::Message),
+                Test::Exists => Expr::All,
+                Test::Like(glob) => Expr::MessagePattern(glob),
+                _ => return Err(self.refused("messages have no order", QUOTES)),
+            },
+            "entity" => {
+                let Test::Is(text) = test else {
+                    return Err(self.refused("an entity is one of a kind", "write entity:\"user:alice\""));
+                };
+                let entity: Entity =
+                    text.parse().map_err(|why: String| self.refused(&why, "write entity:\"user:alice\""))?;
+                Expr::Entity(entity.kind, Test::Is(entity.value))
+            }
+            "template" => {
+                let text = if let Test::Is(text) = &test { text } else { "" };
+                let id = u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16);
+                Expr::Template(TemplateId(id.ok_or_else(|| {
+                    self.refused("a template is named by 16 hexadecimal digits", "copy it from an event")
+                })?))
+            }
+            "time" => self.time(&test)?,
+            "id" => {
+                let numbers: &[&str] = match &test {
+                    Test::Is(text) => &[text],
+                    Test::Between(low, high) => &[value_of(low), value_of(high)],
+                    _ => &["0"],
+                };
+                if numbers.iter().any(|text| text.parse::<u64>().is_err()) {
+                    return Err(self.refused("an event is numbered", "write id:7 or id:[7 TO 9]"));
+                }
+                Expr::Id(test)
+            }
+            "raw" => Expr::Raw(test),
+            "source" => Expr::Source(test),
+            "format" => Expr::Format(test),
+            "class" => Expr::Class(test),
+            name => match name.strip_prefix("native.") {
+                Some(native) => Expr::Native(native.to_owned(), test),
+                None => Expr::Field(name.strip_prefix("fields.").unwrap_or(name).to_owned(), test),
+            },
+        })
+    }
+
+    fn time(&self, test: &Test) -> Result<Expr> {
+        let at = |text: &str| {
+            time::parse(text, self.now).ok_or_else(|| self.refused(&format!("{text:?} is no time"), TIMES))
+        };
+        let end = |bound: &Bound| match bound {
+            Bound::Open => Ok(None),
+            Bound::Included(text) | Bound::Excluded(text) => at(text).map(Some),
+        };
+        match test {
+            Test::Is(text) => at(text).map(|time| Expr::Time(Some(time), Some(time))),
+            Test::Between(low, high) => Ok(Expr::Time(end(low)?, end(high)?)),
+            Test::Exists => Ok(Expr::All),
+            _ => Err(self.refused("a time has no pattern", TIMES)),
+        }
+    }
+
+    /// What follows `earliest=` or `latest=`.
+    fn bound(&mut self, earliest: bool) -> Result<Expr> {
+        let text = self.plain()?;
+        let time = time::parse(&text, self.now);
+        let time = time.ok_or_else(|| self.refused(&format!("{text:?} is no time"), TIMES))?;
+        Ok(if earliest { Expr::Time(Some(time), None) } else { Expr::Time(None, Some(time)) })
+    }
+
+    fn plain(&mut self) -> Result<String> {
+        let text = if self.rest.starts_with('"') { self.quoted()? } else { text_of(&self.bare()) };
+        if text.is_empty() { Err(self.refused("a value is missing", QUOTES)) } else { Ok(text) }
+    }
+
+    /// Up to white space or a closing parenthesis.
+    fn bare(&mut self) -> Characters {
+        let mut characters = Vec::new();
+        let mut rest = self.rest.chars();
+        loop {
+            let before = rest.as_str();
+            let Some(character) = rest.next() else { break };
+            match character {
+                '\\' => {
+                    let next = rest.clone().next();
+                    if next.is_some_and(|next| "\\\"*?:()[]{}+-!<>= ".contains(next)) {
+                        rest.next();
+                    }
+                    let itself = next.filter(|next| "\\\"*?:()[]{}+-!<>= ".contains(*next));
+                    characters.push((itself.unwrap_or('\\'), false));
+                }
+                ')' => {
+                    self.rest = before;
+                    return characters;
+                }
+                _ if character.is_whitespace() => {
+                    self.rest = before;
+                    return characters;
+                }
+                _ => characters.push((character, matches!(character, '*' | '?'))),
+            }
+        }
+        self.rest = "";
+        characters
+    }
+
+    fn quoted(&mut self) -> Result<String> {
+        let mut text = String::new();
+        let mut rest = self.rest.chars();
+        rest.next();
+        while let Some(character) = rest.next() {
+            match character {
+                '"' => {
+                    self.rest = rest.as_str();
+                    return Ok(text);
+                }
+                '\\' => match rest.clone().next() {
+                    Some(next @ ('"' | '\\')) => {
+                        rest.next();
+                        text.push(next);
+                    }
+                    _ => text.push('\\'),
+                },
+                _ => text.push(character),
+            }
+        }
+        Err(self.refused("a double quote is not closed", QUOTES))
+    }
+
+    fn sign(&mut self, sign: char) -> bool {
+        let follows = self
+            .rest
+            .strip_prefix(sign)
+            .filter(|rest| !rest.starts_with(char::is_whitespace) && !rest.is_empty());
+        if let Some(rest) = follows {
+            self.rest = rest;
+        }
+        follows.is_some()
+    }
+
+    fn at_keyword(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| {
+            self.rest.strip_prefix(word).is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == '(')
+            })
+        })
+    }
+
+    fn keyword(&mut self, words: &[&str]) -> bool {
+        if !self.at_keyword(words) {
+            return false;
+        }
+        let word = words.iter().find(|word| self.rest.starts_with(**word));
+        self.rest = &self.rest[word.map_or(0, |word| word.len())..];
+        self.space();
+        true
+    }
+
+    fn space(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    fn refused(&self, reason: &str, hint: &'static str) -> Error {
+        let column = self.text[..self.text.len() - self.rest.len()].chars().count() + 1;
+        let text = self.text.chars().take(200).collect();
+        Error::Query { text, reason: format!("{reason}, at column {column}"), hint }
+    }
+}
+
+fn single(mut parts: Vec<Expr>, join: impl Fn(Vec<Expr>) -> Expr) -> Expr {
+    match (parts.len(), parts.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => {
+            parts.extend(last);
+            join(parts)
+        }
+    }
+}
+
+/// A phrase of the words of `text`; text without words matches nothing.
+fn phrase(text: &str, join: impl Fn(Vec<String>) -> Expr) -> Expr {
+    let words = words(text);
+    if words.is_empty() { Expr::Or(Vec::new()) } else { join(words) }
+}
+
+fn text_of(characters: &Characters) -> String {
+    characters.iter().map(|(character, _)| character).collect()
+}
+
+fn value_of(bound: &Bound) -> &str {
+    match bound {
+        Bound::Open => "0",
+        Bound::Included(text) | Bound::Excluded(text) => text,
+    }
+}
+
+fn network(text: &str) -> Option<Test> {
+    let (base, bits) = text.split_once('/')?;
+    let base: IpAddr = base.parse().ok()?;
+    let bits: u8 = bits.parse().ok()?;
+    (bits <= if base.is_ipv4() { 32 } else { 128 }).then_some(Test::In(base, bits))
+}
+
+fn entity_kind(name: &str) -> Option<EntityKind> {
+    format!("{name}:x").parse::<Entity>().ok().map(|entity| entity.kind)
+}
+
+fn is_known(name: &str) -> bool {
+    const OWN: [&str; 9] =
+        ["message", "entity", "template", "time", "id", "raw", "source", "format", "class"];
+    OWN.contains(&name)
+        || UNDOTTED.contains(&name)
+        || entity_kind(name).is_some()
+        || name.trim_matches('.').contains('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Expr {
+        parse(text, Timestamp::from_second(1_706_659_200).unwrap()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn word(text: &str) -> Expr {
+        Expr::Phrase(words(text))
+    }
+
+    fn is(name: &str, value: &str) -> Expr {
+        Expr::Field(name.into(), Test::Is(value.into()))
+    }
+
+    #[test]
+    fn operators_and_their_order() {
+        assert_eq!(parsed("  "), Expr::All);
+        assert_eq!(parsed("*"), Expr::All);
+        assert_eq!(parsed("a b"), Expr::And(vec![word("a"), word("b")]));
+        assert_eq!(parsed("a AND b"), parsed("a && b"));
+        assert_eq!(parsed("a b OR c"), Expr::Or(vec![Expr::And(vec![word("a"), word("b")]), word("c")]));
+        assert_eq!(parsed("a -b"), Expr::And(vec![word("a"), Expr::Not(Box::new(word("b")))]));
+        assert_eq!(parsed("NOT (a || b)"), Expr::Not(Box::new(Expr::Or(vec![word("a"), word("b")]))));
+        assert_eq!(parsed("+a run-42"), Expr::And(vec![word("a"), word("run 42")]));
+        assert_eq!(parsed("(a)(b)"), Expr::And(vec![word("a"), word("b")]));
+    }
+
+    #[test]
+    fn fields_and_values() {
+        assert_eq!(parsed("user:alice"), Expr::Entity(EntityKind::User, Test::Is("alice".into())));
+        assert_eq!(parsed("process.name:cmd.exe"), is("process.name", "cmd.exe"));
+        assert_eq!(parsed("fields.process.name:\"a b\""), is("process.name", "a b"));
+        assert_eq!(parsed("status=Failure"), is("status", "Failure"));
+        assert_eq!(
+            parsed("metadata.event_code:(4624 OR 4625)"),
+            Expr::Or(vec![is("metadata.event_code", "4624"), is("metadata.event_code", "4625")])
+        );
+        assert_eq!(
+            parsed("file:C:\\Windows\\x.exe"),
+            Expr::Entity(EntityKind::File, Test::Is("C:\\Windows\\x.exe".into()))
+        );
+        assert_eq!(
+            parsed("logon_type_id>=3"),
+            Expr::Field("logon_type_id".into(), Test::Between(Bound::Included("3".into()), Bound::Open))
+        );
+        assert_eq!(
+            parsed("a.b:{1 TO *]"),
+            Expr::Field("a.b".into(), Test::Between(Bound::Excluded("1".into()), Bound::Open))
+        );
+        assert_eq!(
+            parsed("ip:10.0.0.0/8"),
+            Expr::Entity(EntityKind::Ip, Test::In("10.0.0.0".parse().unwrap(), 8))
+        );
+        assert_eq!(parsed("native.EventID:*"), Expr::Native("EventID".into(), Test::Exists));
+        assert!(matches!(parsed("process.cmd_line:*enc*"), Expr::Field(_, Test::Like(_))));
+        assert!(matches!(parsed("power*"), Expr::Pattern(_)));
+        assert_eq!(parsed("a\\*b"), word("a b"));
+    }
+
+    #[test]
+    fn times() {
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        assert_eq!(parsed("earliest=-24h"), Expr::Time(at("2024-01-30T00:00:00Z"), None));
+        assert_eq!(parsed("latest=2024-05-01T08:00Z"), Expr::Time(None, at("2024-05-01T08:00:00Z")));
+        assert_eq!(parsed("time:[2024-01-01T00:00:00Z TO *]"), Expr::Time(at("2024-01-01T00:00:00Z"), None));
+    }
+
+    #[test]
+    fn mistakes_say_where() {
+        for (text, column) in [
+            ("a (b", 5),
+            ("colour:red", 1),
+            ("a \"b", 3),
+            ("a AND", 6),
+            ("a)", 2),
+            ("host:", 6),
+            ("earliest=x", 11),
+        ] {
+            let error = parse(text, Timestamp::UNIX_EPOCH).unwrap_err().to_string();
+            assert!(error.contains(&format!("at column {column}")), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Which events match? Each part of the store finds its candidates; the best of all are read.
+
+use crate::head::{Head, nanoseconds};
+use crate::query::{Expr, Order, Query, SearchResult, Test, parse};
+use crate::segment::Segment;
+use crate::terms::{Candidates, Rows, TermSource, evaluate};
+use crate::{Result, Store};
+use casemate_event::{EventId, Stored};
+use jiff::Timestamp;
+use roaring::RoaringBitmap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+#[cfg(test)]
+mod agree;
+mod relevance;
+
+/// Events read only to be counted, where the index alone cannot say whether they match.
+const MAX_CHECKED: u64 = 5000;
+
+impl Store {
+    /// Events that match `query`.
+    ///
+    /// # Errors
+    /// [`Error::Query`](crate::Error::Query) if its text does not parse; damage, naming the file.
+    pub fn search(&self, query: &Query) -> Result<SearchResult> {
+        let expr = compile(query)?;
+        let view = self.inner.view();
+        let parts = view.open_segments().map(|segment| Part::Segment(Arc::clone(segment)));
+        let parts: Vec<Part> =
+            parts.chain(view.heads.iter().map(|head| Part::Head(Arc::clone(head)))).collect();
+        match query.order {
+            Order::Relevance => relevance::search(self, &parts, &expr, query.limit),
+            Order::OldestFirst => Search::new(self, &expr, query.limit, |time| -time).run(parts),
+            Order::NewestFirst => Search::new(self, &expr, query.limit, |time| time).run(parts),
+        }
+    }
+}
+
+/// The whole of a query as one expression.
+fn compile(query: &Query) -> Result<Expr> {
+    let mut all = vec![parse(&query.text, Timestamp::now())?];
+    if query.after.is_some() || query.before.is_some() {
+        all.push(Expr::Time(query.after, query.before));
+    }
+    let entities =
+        query.entities.iter().map(|entity| Expr::Entity(entity.kind, Test::Is(entity.value.clone())));
+    let templates = query.templates.iter().map(|id| Expr::Template(*id));
+    let classes = query.classes.iter().map(|class| Expr::Class(Test::Is(class.uid().to_string())));
+    let sets: [Vec<Expr>; 3] = [entities.collect(), templates.collect(), classes.collect()];
+    all.extend(sets.into_iter().filter(|set| !set.is_empty()).map(Expr::Or));
+    Ok(Expr::And(all))
+}
+
+/// A segment or head.
+#[derive(Debug, Clone)]
+enum Part {
+    Segment(Arc<Segment>),
+    Head(Arc<Head>),
+}
+
+/// What a part found: rows, whether that is certain, and the time of each row.
+struct Found {
+    candidates: Candidates,
+    times: Arc<[i64]>,
+}
+
+impl Part {
+    fn first_id(&self) -> u64 {
+        match self {
+            Self::Segment(segment) => segment.entry.first_id,
+            Self::Head(head) => head.first_id,
+        }
+    }
+
+    /// Earliest and latest time in it.
+    fn time_range(&self) -> (i64, i64) {
+        match self {
+            Self::Segment(segment) => segment.time_range(),
+            Self::Head(head) => {
+                let index = head.index();
+                let (first, last) = (index.stats.first_time, index.stats.last_time);
+                (first.map_or(i64::MAX, nanoseconds), last.map_or(i64::MIN, nanoseconds))
+            }
+        }
+    }
+
+    /// Finds candidates. `None` if its times rule out that there are any.
+    fn find(&self, expr: &Expr) -> Result<Option<Found>> {
+        let (first, last) = self.time_range();
+        let (from, to) = bounds(expr);
+        if first > last
+            || from.is_some_and(|from| last < nanoseconds(from))
+            || to.is_some_and(|to| first > nanoseconds(to))
+        {
+            return Ok(None);
+        }
+        self.with_terms(|terms, times| {
+            let within = Within { first_id: self.first_id(), range: (first, last), times };
+            let candidates = evaluate(expr, terms, &within)?;
+            Ok(Some(Found { candidates, times: times()? }))
+        })
+    }
+
+    /// Calls `search` with the terms, and with what gives the times of the rows.
+    fn with_terms<T>(
+        &self,
+        search: impl FnOnce(&dyn TermSource, &dyn Fn() -> Result<Arc<[i64]>>) -> Result<T>,
+    ) -> Result<T> {
+        match self {
+            Self::Segment(segment) => segment.with_terms(|terms| search(terms, &|| segment.times())),
+            Self::Head(head) => {
+                let index = head.index();
+                search(&index.terms, &|| Ok(index.times.as_slice().into()))
+            }
+        }
+    }
+
+    fn event(&self, row: u32, store: &Store) -> Result<Stored> {
+        let cache = &store.inner.cache;
+        match self {
+            Self::Segment(segment) => segment.event(row, cache),
+            Self::Head(head) => {
+                let id = head.first_id + u64::from(row);
+                let mut events = head.scan(id..id + 1, cache)?;
+                events.pop().ok_or_else(|| crate::Error::Damaged {
+                    path: store.inner.dir.clone(),
+                    what: format!("event {id} is missing from the log in memory"),
+                })
+            }
+        }
+    }
+}
+
+/// Times that an expression cannot match outside of.
+fn bounds(expr: &Expr) -> (Option<Timestamp>, Option<Timestamp>) {
+    match expr {
+        Expr::Time(from, to) => (*from, *to),
+        Expr::And(parts) => {
+            parts.iter().map(bounds).fold((None, None), |(from, to), (other_from, other_to)| {
+                (from.into_iter().chain(other_from).max(), to.into_iter().chain(other_to).min())
+            })
+        }
+        _ => (None, None),
+    }
+}
+
+struct Within<'a> {
+    first_id: u64,
+    range: (i64, i64),
+    times: &'a dyn Fn() -> Result<Arc<[i64]>>,
+}
+
+impl Rows for Within<'_> {
+    fn first_id(&self) -> u64 {
+        self.first_id
+    }
+
+    fn between(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<RoaringBitmap> {
+        let from = from.map_or(i64::MIN, nanoseconds);
+        let to = to.map_or(i64::MAX, nanoseconds);
+        let times = (self.times)()?;
+        if from <= self.range.0 && self.range.1 <= to {
+            let mut all = RoaringBitmap::new();
+            all.insert_range(0..times.len() as u32);
+            return Ok(all);
+        }
+        Ok((0_u32..)
+            .zip(times.iter())
+            .filter(|(_, time)| (from..=to).contains(time))
+            .map(|(row, _)| row)
+            .collect())
+    }
+}
+
+/// A search in order of time: the `limit` best by `rank` of their time, the lower number first where they tie.
+struct Search<'a, F> {
+    store: &'a Store,
+    expr: &'a Expr,
+    limit: usize,
+    rank: F,
+    /// The worst of the best on top.
+    best: BinaryHeap<Reverse<Hit>>,
+    total: u64,
+    counted: bool,
+    checked: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Hit {
+    rank: i64,
+    id: Reverse<u64>,
+    part: usize,
+}
+
+impl<'a, F: Fn(i64) -> i64> Search<'a, F> {
+    fn new(store: &'a Store, expr: &'a Expr, limit: usize, rank: F) -> Self {
+        Self { store, expr, limit, rank, best: BinaryHeap::new(), total: 0, counted: true, checked: 0 }
+    }
+
+    fn run(mut self, mut parts: Vec<Part>) -> Result<SearchResult> {
+        // Those that may hold the best first, so that the others need not be looked through.
+        let best_of = |part: &Part| {
+            let (first, last) = part.time_range();
+            if first > last { i64::MIN } else { (self.rank)(first).max((self.rank)(last)) }
+        };
+        parts.sort_by_cached_key(|part| Reverse(best_of(part)));
+        for (place, part) in parts.iter().enumerate() {
+            let Some(found) = part.find(self.expr)? else { continue };
+            if found.candidates.exact {
+                self.total += found.candidates.rows.len();
+                self.take_all(place, part, &found);
+            } else {
+                self.take_checked(place, part, &found)?;
+            }
+        }
+        let hits = self.best.into_sorted_vec();
+        let hits = hits.into_iter().map(|Reverse(hit)| {
+            let part = &parts[hit.part];
+            part.event((hit.id.0 - part.first_id()) as u32, self.store)
+        });
+        Ok(SearchResult { total: self.total, counted: self.counted, hits: hits.collect::<Result<_>>()? })
+    }
+
+    fn take_all(&mut self, place: usize, part: &Part, found: &Found) {
+        for row in &found.candidates.rows {
+            self.offer(self.hit(place, part, row, found));
+        }
+    }
+
+    /// As [`take_all`](Self::take_all), reading each event to see whether it matches: the best first, until no
+    /// more can be among the best and enough have been counted.
+    fn take_checked(&mut self, place: usize, part: &Part, found: &Found) -> Result<()> {
+        let mut hits: Vec<Hit> =
+            found.candidates.rows.iter().map(|row| self.hit(place, part, row, found)).collect();
+        hits.sort_unstable_by(|a, b| b.cmp(a));
+        let count = hits.len() as u64;
+        for (looked_at, hit) in (0..).zip(hits) {
+            if self.checked >= MAX_CHECKED && !self.would_take(&hit) {
+                self.total += count - looked_at;
+                self.counted = false;
+                return Ok(());
+            }
+            self.checked += 1;
+            let row = (hit.id.0 - part.first_id()) as u32;
+            let stored = part.event(row, self.store)?;
+            if self.expr.matches(&stored.event, EventId(hit.id.0)) {
+                self.total += 1;
+                self.offer(hit);
+            }
+        }
+        Ok(())
+    }
+
+    fn hit(&self, part_place: usize, part: &Part, row: u32, found: &Found) -> Hit {
+        let time = found.times.get(row as usize).copied().unwrap_or_default();
+        let rank = (self.rank)(time.max(-i64::MAX));
+        Hit { rank, id: Reverse(part.first_id() + u64::from(row)), part: part_place }
+    }
+
+    fn would_take(&self, hit: &Hit) -> bool {
+        self.best.len() < self.limit || self.best.peek().is_some_and(|worst| *hit > worst.0)
+    }
+
+    fn offer(&mut self, hit: Hit) {
+        if self.limit == 0 || !self.would_take(&hit) {
+            return;
+        }
+        self.best.push(Reverse(hit));
+        if self.best.len() > self.limit {
+            self.best.pop();
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Which events does one immutable file hold, and where in it?
+//!
+//! A sealed file (see `casemate_disk`): packed chunks of events, then sections derived from them or kept
+//! beside them, then the directory of both, then the directory's length (8 bytes). Chunks are compressed
+//! with zstandard one by one; everything else is read only when asked for.
+
+mod write;
+
+pub(crate) use write::{Contents, PackedChunk, pack, write};
+
+use crate::cache::ChunkCache;
+use crate::chunk::Chunk;
+use crate::manifest::SegmentEntry;
+use crate::quarantine::{QuarantineId, StoredQuarantined};
+use crate::stats::Stats;
+use crate::terms::{Dictionary, SealedTerms, TermSource};
+use crate::varint::Reader;
+use crate::{Error, Result};
+use casemate_disk::Sealed;
+use casemate_event::{Quarantined, Stored};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+const MAGIC: [u8; 8] = *b"CMSEGMNT";
+const VERSION: u32 = 1;
+
+/// Longest chunk or section that is unpacked: more means damage.
+const MAX_UNPACKED: usize = 1 << 30;
+
+/// Where everything is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Directory {
+    first_id: u64,
+    first_quarantined: u64,
+    quarantined_count: u64,
+    /// First row, offset, packed and unpacked length of each chunk.
+    chunks: Vec<ChunkEntry>,
+    events: u32,
+    times: Section,
+    stats: Section,
+    quarantined: Section,
+    dictionary: Section,
+    postings: Section,
+    templates: Section,
+    /// Earliest and latest time, in nanoseconds since 1970.
+    first_time: i64,
+    last_time: i64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct ChunkEntry {
+    row: u32,
+    offset: u64,
+    packed: u32,
+    unpacked: u32,
+}
+
+/// Part of the payload, compressed, and its length when unpacked.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Section {
+    offset: u64,
+    packed: u64,
+    unpacked: u64,
+}
+
+/// An open segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) entry: SegmentEntry,
+    file: Sealed,
+    directory: Directory,
+    times: OnceLock<Arc<[i64]>>,
+}
+
+impl Segment {
+    /// Opens the segment in `path`; reads its directory only.
+    ///
+    /// # Errors
+    /// Damage, or the system's refusal.
+    pub(crate) fn open(path: &Path, number: u64) -> Result<Self> {
+        let file = Sealed::open(path, MAGIC, VERSION)?;
+        let damaged = |what: &str| Error::from(file.damaged(file.len(), what));
+        let tail = file.len().checked_sub(8).ok_or_else(|| damaged("it is too short"))?;
+        let length =
+            file.bytes(tail..file.len())?.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let start = usize::try_from(length).ok().and_then(|length| tail.checked_sub(length));
+        let start = start.ok_or_else(|| damaged("its directory does not fit"))?;
+        let directory: Directory = postcard::from_bytes(file.bytes(start..tail)?)
+            .map_err(|error| damaged(&format!("its directory does not decode ({error})")))?;
+        if !directory.is_sound(start as u64) {
+            return Err(damaged("its directory contradicts itself"));
+        }
+        let sealed_at = fs_err::metadata(path).ok().and_then(|metadata| metadata.modified().ok());
+        let entry = SegmentEntry {
+            number,
+            first_id: directory.first_id,
+            events: directory.events,
+            first_quarantined: directory.first_quarantined,
+            quarantined: directory.quarantined_count,
+            bytes: fs_err::metadata(path).map_or(0, |metadata| metadata.len()),
+            sealed_at: sealed_at
+                .map_or(0, |time| jiff::Timestamp::try_from(time).map_or(0, |time| time.as_second())),
+        };
+        Ok(Self { entry, file, directory, times: OnceLock::new() })
+    }
+
+    /// The event in row `row`.
+    pub(crate) fn event(&self, row: u32, cache: &ChunkCache) -> Result<Stored> {
+        let mut events = self.rows(row..row + 1, cache)?;
+        events.pop().ok_or_else(|| self.damaged(0, "an event is missing"))
+    }
+
+    /// Events in `rows`, which lie within the segment.
+    pub(crate) fn rows(&self, rows: Range<u32>, cache: &ChunkCache) -> Result<Vec<Stored>> {
+        let mut events = Vec::with_capacity(rows.len());
+        let mut next = rows.start;
+        while next < rows.end {
+            let index = self.directory.chunks.partition_point(|chunk| chunk.row <= next).saturating_sub(1);
+            let Some(entry) = self.directory.chunks.get(index) else {
+                return Err(self.damaged(0, "it has no chunk for an event"));
+            };
+            let bytes = self.chunk(entry, cache)?;
+            let damaged = || self.damaged(entry.offset as usize, "a chunk in it does not decode");
+            let chunk = Chunk::open(&bytes).ok_or_else(damaged)?;
+            let start = (next - entry.row) as usize;
+            let end = chunk.len().min((rows.end - entry.row) as usize);
+            if start >= end || chunk.first_id != self.directory.first_id + u64::from(entry.row) {
+                return Err(damaged());
+            }
+            events.extend(chunk.events(start..end).ok_or_else(damaged)?);
+            next = entry.row + end as u32;
+        }
+        Ok(events)
+    }
+
+    /// Time of each row, in nanoseconds since 1970.
+    pub(crate) fn times(&self) -> Result<Arc<[i64]>> {
+        if let Some(times) = self.times.get() {
+            return Ok(Arc::clone(times));
+        }
+        let bytes = self.section(self.directory.times)?;
+        let mut reader = Reader(&bytes);
+        let mut time = 0_i64;
+        let times: Option<Arc<[i64]>> = (0..self.directory.events)
+            .map(|_| {
+                time = time.wrapping_add(reader.signed()?);
+                Some(time)
+            })
+            .collect();
+        let times =
+            times.ok_or_else(|| self.section_damaged(self.directory.times, "its times do not decode"))?;
+        Ok(Arc::clone(self.times.get_or_init(|| times)))
+    }
+
+    /// Earliest and latest time, in nanoseconds since 1970.
+    pub(crate) fn time_range(&self) -> (i64, i64) {
+        (self.directory.first_time, self.directory.last_time)
+    }
+
+    /// Calls `search` with the terms of its events.
+    pub(crate) fn with_terms<T>(&self, search: impl FnOnce(&dyn TermSource) -> Result<T>) -> Result<T> {
+        let whole = |section: Section| {
+            let start = section.offset as usize;
+            self.file.bytes(start..start + section.packed as usize)
+        };
+        let damaged = |what: &str| self.section_damaged(self.directory.dictionary, what);
+        let dictionary = Dictionary::open(whole(self.directory.dictionary)?);
+        let section = self.directory.postings;
+        let postings = |range: Range<usize>| {
+            if range.start > range.end || range.end > section.packed as usize {
+                return Err(damaged("the rows of a term lie outside of it"));
+            }
+            let start = section.offset as usize;
+            Ok(self.file.bytes(start + range.start..start + range.end)?)
+        };
+        search(&SealedTerms {
+            rows: self.directory.events,
+            dictionary: dictionary.ok_or_else(|| damaged("its terms do not decode"))?,
+            templates: whole(self.directory.templates)?,
+            postings: &postings,
+            damaged: &damaged,
+        })
+    }
+
+    /// What its events add to counters, templates and sources.
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        self.decoded(self.directory.stats)
+    }
+
+    /// Its quarantined records, in order.
+    pub(crate) fn quarantined(&self) -> Result<Vec<StoredQuarantined>> {
+        if self.directory.quarantined_count == 0 {
+            return Ok(Vec::new());
+        }
+        let records: Vec<Quarantined> = self.decoded(self.directory.quarantined)?;
+        let ids = self.directory.first_quarantined..;
+        Ok(ids.zip(records).map(|(id, record)| StoredQuarantined { id: QuarantineId(id), record }).collect())
+    }
+
+    /// Verifies the checksum of every page.
+    pub(crate) fn verify(&self) -> Result<()> {
+        Ok(self.file.verify_all()?)
+    }
+
+    fn chunk(&self, entry: &ChunkEntry, cache: &ChunkCache) -> Result<Arc<[u8]>> {
+        cache.get(self.directory.first_id + u64::from(entry.row), || {
+            let start = entry.offset as usize;
+            let packed = self.file.bytes(start..start + entry.packed as usize)?;
+            unpack(packed, entry.unpacked as usize)
+                .map(Arc::from)
+                .ok_or_else(|| self.damaged(start, "a chunk in it does not unpack"))
+        })
+    }
+
+    fn decoded<T: serde::de::DeserializeOwned>(&self, section: Section) -> Result<T> {
+        postcard::from_bytes(&self.section(section)?)
+            .map_err(|error| self.section_damaged(section, &format!("a section does not decode ({error})")))
+    }
+
+    fn section(&self, section: Section) -> Result<Vec<u8>> {
+        let start = section.offset as usize;
+        let packed = self.file.bytes(start..start + section.packed as usize)?;
+        unpack(packed, section.unpacked as usize)
+            .ok_or_else(|| self.section_damaged(section, "a section does not unpack"))
+    }
+
+    fn section_damaged(&self, section: Section, what: &str) -> Error {
+        self.damaged(section.offset as usize, what)
+    }
+
+    fn damaged(&self, offset: usize, what: &str) -> Error {
+        self.file.damaged(offset, what).into()
+    }
+}
+
+impl Directory {
+    /// Whether chunks cover the rows in order, and everything lies before `end`.
+    fn is_sound(&self, end: u64) -> bool {
+        let within = |offset: u64, packed: u64| offset.checked_add(packed).is_some_and(|last| last <= end);
+        let rows = self.chunks.iter().map(|chunk| chunk.row);
+        let ordered = rows.clone().zip(rows.skip(1)).all(|(row, next)| row < next);
+        let ends = self.chunks.first().is_none_or(|chunk| chunk.row == 0)
+            && self.chunks.last().map_or(self.events == 0, |chunk| chunk.row < self.events);
+        let chunks = self.chunks.iter().all(|chunk| within(chunk.offset, chunk.packed.into()));
+        let sections =
+            [self.times, self.stats, self.quarantined, self.dictionary, self.postings, self.templates];
+        let sections = sections.iter().all(|section| within(section.offset, section.packed));
+        let counted = self.first_id.checked_add(self.events.into()).is_some()
+            && self.first_quarantined.checked_add(self.quarantined_count).is_some();
+        ordered && ends && chunks && sections && counted
+    }
+}
+
+/// What [`pack`] packed; `None` if it is not `length` bytes.
+pub(crate) fn unpack(packed: &[u8], length: usize) -> Option<Vec<u8>> {
+    if length > MAX_UNPACKED {
+        return None;
+    }
+    let bytes = zstd::bulk::decompress(packed, length).ok()?;
+    (bytes.len() == length).then_some(bytes)
+}

@@ -1,0 +1,284 @@
+//! Which rows may match a query, and is that certain?
+
+use super::{Kind, MAX_ENTITY, MAX_VALUE, TermSource, field_key, key};
+use crate::Result;
+use crate::query::{Bound, Expr, Glob, Test, words};
+use casemate_event::{Entity, EntityKind};
+use jiff::Timestamp;
+use roaring::RoaringBitmap;
+
+/// Rows that may match. If `exact`, they do; else each has to be checked. None is missing.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidates {
+    pub(crate) rows: RoaringBitmap,
+    pub(crate) exact: bool,
+}
+
+/// What is known of rows besides their terms.
+pub(crate) trait Rows {
+    /// Number of the event in row 0.
+    fn first_id(&self) -> u64;
+
+    /// Rows whose times lie within the bounds, both included.
+    fn between(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<RoaringBitmap>;
+}
+
+/// Finds the rows that may match `expr`.
+pub(crate) fn evaluate(expr: &Expr, terms: &dyn TermSource, rows: &dyn Rows) -> Result<Candidates> {
+    Evaluation { terms, rows }.expr(expr)
+}
+
+const ENTITY_KINDS: [EntityKind; 8] = [
+    EntityKind::Host,
+    EntityKind::User,
+    EntityKind::Ip,
+    EntityKind::Process,
+    EntityKind::File,
+    EntityKind::Hash,
+    EntityKind::Domain,
+    EntityKind::Registry,
+];
+
+struct Evaluation<'a> {
+    terms: &'a dyn TermSource,
+    rows: &'a dyn Rows,
+}
+
+impl Evaluation<'_> {
+    fn expr(&self, expr: &Expr) -> Result<Candidates> {
+        match expr {
+            Expr::All => Ok(exact(self.all())),
+            Expr::And(parts) => {
+                let mut found = exact(self.all());
+                for part in parts {
+                    let part = self.expr(part)?;
+                    found = Candidates { rows: found.rows & part.rows, exact: found.exact && part.exact };
+                }
+                Ok(found)
+            }
+            Expr::Or(parts) => {
+                let mut found = exact(RoaringBitmap::new());
+                for part in parts {
+                    found = either(found, self.expr(part)?);
+                }
+                Ok(found)
+            }
+            Expr::Not(part) => {
+                let part = self.expr(part)?;
+                if part.exact {
+                    return Ok(exact(self.all() - part.rows));
+                }
+                Ok(Candidates { rows: self.all(), exact: false })
+            }
+            Expr::Phrase(phrase) => {
+                let message = self.every(phrase, |word| self.word(word))?;
+                let entity = self.every(phrase, |word| self.entity_word(word))?;
+                let whole = Candidates { rows: self.whole_entity(phrase)?, exact: true };
+                Ok(either(either(message, entity), whole))
+            }
+            Expr::Message(phrase) => self.every(phrase, |word| self.word(word)),
+            Expr::MessagePattern(glob) => self.message_pattern(glob).map(exact),
+            Expr::Pattern(glob) => {
+                let mut rows = self.message_pattern(glob)?;
+                let fits = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| glob.matches(text));
+                rows |= self.terms.union(&key(Kind::EntityWord, b""), &mut |word, _| fits(word))?;
+                rows |= self.terms.union(&key(Kind::Entity, b""), &mut |name, _| {
+                    let value = name.iter().position(|byte| *byte == b':').map(|colon| &name[colon + 1..]);
+                    value.is_some_and(fits)
+                })?;
+                self.with_long_entities(exact(rows))
+            }
+            Expr::Entity(kind, test) => self.entity(*kind, test),
+            Expr::Field(name, test) => self.field(name, test),
+            Expr::Native(..) | Expr::Raw(_) => Ok(Candidates { rows: self.all(), exact: false }),
+            Expr::Source(test) => self.named(Kind::Source, |name| test.holds(name)),
+            Expr::Format(test) => self.named(Kind::Format, |name| test.holds(name)),
+            Expr::Class(test) => {
+                self.named(Kind::Class, |name| name.split('\0').any(|name| test.holds(name)))
+            }
+            Expr::Template(id) => self.terms.postings(&key(Kind::Template, &id.0.to_be_bytes())).map(exact),
+            Expr::Id(test) => Ok(exact(self.numbered(test))),
+            Expr::Time(from, to) => self.rows.between(*from, *to).map(exact),
+        }
+    }
+
+    fn all(&self) -> RoaringBitmap {
+        let mut all = RoaringBitmap::new();
+        all.insert_range(0..self.terms.rows());
+        all
+    }
+
+    /// Rows that have each of the words; certain for one word only, as several have to stand in a row.
+    fn every(&self, phrase: &[String], rows: impl Fn(&str) -> Result<RoaringBitmap>) -> Result<Candidates> {
+        let mut found: Option<RoaringBitmap> = None;
+        for word in phrase {
+            let rows = rows(word)?;
+            found = Some(found.map_or_else(|| rows.clone(), |found| found & &rows));
+        }
+        Ok(Candidates { rows: found.unwrap_or_default(), exact: phrase.len() <= 1 })
+    }
+
+    /// Rows whose message has this word.
+    fn word(&self, word: &str) -> Result<RoaringBitmap> {
+        let places = self.terms.postings(&key(Kind::TemplateWord, word.as_bytes()))?;
+        let own = self.terms.postings(&key(Kind::Word, word.as_bytes()))?;
+        Ok(own | self.of_templates(places)?)
+    }
+
+    /// Rows of the templates at these places whose messages have all words of their template.
+    fn of_templates(&self, places: RoaringBitmap) -> Result<RoaringBitmap> {
+        let mut rows = RoaringBitmap::new();
+        for place in places {
+            if let Some(id) = self.terms.template(place) {
+                rows |= self.terms.postings(&key(Kind::Template, &id.to_be_bytes()))?;
+            }
+        }
+        if rows.is_empty() {
+            return Ok(rows);
+        }
+        Ok(rows - self.terms.postings(&key(Kind::Irregular, b""))?)
+    }
+
+    fn message_pattern(&self, glob: &Glob) -> Result<RoaringBitmap> {
+        let fits = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| glob.matches(text));
+        let prefix = glob.prefix();
+        let token = |word: &[u8]| [prefix.as_bytes(), word].concat();
+        let own = self.terms.union(&key(Kind::Word, prefix.as_bytes()), &mut |word, _| fits(&token(word)))?;
+        let places = self
+            .terms
+            .union(&key(Kind::TemplateWord, prefix.as_bytes()), &mut |word, _| fits(&token(word)))?;
+        Ok(own | self.of_templates(places)?)
+    }
+
+    /// Rows with an entity whose name has this word among others.
+    fn entity_word(&self, word: &str) -> Result<RoaringBitmap> {
+        self.terms.postings(&key(Kind::EntityWord, word.as_bytes()))
+    }
+
+    /// Rows with an entity whose name is this word.
+    fn whole_entity(&self, phrase: &[String]) -> Result<RoaringBitmap> {
+        let mut rows = RoaringBitmap::new();
+        if let [word] = phrase {
+            for kind in ENTITY_KINDS {
+                rows |=
+                    self.terms.postings(&key(Kind::Entity, format!("{}:{word}", kind.name()).as_bytes()))?;
+            }
+        }
+        Ok(rows)
+    }
+
+    fn entity(&self, kind: EntityKind, test: &Test) -> Result<Candidates> {
+        let prefix = format!("{}:", kind.name());
+        if let Test::Is(value) = test {
+            let value = Entity::new(kind, value).value;
+            let rows = self.terms.postings(&key(Kind::Entity, format!("{prefix}{value}").as_bytes()))?;
+            return if value.len() > MAX_ENTITY {
+                self.with_long_entities(exact(rows))
+            } else {
+                Ok(exact(rows))
+            };
+        }
+        let rows = self.terms.union(&key(Kind::Entity, prefix.as_bytes()), &mut |value, _| {
+            std::str::from_utf8(value).is_ok_and(|value| test.holds(value))
+        })?;
+        self.with_long_entities(exact(rows))
+    }
+
+    fn with_long_entities(&self, found: Candidates) -> Result<Candidates> {
+        let long = self.terms.postings(&key(Kind::LongEntity, b""))?;
+        let exact = found.exact && long.is_empty();
+        Ok(Candidates { rows: found.rows | long, exact })
+    }
+
+    fn field(&self, name: &str, test: &Test) -> Result<Candidates> {
+        match test {
+            Test::Exists => return self.terms.postings(&field_key(Kind::Exists, name, b"")).map(exact),
+            Test::Is(value) => return self.field_is(name, value),
+            Test::Like(_) | Test::Between(..) | Test::In(..) => {}
+        }
+        let rows = self.terms.union(&field_key(Kind::Value, name, b""), &mut |value, _| {
+            std::str::from_utf8(value).is_ok_and(|value| test.holds(value))
+        })?;
+        let mut long = self.terms.postings(&field_key(Kind::Long, name, b""))?;
+        if let Test::Like(glob) = test
+            && !long.is_empty()
+        {
+            let cut = self.terms.postings(&field_key(Kind::Cut, name, b""))?;
+            for piece in glob.words() {
+                let with = self.terms.union(&field_key(Kind::ValueWord, name, b""), &mut |word, _| {
+                    memchr::memmem::find(word, piece.as_bytes()).is_some()
+                })?;
+                long &= with | &cut;
+            }
+        }
+        let exact = long.is_empty();
+        Ok(Candidates { rows: rows | long, exact })
+    }
+
+    fn field_is(&self, name: &str, value: &str) -> Result<Candidates> {
+        let lower = value.to_lowercase();
+        let phrase = words(value);
+        let mut found = exact(self.terms.postings(&field_key(Kind::Value, name, lower.as_bytes()))?);
+        if let [word] = phrase.as_slice() {
+            found.rows |= self.terms.postings(&field_key(Kind::Value, name, word.as_bytes()))?;
+        }
+        if !phrase.is_empty() {
+            let every = self.every(&phrase, |word| {
+                self.terms.postings(&field_key(Kind::ValueWord, name, word.as_bytes()))
+            })?;
+            let certain = every.exact || every.rows.is_subset(&found.rows);
+            found = either(found, Candidates { exact: certain, ..every });
+        }
+        // A long value without words has no term of its own.
+        if value.len() > MAX_VALUE && phrase.is_empty() {
+            let long = self.terms.postings(&field_key(Kind::Long, name, b""))?;
+            found = either(found, Candidates { exact: long.is_empty(), rows: long });
+        }
+        Ok(found)
+    }
+
+    fn named(&self, kind: Kind, wanted: impl Fn(&str) -> bool) -> Result<Candidates> {
+        let rows =
+            self.terms.union(&key(kind, b""), &mut |name, _| std::str::from_utf8(name).is_ok_and(&wanted))?;
+        Ok(exact(rows))
+    }
+
+    fn numbered(&self, test: &Test) -> RoaringBitmap {
+        let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+        let (low, high) = match test {
+            Test::Is(text) => (number(text), number(text)),
+            Test::Between(low, high) => {
+                let low = match low {
+                    Bound::Open => 0,
+                    Bound::Included(text) => number(text),
+                    Bound::Excluded(text) => number(text).saturating_add(1),
+                };
+                let high = match high {
+                    Bound::Open => u64::MAX,
+                    Bound::Included(text) => number(text),
+                    Bound::Excluded(text) => number(text).saturating_sub(1),
+                };
+                (low, high)
+            }
+            Test::Exists | Test::Like(_) | Test::In(..) => (0, u64::MAX),
+        };
+        let row = |id: u64| u32::try_from(id).unwrap_or(u32::MAX).min(self.terms.rows());
+        let first = self.rows.first_id();
+        let mut rows = RoaringBitmap::new();
+        if high >= first && low <= high {
+            rows.insert_range(row(low.saturating_sub(first))..row((high - first).saturating_add(1)));
+        }
+        rows
+    }
+}
+
+fn exact(rows: RoaringBitmap) -> Candidates {
+    Candidates { rows, exact: true }
+}
+
+fn either(a: Candidates, b: Candidates) -> Candidates {
+    // What is uncertain only adds what is certain already: then all is certain.
+    let exact = (a.exact || a.rows.is_subset(&b.rows) && b.exact)
+        && (b.exact || b.rows.is_subset(&a.rows) && a.exact);
+    Candidates { rows: a.rows | b.rows, exact }
+}

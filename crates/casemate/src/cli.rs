@@ -170,6 +170,9 @@ pub(crate) enum BenchCommand {
     /// A measurement of `bench ingest`, in a process of its own
     #[command(hide = true)]
     IngestWorker(IngestWorkerArgs),
+    /// Our side of the row `sigma_evtx`, in a process of its own
+    #[command(hide = true)]
+    SigmaWorker(SigmaWorkerArgs),
     /// Our side of `bench inference`, in a process of its own
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -224,13 +227,14 @@ pub(crate) struct EmbeddingBenchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct IngestBenchArgs {
-    /// Directory of real logs that is measured on: linux/, vendor-syslog/, loghub/, windows-json/, zeek/
+    /// Directory of real logs that is measured on: linux/, vendor-syslog/, loghub/, windows-json/, zeek/,
+    /// evtx/, sigma/
     #[arg(long, value_name = "DIR", default_value = "../shared/data")]
     pub(crate) data: PathBuf,
     /// Records of each measurement
     #[arg(long, value_name = "N", default_value_t = 400_000)]
     pub(crate) events: u64,
-    /// Engine measured beside ours: tantivy
+    /// Engines measured beside ours: tantivy; in the row `sigma_evtx` rsigma
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) peer: Vec<String>,
     /// Only these rows
@@ -239,6 +243,9 @@ pub(crate) struct IngestBenchArgs {
     /// Measurements of each, whose median counts
     #[arg(long, default_value_t = 3)]
     pub(crate) runs: usize,
+    /// The `rsigma` command (0.23) that the peer rsigma is
+    #[arg(long, value_name = "PATH", default_value = "rsigma")]
+    pub(crate) rsigma: PathBuf,
     /// Directory for what is written while measuring
     #[arg(long, value_name = "DIR")]
     pub(crate) scratch: Option<PathBuf>,
@@ -268,6 +275,16 @@ impl IngestWork {
             Self::Tantivy => "tantivy",
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SigmaWorkerArgs {
+    /// Event logs
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Rules
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sigma: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

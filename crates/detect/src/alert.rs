@@ -1,6 +1,6 @@
 //! How does a match become an alert, and which alerts are the same one?
 
-use crate::Rule;
+use crate::{Correlated, Rule};
 use casemate_event::{
     Alert, AlertId, AlertOrigin, Class, Entity, EntityKind, Event, Severity, Stored, field,
 };
@@ -22,6 +22,23 @@ pub fn alert(rule: &Rule, stored: &Stored) -> Alert {
         event_count: 1,
         entities: stored.event.entities(),
     }
+}
+
+/// The alert that a completed correlation raises, `stored` being the event that completed it. Its id is 0 until
+/// it is stored.
+pub fn correlation_alert(correlated: &Correlated<'_>, stored: &Stored) -> Alert {
+    let mut alert = alert(correlated.rule, stored);
+    alert.first_time = correlated.first_time;
+    alert.last_time = correlated.last_time;
+    alert.event_count = correlated.events.len() as u64;
+    alert.events = correlated.events.clone();
+    alert.events.truncate(Alert::MAX_EVENTS);
+    alert
+}
+
+/// What makes two completions parts of one alert: the rule and the group.
+pub fn correlation_fold_key(correlated: &Correlated<'_>) -> String {
+    format!("{}|{}", correlated.rule.id, correlated.group)
 }
 
 /// What makes two matches parts of one alert: the rule, the host it happened on, the user who acted, and the
@@ -79,6 +96,7 @@ mod tests {
             tactics: Vec::new(),
             false_positives: Vec::new(),
             path: PathBuf::new(),
+            raises: true,
         }
     }
 

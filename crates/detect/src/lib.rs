@@ -4,17 +4,26 @@
 //! time against the fields as the vendor named them. One rule that cannot be used is a [`Problem`] of that
 //! rule, never a failure of the rest.
 //!
-//! Deliberately not here: correlation over several events (reported as a problem), storing or folding of
-//! alerts, and any opinion on whether a match is an attack.
+//! Correlation rules, which several events match together, have a [`Correlator`] that is shown every event
+//! in turn.
+//!
+//! Deliberately not here: storing or folding of alerts, and any opinion on whether a match is an attack.
 
 mod alert;
+mod correlation;
+mod correlator;
 mod dash;
+mod expand;
+mod filter;
+mod load;
 mod logsource;
 mod rule;
 mod rules;
+mod strings;
 mod view;
 
-pub use alert::{ALERT_LEVEL, alert, fold_key};
+pub use alert::{ALERT_LEVEL, alert, correlation_alert, correlation_fold_key, fold_key};
+pub use correlator::{Correlated, Correlator};
 pub use rule::Rule;
 pub use rules::{Problem, Rules};
 

@@ -24,6 +24,9 @@ pub struct Rule {
     pub false_positives: Vec<String>,
     /// File it was read from: for people and the audit trail.
     pub path: PathBuf,
+    /// Whether a match is worth an alert of its own at [`ALERT_LEVEL`](crate::ALERT_LEVEL); not so for rules
+    /// that only feed correlation rules.
+    pub raises: bool,
 }
 
 impl Rule {
@@ -38,11 +41,12 @@ impl Rule {
             tactics,
             false_positives: rule.falsepositives.clone(),
             path: path.to_path_buf(),
+            raises: true,
         }
     }
 }
 
-fn severity(level: Option<Level>) -> Severity {
+pub(crate) fn severity(level: Option<Level>) -> Severity {
     match level {
         Some(Level::Informational) => Severity::Informational,
         Some(Level::Low) => Severity::Low,
@@ -53,7 +57,7 @@ fn severity(level: Option<Level>) -> Severity {
 }
 
 /// Splits `attack.…` tags into techniques and tactics; groups (`g0016`) and software (`s0002`) are neither.
-fn attack_tags(tags: &[String]) -> (Vec<String>, Vec<String>) {
+pub(crate) fn attack_tags(tags: &[String]) -> (Vec<String>, Vec<String>) {
     let (mut techniques, mut tactics) = (Vec::new(), Vec::new());
     for tag in tags {
         let lower = tag.to_lowercase();

@@ -1,19 +1,14 @@
 //! Which rules are there, and which of them match this event?
 
+use crate::correlation::Correlation;
 use crate::logsource::{Sources, sources};
 use crate::view::View;
-use crate::{Error, Result, Rule, dash};
+use crate::{Correlator, Result, Rule, load};
 use casemate_event::Event;
-use rsigma_eval::{CompiledRule, Engine, compile_rule};
-use rsigma_parser::{LogSource, SigmaRule, parse_sigma_yaml};
-use std::collections::{BTreeMap, HashMap};
+use rsigma_eval::Engine;
+use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-
-/// A rule file that is larger than any rule a person wrote.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Folders deeper than this are a loop of links.
-const MAX_DEPTH: usize = 32;
+use std::path::PathBuf;
 
 /// A rule, or a file of rules, that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,19 +31,12 @@ impl fmt::Display for Problem {
 /// with the rules of its own sources that share a rare value with it, not with all rules.
 #[derive(Default)]
 pub struct Rules {
-    rules: Vec<Rule>,
-    by_id: HashMap<String, usize>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) by_id: HashMap<String, usize>,
     /// By `product/category/service`, each empty where the rules do not say.
-    groups: HashMap<String, Engine>,
-}
-
-/// Group that rules of `source` belong to; `None` where it says nothing.
-fn group_of(source: &LogSource) -> Option<String> {
-    let lower = |text: &Option<String>| text.as_deref().unwrap_or_default().trim().to_lowercase();
-    let (product, category, service) =
-        (lower(&source.product), lower(&source.category), lower(&source.service));
-    let group = format!("{product}/{category}/{service}");
-    (group != "//").then_some(group)
+    pub(crate) groups: HashMap<String, Engine>,
+    /// Correlation rules, after those that they refer to.
+    pub(crate) correlations: Vec<Correlation>,
 }
 
 impl Rules {
@@ -60,18 +48,7 @@ impl Rules {
     /// # Errors
     /// [`Error::Read`] if one of `dirs` cannot be read.
     pub fn load(dirs: &[PathBuf]) -> Result<(Self, Vec<Problem>)> {
-        let mut loader = Loader::default();
-        for dir in dirs {
-            let mut files = Vec::new();
-            collect_files(dir, 0, &mut files).map_err(|source| Error::Read { path: dir.clone(), source })?;
-            files.sort();
-            for file in &files {
-                loader.read_file(file);
-            }
-        }
-        let (rules, problems) = loader.finish();
-        tracing::info!(rules = rules.len(), problems = problems.len(), "loaded detection rules");
-        Ok((rules, problems))
+        load::load(dirs)
     }
 
     /// Number of rules loaded.
@@ -92,6 +69,11 @@ impl Rules {
     /// The rule with this id.
     pub fn get(&self, rule_id: &str) -> Option<&Rule> {
         self.by_id.get(rule_id).and_then(|&index| self.rules.get(index))
+    }
+
+    /// What the correlation rules have seen: nothing yet.
+    pub fn correlator(&self) -> Correlator {
+        Correlator::new(self)
     }
 
     /// Every rule that `event` matches, whatever its severity (see [`ALERT_LEVEL`](crate::ALERT_LEVEL)), in
@@ -133,115 +115,4 @@ impl fmt::Debug for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rules").field("rules", &self.rules.len()).field("groups", &self.groups.len()).finish()
     }
-}
-
-/// Rules on their way from files to groups.
-#[derive(Default)]
-struct Loader {
-    rules: Vec<Rule>,
-    by_id: HashMap<String, usize>,
-    compiled: BTreeMap<String, Vec<CompiledRule>>,
-    problems: Vec<Problem>,
-}
-
-impl Loader {
-    fn read_file(&mut self, path: &Path) {
-        let text = match read_rule_text(path) {
-            Ok(text) => text,
-            Err(reason) => return self.report(path, reason),
-        };
-        let collection = match parse_sigma_yaml(&text) {
-            Ok(collection) => collection,
-            Err(error) => return self.report(path, error.to_string()),
-        };
-        for error in &collection.errors {
-            self.report(path, error.clone());
-        }
-        for correlation in &collection.correlations {
-            self.report(
-                path,
-                format!("correlation rule {:?}: correlation is not supported yet", correlation.title),
-            );
-        }
-        for filter in &collection.filters {
-            self.report(path, format!("filter {:?}: filters are not supported yet", filter.title));
-        }
-        for rule in collection.rules {
-            if let Err(reason) = self.add(rule, path) {
-                self.report(path, reason);
-            }
-        }
-    }
-
-    fn report(&mut self, path: &Path, reason: String) {
-        tracing::debug!(path = %path.display(), reason, "rule left out");
-        self.problems.push(Problem { path: path.to_path_buf(), reason });
-    }
-
-    fn add(&mut self, mut sigma: SigmaRule, path: &Path) -> std::result::Result<(), String> {
-        let rule = Rule::new(&sigma, path);
-        if let Some(first) = self.by_id.get(&rule.id).and_then(|&index| self.rules.get(index)) {
-            return Err(format!(
-                "rule id {} is already loaded from {}; give one of them another id",
-                rule.id,
-                first.path.display()
-            ));
-        }
-        // Such a rule would match records of every kind.
-        let Some(group) = group_of(&sigma.logsource) else {
-            return Err(format!(
-                "rule {:?} names no log source; state product, category or service",
-                rule.title
-            ));
-        };
-        for detection in sigma.detection.named.values_mut() {
-            dash::expand(detection).map_err(|reason| format!("rule {:?}: {reason}", rule.title))?;
-        }
-        let mut compiled = compile_rule(&sigma).map_err(|error| format!("rule {:?}: {error}", rule.title))?;
-        let index = self.rules.len();
-        compiled.id = Some(index.to_string());
-        // Copied into every match otherwise; the rule itself holds them.
-        compiled.title = String::new();
-        compiled.tags = Vec::new();
-        self.compiled.entry(group).or_default().push(compiled);
-        self.by_id.insert(rule.id.clone(), index);
-        self.rules.push(rule);
-        Ok(())
-    }
-
-    fn finish(self) -> (Rules, Vec<Problem>) {
-        let groups = self.compiled.into_iter().map(|(group, compiled)| {
-            let mut engine = Engine::new();
-            engine.extend_compiled_rules(compiled);
-            (group, engine)
-        });
-        let groups = groups.collect();
-        (Rules { rules: self.rules, by_id: self.by_id, groups }, self.problems)
-    }
-}
-
-fn read_rule_text(path: &Path) -> std::result::Result<String, String> {
-    let bytes = fs_err::metadata(path).map_err(|error| error.to_string())?.len();
-    if bytes > MAX_FILE_BYTES {
-        return Err(format!("{bytes} bytes is no rule file (limit {MAX_FILE_BYTES})"));
-    }
-    fs_err::read_to_string(path).map_err(|error| error.to_string())
-}
-
-fn collect_files(path: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    if !fs_err::metadata(path)?.is_dir() {
-        out.push(path.to_path_buf());
-        return Ok(());
-    }
-    if depth > MAX_DEPTH {
-        return Ok(());
-    }
-    for entry in fs_err::read_dir(path)? {
-        let path = entry?.path();
-        let is_rule = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
-        if is_rule || path.is_dir() {
-            collect_files(&path, depth + 1, out)?;
-        }
-    }
-    Ok(())
 }

@@ -80,7 +80,7 @@ impl<'a> View<'a> {
         Self { event, aliases, derived }
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let native = &self.event.native;
         native
             .get(name)

@@ -8,12 +8,13 @@
 
 mod template_index;
 
-use casemate_detect::{ALERT_LEVEL, Rules};
+use casemate_detect::{ALERT_LEVEL, Correlator, Rule, Rules};
 use casemate_event::{Alert, Batch, EventId, Format, Stored, TemplateId};
 use casemate_inference::Embedder;
 use casemate_ingest::{Options, Summary};
 use casemate_store::{Raise, Store};
 use jiff::{SignedDuration, Timestamp};
+use rayon::prelude::*;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use template_index::TemplateIndex;
 pub const FOLD_WINDOW: SignedDuration = SignedDuration::from_hours(25);
 
 /// Events read back at once for detection: bounds memory, not results.
-const DETECT_CHUNK: usize = 1000;
+const DETECT_CHUNK: usize = 2000;
 
 const DETECTED: &str = "detected";
 
@@ -109,13 +110,17 @@ pub struct CatchUp {
     pub templates: u64,
 }
 
+/// An event and the rules that it matches.
+type Matched<'r> = (Stored, Vec<&'r Rule>);
+
 /// A data directory opened for taking in and finding events.
 pub struct Pipeline {
     store: Arc<Store>,
     rules: Rules,
     embedder: Option<Embedder>,
     templates: TemplateIndex,
-    catching_up: Mutex<()>,
+    /// What correlation rules have seen; held while catching up.
+    correlator: Mutex<Correlator>,
 }
 
 impl Pipeline {
@@ -129,7 +134,8 @@ impl Pipeline {
     pub fn open(data_dir: &Path, rules: Rules, embedder: Option<Embedder>) -> Result<Self> {
         let store = Arc::new(Store::open(data_dir)?);
         let templates = TemplateIndex::open(data_dir.join("templates.hnsw"));
-        Ok(Self { store, rules, embedder, templates, catching_up: Mutex::new(()) })
+        let correlator = Mutex::new(rules.correlator());
+        Ok(Self { store, rules, embedder, templates, correlator })
     }
 
     /// The events.
@@ -204,10 +210,10 @@ impl Pipeline {
     /// # Errors
     /// If the store, the embedder or the template index fails; what was done until then is kept.
     pub fn catch_up(&self, on_progress: OnProgress<'_>) -> Result<CatchUp> {
-        let _turn = lock(&self.catching_up);
+        let mut correlator = lock(&self.correlator);
         self.store.refresh()?;
         let mut done = CatchUp::default();
-        self.detect(&mut done, on_progress)?;
+        self.detect(&mut correlator, &mut done, on_progress)?;
         if let Some(embedder) = &self.embedder {
             done.embedded = self.templates.extend(&self.store, embedder, on_progress)?;
         }
@@ -215,37 +221,96 @@ impl Pipeline {
         Ok(done)
     }
 
-    fn detect(&self, done: &mut CatchUp, on_progress: OnProgress<'_>) -> Result<()> {
+    fn detect(
+        &self,
+        correlator: &mut Correlator,
+        done: &mut CatchUp,
+        on_progress: OnProgress<'_>,
+    ) -> Result<()> {
         let last = self.store.last_id();
         let start = self.store.watermark(DETECTED)?;
+        if start >= last {
+            return Ok(());
+        }
+        if !correlator.is_idle() && correlator.observed() != start {
+            *correlator = self.rules.correlator();
+            let from = correlator.replay_from(start);
+            self.for_each_chunk(from, start, &mut |chunk| {
+                for (stored, matched) in chunk {
+                    correlator.observe(&self.rules, stored, matched);
+                }
+                Ok(())
+            })?;
+        }
         let total = last.0.saturating_sub(start.0);
-        let mut reached = start;
-        while reached < last {
-            let events = self.store.scan(EventId(reached.0 + 1), DETECT_CHUNK)?;
-            let Some(newest) = events.last().map(|stored| stored.id) else { break };
-            let raises: Vec<Raise> = events.iter().flat_map(|stored| self.raises(stored)).collect();
+        self.for_each_chunk(EventId(start.0 + 1), last, &mut |chunk| {
+            let mut raises: Vec<Raise> = Vec::new();
+            for (stored, matched) in chunk {
+                raises.extend(self.raises(correlator, stored, matched));
+            }
+            let Some((newest, _)) = chunk.last() else { return Ok(()) };
             done.matches += raises.len() as u64;
-            done.examined += events.len() as u64;
-            reached = newest;
-            for alert in self.store.raise_all(raises, Some((DETECTED, reached)))? {
+            done.examined += chunk.len() as u64;
+            for alert in self.store.raise_all(raises, Some((DETECTED, newest.id)))? {
                 remember(&mut done.alerts, alert);
             }
-            on_progress(Stage::Detect, reached.0 - start.0, total);
+            on_progress(Stage::Detect, newest.id.0 - start.0, total);
+            Ok(())
+        })
+    }
+
+    /// Hands the events from `from` to `last` to `take`, in order, with the rules that each matches: matched on
+    /// all cores while the next are read.
+    fn for_each_chunk<'s>(
+        &'s self,
+        from: EventId,
+        last: EventId,
+        take: &mut dyn FnMut(&[Matched<'s>]) -> Result<()>,
+    ) -> Result<()> {
+        let read = |from: EventId| -> Result<Vec<Stored>> {
+            if from > last {
+                return Ok(Vec::new());
+            }
+            let mut events = self.store.scan(from, DETECT_CHUNK)?;
+            events.truncate(events.partition_point(|stored| stored.id <= last));
+            Ok(events)
+        };
+        let mut events = read(from)?;
+        while let Some(newest) = events.last().map(|stored| stored.id) {
+            let (chunk, next) = rayon::join(
+                || -> Vec<Matched<'s>> {
+                    let matched = events.into_par_iter().map(|stored| {
+                        let rules = self.rules.matches(&stored.event);
+                        (stored, rules)
+                    });
+                    matched.collect()
+                },
+                || read(EventId(newest.0 + 1)),
+            );
+            take(&chunk)?;
+            events = next?;
         }
         Ok(())
     }
 
-    /// What the rules of alert level say about one event.
-    fn raises(&self, stored: &Stored) -> Vec<Raise> {
-        let rules = self.rules.matches(&stored.event).into_iter();
-        rules
-            .filter(|rule| rule.severity >= ALERT_LEVEL)
-            .map(|rule| Raise {
-                alert: casemate_detect::alert(rule, stored),
-                fold_key: casemate_detect::fold_key(rule, &stored.event),
+    /// What the rules of alert level say about one event, and what correlation rules it completes.
+    fn raises(&self, correlator: &mut Correlator, stored: &Stored, matched: &[&Rule]) -> Vec<Raise> {
+        let is_alert = |rule: &Rule| rule.severity >= ALERT_LEVEL && rule.raises;
+        let alone = matched.iter().filter(|rule| is_alert(rule)).map(|rule| Raise {
+            alert: casemate_detect::alert(rule, stored),
+            fold_key: casemate_detect::fold_key(rule, &stored.event),
+            window: FOLD_WINDOW,
+        });
+        let mut raises: Vec<Raise> = alone.collect();
+        let correlated = correlator.observe(&self.rules, stored, matched);
+        raises.extend(correlated.iter().filter(|correlated| is_alert(correlated.rule)).map(|correlated| {
+            Raise {
+                alert: casemate_detect::correlation_alert(correlated, stored),
+                fold_key: casemate_detect::correlation_fold_key(correlated),
                 window: FOLD_WINDOW,
-            })
-            .collect()
+            }
+        }));
+        raises
     }
 
     /// The `k` templates nearest in meaning to `text`, best first, with cosine similarity.

@@ -36,10 +36,34 @@ fn a_bad_file_does_not_stop_the_others() {
 }
 
 #[test]
-fn correlation_is_reported() {
+fn correlation_rules_that_cannot_work_are_reported() {
     let correlation = "title: Many\nid: many\ncorrelation:\n  type: event_count\n  rules:\n    - good\n  \
                        group-by:\n    - User\n  timespan: 5m\n  condition:\n    gte: 10\n";
-    check(&[("a.yml", GOOD), ("b.yml", correlation)], 1, &["not supported yet"]);
+    check(&[("a.yml", GOOD), ("b.yml", correlation)], 2, &[]);
+    check(
+        &[("a.yml", GOOD), ("b.yml", &correlation.replace("- good", "- better"))],
+        1,
+        &["refers to better"],
+    );
+    check(&[("a.yml", GOOD), ("b.yml", &correlation.replace("- good", "- many"))], 1, &["refers back"]);
+    check(&[("a.yml", GOOD), ("b.yml", &correlation.replace("gte: 10", "gte: 10000000"))], 1, &["more than"]);
+    check(&[("a.yml", GOOD), ("b.yml", &correlation.replace("event_count", "value_count"))], 1, &["field"]);
+    check(&[("a.yml", GOOD), ("b.yml", &correlation.replace("5m", "0s"))], 1, &["timespan"]);
+    let tumbling = correlation.replace("timespan: 5m", "timespan: 5m\n  window: tumbling");
+    check(&[("a.yml", GOOD), ("b.yml", &tumbling)], 1, &["window"]);
+}
+
+#[test]
+fn filters_and_placeholders_that_cannot_work_are_reported() {
+    let filter = "title: F\nlogsource:\n  product: windows\nfilter:\n  rules:\n    - good\n  selection:\n    \
+                  User: x\n  condition: not selection\n";
+    check(&[("a.yml", GOOD), ("f.yml", filter)], 1, &[]);
+    check(&[("a.yml", GOOD), ("f.yml", &filter.replace("- good", "- other"))], 1, &["names no rule"]);
+    check(&[("a.yml", GOOD), ("f.yml", &filter.replace("windows", "linux"))], 1, &["log source"]);
+    let rule = GOOD.replace("    EventID: 1", "    User|expand: '%admins%'");
+    check(&[("a.yml", &rule)], 0, &["placeholders.yml"]);
+    check(&[("a.yml", &rule), ("placeholders.yml", "admins: [ann, bob]")], 1, &[]);
+    check(&[("a.yml", &rule), ("placeholders.yml", "admins: ann")], 0, &["list", "placeholders.yml"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the rules find, end to end.
 //!
 //! - `loading`: good, bad and hostile rule files
+//! - `correlating`: correlation rules over events in and out of order, and after a restart
 //! - `matching`: rule text against one event, as a table
 //! - `starter`: every rule of `config/rules` against events it must and must not match
 //! - `incident`: the rules of `config/rules` over the sample incident
@@ -8,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod correlating;
 mod incident;
 mod loading;
 mod matching;

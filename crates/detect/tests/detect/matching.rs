@@ -100,6 +100,128 @@ fn windash_follows_the_specification() {
     check(PROCESS, many, &run("a/b-c-d-e-f-g-h-i-j-k"), false);
 }
 
+/// Whether the first rule of `text` matches; further documents and `placeholders.yml` change it.
+fn check_files(text: &str, placeholders: &str, event: &Event, expected: bool) {
+    let dir = tempfile::tempdir().unwrap();
+    fs_err::write(dir.path().join("rule.yml"), text).unwrap();
+    fs_err::write(dir.path().join("placeholders.yml"), placeholders).unwrap();
+    let (rules, problems) = Rules::load(&[dir.path().to_path_buf()]).unwrap();
+    assert!(problems.is_empty(), "{problems:?}\n{text}");
+    assert_eq!(!rules.matches(event).is_empty(), expected, "{text}\n{:?}", event.native);
+}
+
+#[test]
+fn placeholders_are_a_sites_own_lists() {
+    let rule = |item: &str| {
+        format!(
+            "title: T\nlogsource: {PROCESS}\ndetection:\n  selection:\n    {item}\n  condition: selection\n"
+        )
+    };
+    let lists = "admins: [ann, 'svc_*']\nnumbers: [7, 8]\n";
+    let run = |user| sysmon(1, &[("User", user), ("CommandLine", "run 8 as ann"), ("ProcessId", "8")]);
+    let admins = rule("User|expand: '%admins%'");
+    check_files(&admins, lists, &run("Ann"), true);
+    check_files(&admins, lists, &run("svc_backup"), true);
+    check_files(&admins, lists, &run("%admins%"), false);
+    check_files(&rule("User|expand|endswith: '\\%admins%'"), lists, &run("LAB\\ann"), true);
+    check_files(&rule("CommandLine|expand|contains: '%numbers% as %admins%'"), lists, &run("x"), true);
+    check_files(&rule("ProcessId|expand: '%numbers%'"), lists, &run("x"), true);
+    check_files(&rule("User|expand: 'no%'"), lists, &run("no%"), true);
+}
+
+#[test]
+fn filters_leave_out_what_they_name() {
+    // The rule's own `1 of *_main` must not select the filter's `selection_main`.
+    let text = format!(
+        "title: T\nname: the_rule\nlogsource: {PROCESS}\ndetection:\n  rule_main:\n    CommandLine|contains: run\n  \
+         condition: 1 of *_main\n---\ntitle: F\nlogsource: {{product: windows}}\nfilter:\n  rules: [the_rule]\n  \
+         selection_main:\n    User: ann\n  condition: not selection_main\n---\ntitle: G\nlogsource: {{product: windows}}\n\
+         filter:\n  rules: any\n  selection_a:\n    Image: x\n  selection_b:\n    Image: y\n  condition: not 1 of selection_*\n"
+    );
+    let run = |line, user, image| sysmon(1, &[("CommandLine", line), ("User", user), ("Image", image)]);
+    check_files(&text, "{}", &run("run it", "bob", "z"), true);
+    check_files(&text, "{}", &run("run it", "ann", "z"), false);
+    check_files(&text, "{}", &run("run it", "bob", "y"), false);
+    check_files(&text, "{}", &run("walk", "bob", "z"), false);
+}
+
+#[test]
+fn every_modifier_of_the_specification() {
+    let wide: String = "cmd".bytes().flat_map(|byte| [byte as char, '\0']).collect();
+    let launch = sysmon(
+        1,
+        &[
+            ("CommandLine", "powershell -enc aQBlAHgA"),
+            ("Offset", "xxaHR0cDovL2V2aWwudGVzdAxx"),
+            ("Encoded", "Y21kIC9j"),
+            ("Wide", "x"),
+            ("Raw", &wide),
+            ("Lines", "first\nSecond line\nthird"),
+            ("Size", "42"),
+            ("Image", "C:\\a.exe"),
+            ("ParentImage", "c:\\A.EXE"),
+            ("Tail", "A.exe"),
+            ("Stars", "a*b"),
+            ("Address", "10.1.2.3"),
+            ("Address6", "fe80::1"),
+        ],
+    );
+    for (item, expected) in [
+        ("CommandLine|contains: ' -ENC '", true),
+        ("CommandLine|startswith: PowerShell", true),
+        ("CommandLine|startswith|cased: PowerShell", false),
+        ("CommandLine|endswith: 'hgA'", true),
+        ("CommandLine|contains|all: [power, shell, enc]", true),
+        ("CommandLine|contains|all: [power, shell, bash]", false),
+        ("Encoded|base64: 'cmd /c'", true),
+        ("Offset|base64offset|contains: 'http://evil.test'", true),
+        ("CommandLine|wide|base64offset|contains: iex", true),
+        ("CommandLine|utf16le|base64offset|contains: iex", true),
+        ("Raw|wide: cmd", true),
+        ("CommandLine|windash|contains: ' /enc '", true),
+        ("CommandLine|windash|contains: ' \u{2014}enc '", false),
+        ("Address|cidr: 10.0.0.0/8", true),
+        ("Address6|cidr: 'fe80::/10'", true),
+        ("Address|cidr: 192.168.0.0/16", false),
+        ("Lines|re: '^Second'", false),
+        ("Lines|re|m: '^Second'", true),
+        ("Lines|re|m|i: '^second LINE$'", true),
+        ("Lines|re: 'first.Second'", false),
+        ("Lines|re|s: 'first.Second'", true),
+        ("Image|fieldref: ParentImage", true),
+        ("Image|fieldref: CommandLine", false),
+        ("Image|exists: true", true),
+        ("Nothing|exists: true", false),
+        ("Nothing|exists: false", true),
+        ("Size|gt: 41", true),
+        ("Size|gt: 42", false),
+        ("Size|gte: 42", true),
+        ("Size|lt: 100", true),
+        ("Size|lte: 41", false),
+        ("Image: ['C:\\\\*.exe', x]", true),
+        ("Image: 'C:\\\\?.exe'", true),
+        ("Image: 'C:\\\\??.exe'", false),
+        ("Image: '*'", true),
+        ("Nothing: null", true),
+        ("Image: ''", false),
+        ("Lines: 'first*third'", true),
+        ("Lines|contains: 'rst*thi'", true),
+        ("Lines|contains: 'rst?Second'", true),
+        ("Lines|startswith: 'fi*Second'", true),
+        ("Image|fieldref|endswith: Tail", true),
+        ("Image|fieldref|startswith: Tail", false),
+        ("'|all': ['powershell', 'a.exe']", true),
+        ("'|all': ['powershell', 'b.exe']", false),
+        ("Image|contains: 'A.E'", true),
+        ("Image|contains|cased: 'A.E'", false),
+        ("Stars: 'a\\*b'", true),
+        ("Stars: 'a\\?b'", false),
+    ] {
+        println!("{item}");
+        check(PROCESS, &format!("  selection:\n    {item}"), &launch, expected);
+    }
+}
+
 #[test]
 fn networks_and_dotted_names() {
     let connection = sysmon(3, &[("DestinationIp", "192.168.1.9")]);

@@ -21,8 +21,10 @@ use std::time::Instant;
 use tantivy::schema::{STORED, Schema, TEXT};
 
 /// Rows in the order printed.
-const ROWS: [&str; 5] = ["parse_syslog", "parse_windows_json", "durable_ingest", "disk_ratio", "peak_rss"];
+const ROWS: [&str; 6] =
+    ["parse_syslog", "parse_windows_json", "durable_ingest", "disk_ratio", "peak_rss", "sigma_evtx"];
 const TANTIVY: &str = "tantivy";
+const RSIGMA: &str = "rsigma";
 
 /// What a process of its own measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,8 +40,8 @@ pub(super) fn run(_: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> {
     if let Some(row) = args.rows.iter().find(|row| !ROWS.contains(&row.as_str())) {
         return Err(Failure::input(anyhow!("no row {row:?}: rows are {}", ROWS.join(", "))));
     }
-    if let Some(peer) = args.peer.iter().find(|peer| *peer != TANTIVY) {
-        return Err(Failure::input(anyhow!("no peer {peer:?}: give {TANTIVY}")));
+    if let Some(peer) = args.peer.iter().find(|peer| *peer != TANTIVY && *peer != RSIGMA) {
+        return Err(Failure::input(anyhow!("no peer {peer:?}: give {TANTIVY} or {RSIGMA}")));
     }
     let wanted = |row: &str| args.rows.is_empty() || args.rows.iter().any(|wanted| wanted == row);
     let scratch = tempfile::tempdir_in(args.scratch.as_deref().unwrap_or(&std::env::temp_dir()))?;
@@ -52,6 +54,10 @@ pub(super) fn run(_: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> {
     }
     if ["durable_ingest", "disk_ratio", "peak_rss"].iter().any(|row| wanted(row)) {
         rows.extend(durable(args, scratch.path())?.into_iter().filter(|row| wanted(&row.name)));
+    }
+    if wanted("sigma_evtx") {
+        let rsigma = args.peer.iter().any(|peer| peer == RSIGMA).then_some(args.rsigma.as_path());
+        rows.push(super::sigma::row(&args.data, rsigma, scratch.path(), args.runs)?);
     }
     Ok(rows)
 }
@@ -79,8 +85,9 @@ fn durable(args: &IngestBenchArgs, scratch: &Path) -> Outcome<Vec<Row>> {
     let corpora = corpora.into_iter().collect::<Outcome<Vec<Corpus>>>()?;
     let files: Vec<PathBuf> = corpora.iter().map(|corpus| corpus.path.clone()).collect();
     let bytes: u64 = corpora.iter().map(|corpus| corpus.bytes).sum();
+    let has_tantivy = args.peer.iter().any(|peer| peer == TANTIVY);
     let messages = scratch.join("messages.txt");
-    if !args.peer.is_empty() {
+    if has_tantivy {
         write_messages(&files, &messages)?;
     }
     let mut ours = Vec::new();
@@ -91,7 +98,7 @@ fn durable(args: &IngestBenchArgs, scratch: &Path) -> Outcome<Vec<Row>> {
         last = child(IngestWork::Durable, Some(&dir), &files)?;
         ours.push(last.items as f64 / last.seconds);
         fs_err::remove_dir_all(&dir)?;
-        if !args.peer.is_empty() {
+        if has_tantivy {
             let dir = scratch.join("tantivy");
             let measured = child(IngestWork::Tantivy, Some(&dir), std::slice::from_ref(&messages))?;
             peer.push(measured.items as f64 / measured.seconds);

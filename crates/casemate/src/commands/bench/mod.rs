@@ -5,6 +5,7 @@ mod embedding;
 mod engine;
 mod inference;
 mod ingest;
+mod sigma;
 mod text;
 mod worker;
 
@@ -24,6 +25,7 @@ pub(crate) fn run(global: &Global, args: &BenchArgs) -> Outcome {
         BenchCommand::Inference(args) => (args.isa, inference::run(global, args)?),
         BenchCommand::Embedding(args) => (None, embedding::run(global, args)?),
         BenchCommand::Ingest(args) => (None, ingest::run(global, args)?),
+        BenchCommand::SigmaWorker(args) => return sigma::work(args),
         BenchCommand::Worker(args) => return worker::run(args),
         BenchCommand::IngestWorker(args) => return ingest::work(args),
     };

@@ -14,6 +14,8 @@ pub struct Fields {
 
 #[derive(Clone, Copy)]
 struct Entry {
+    /// The first bytes of the name, which tell most names apart.
+    start: u64,
     name: Name,
     value: Span,
 }
@@ -54,8 +56,9 @@ impl Fields {
         match self.place(name) {
             Ok(place) => self.replace(place, value),
             Err(place) => {
+                let start = first_bytes(name);
                 if let (Some(name), Some(value)) = (self.push(name), self.push(value)) {
-                    self.entries.insert(place, Entry { name: Name::Own(name), value });
+                    self.entries.insert(place, Entry { start, name: Name::Own(name), value });
                 }
             }
         }
@@ -69,8 +72,9 @@ impl Fields {
         match self.place(name) {
             Ok(place) => self.replace(place, value),
             Err(place) => {
+                let start = first_bytes(name);
                 if let Some(value) = self.push(value) {
-                    self.entries.insert(place, Entry { name: Name::Known(name), value });
+                    self.entries.insert(place, Entry { start, name: Name::Known(name), value });
                 }
             }
         }
@@ -99,12 +103,14 @@ impl Fields {
 
     /// Place of the entry `name`, or where it would be. Decoders set fields mostly in order.
     fn place(&self, name: &str) -> Result<usize, usize> {
+        let start = first_bytes(name);
+        let order = |entry: &Entry| entry.start.cmp(&start).then_with(|| self.name(entry).cmp(name));
         match self.entries.last() {
             None => return Err(0),
-            Some(last) if self.name(last) < name => return Err(self.entries.len()),
+            Some(last) if order(last).is_lt() => return Err(self.entries.len()),
             Some(_) => {}
         }
-        self.entries.binary_search_by(|entry| self.name(entry).cmp(name))
+        self.entries.binary_search_by(order)
     }
 
     fn replace(&mut self, place: usize, value: &str) {
@@ -129,6 +135,19 @@ impl Fields {
 
     fn slice(&self, span: Span) -> &str {
         &self.text[span.start as usize..span.end as usize]
+    }
+}
+
+/// The first eight bytes of a name, such that their order is that of names.
+fn first_bytes(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    match bytes.first_chunk() {
+        Some(bytes) => u64::from_be_bytes(*bytes),
+        None => {
+            let mut padded = [0; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            u64::from_be_bytes(padded)
+        }
     }
 }
 

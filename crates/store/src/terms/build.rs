@@ -42,6 +42,7 @@ pub(crate) struct Builder {
 struct Link {
     row: u32,
     before: u32,
+    term: u32,
 }
 
 #[derive(Debug)]
@@ -223,7 +224,7 @@ impl Builder {
         }
         self.tails[term as usize] = self.links.len() as u32;
         self.counts[term as usize] += 1;
-        self.links.push(Link { row, before: tail });
+        self.links.push(Link { row, before: tail, term });
     }
 
     /// Rows of a term, ascending, put into `rows`.
@@ -238,6 +239,23 @@ impl Builder {
         rows.reverse();
     }
 
+    /// Rows of all terms, those of a term together and ascending, and where those of each end.
+    fn all_rows(&self) -> (Vec<u32>, Vec<usize>) {
+        let mut next = 0;
+        let mut ends: Vec<usize> = Vec::with_capacity(self.counts.len());
+        for count in &self.counts {
+            ends.push(next);
+            next += *count as usize;
+        }
+        let mut rows = vec![0; self.links.len()];
+        for link in &self.links {
+            let end = &mut ends[link.term as usize];
+            rows[*end] = link.row;
+            *end += 1;
+        }
+        (rows, ends)
+    }
+
     /// Everything as a dictionary, its postings, and identities of templates by place.
     pub(crate) fn seal(&self) -> (Vec<u8>, Vec<u8>, Vec<u64>) {
         let mut order: Vec<u32> =
@@ -246,10 +264,11 @@ impl Builder {
             key_at(&self.keys, &self.key_ends, *a).cmp(key_at(&self.keys, &self.key_ends, *b))
         });
         let mut writer = Writer::new(self.rows.max(self.template_ids.len() as u32));
-        let mut rows = Vec::new();
+        let (rows, ends) = self.all_rows();
         for term in order {
-            self.chain(term, &mut rows);
-            writer.add(key_at(&self.keys, &self.key_ends, term), &rows);
+            let end = ends[term as usize];
+            let rows = &rows[end - self.counts[term as usize] as usize..end];
+            writer.add(key_at(&self.keys, &self.key_ends, term), rows);
         }
         let (dictionary, postings) = writer.finish();
         (dictionary, postings, self.template_ids.clone())

@@ -1,10 +1,10 @@
 //! How are events written so that a few hundred of them compress well together and one is read without the
 //! others?
 //!
-//! A chunk, all integers little endian: number of the first event (8 bytes), number of events (4), length of
-//! the head (4), then per event where it ends (4, from the start of the rows), the head, the rows. The head
-//! holds each distinct name, source and template of the chunk once; rows refer to them by place. Rows are
-//! LEB128 numbers and lengths with bytes ([`varint`](crate::varint)).
+//! A chunk, all integers little endian: number of events (4), length of the head (4), then per event where it
+//! ends (4, from the start of the rows), the head, the rows. The head holds each distinct name, source and
+//! template of the chunk once; rows refer to them by place. Rows are LEB128 numbers and lengths with bytes
+//! ([`varint`](crate::varint)). The number of the first event is kept by whoever keeps the chunk.
 
 use crate::varint::{self, Reader};
 use crate::{Error, Result};
@@ -18,29 +18,10 @@ pub(crate) const MAX_EVENTS: usize = 256;
 /// … or its rows this many bytes.
 const MAX_BYTES: usize = 128 << 10;
 
-const FIXED_LEN: usize = 16;
-
-/// Splits `events` into chunks and writes each behind its length (4 bytes) to `out`. Numbers of first events
-/// are left at the place within their slice; see [`renumber`].
-pub(crate) fn encode_all(events: &[Event], out: &mut Vec<u8>) -> Result<u32> {
-    let mut rest = events;
-    let mut start = 0;
-    let mut chunks = 0;
-    while !rest.is_empty() {
-        let at = out.len();
-        out.extend([0; 4]);
-        let count = encode(start, rest, out)?;
-        let length = length(out.len() - at - 4)?;
-        out[at..at + 4].copy_from_slice(&length.to_le_bytes());
-        rest = &rest[count..];
-        start += count as u64;
-        chunks += 1;
-    }
-    Ok(chunks)
-}
+const FIXED_LEN: usize = 8;
 
 /// Writes one chunk of events from the beginning of `events`; returns how many it holds.
-pub(crate) fn encode(first_id: u64, events: &[Event], out: &mut Vec<u8>) -> Result<usize> {
+pub(crate) fn encode(events: &[Event], out: &mut Vec<u8>) -> Result<usize> {
     let mut head = Head::default();
     let mut rows = Vec::with_capacity(MAX_BYTES + 4096);
     let mut ends = Vec::with_capacity(MAX_EVENTS);
@@ -52,25 +33,13 @@ pub(crate) fn encode(first_id: u64, events: &[Event], out: &mut Vec<u8>) -> Resu
         }
     }
     let head = head.encode();
-    out.extend(first_id.to_le_bytes());
+    out.reserve(FIXED_LEN + 4 * ends.len() + head.len() + rows.len());
     out.extend(length(ends.len())?.to_le_bytes());
     out.extend(length(head.len())?.to_le_bytes());
     ends.iter().for_each(|end| out.extend(end.to_le_bytes()));
     out.extend(head);
     out.extend(rows);
     Ok(ends.len())
-}
-
-/// Adds `first_id` to the number of the first event of an encoded chunk.
-pub(crate) fn renumber(chunk: &mut [u8], first_id: u64) {
-    if let Some(place) = chunk.first_chunk_mut() {
-        *place = (u64::from_le_bytes(*place) + first_id).to_le_bytes();
-    }
-}
-
-/// Number of events in an encoded chunk.
-pub(crate) fn count(chunk: &[u8]) -> usize {
-    fixed(chunk).map_or(0, |(_, count, _)| count)
 }
 
 /// A chunk ready to be read.
@@ -86,9 +55,9 @@ pub(crate) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// Reads the head of a chunk; `None` if it is not one.
-    pub(crate) fn open(bytes: &'a [u8]) -> Option<Self> {
-        let (first_id, count, head_len) = fixed(bytes)?;
+    /// Reads the head of a chunk whose first event has this number; `None` if it is not one.
+    pub(crate) fn open(bytes: &'a [u8], first_id: u64) -> Option<Self> {
+        let (count, head_len) = fixed(bytes)?;
         let ends_end = FIXED_LEN.checked_add(count.checked_mul(4)?)?;
         let head_end = ends_end.checked_add(head_len)?;
         let mut head = Reader(bytes.get(ends_end..head_end)?);
@@ -157,11 +126,10 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Number of the first event, number of events, length of the head.
-fn fixed(bytes: &[u8]) -> Option<(u64, usize, usize)> {
-    let first_id = u64::from_le_bytes(*bytes.first_chunk()?);
+/// Number of events, length of the head.
+fn fixed(bytes: &[u8]) -> Option<(usize, usize)> {
     let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
-    Some((first_id, number(8)?, number(12)?))
+    Some((number(0)?, number(4)?))
 }
 
 /// What rows of a chunk refer to.
@@ -228,7 +196,7 @@ impl<'a> Head<'a> {
     }
 }
 
-fn length(length: usize) -> Result<u32> {
+pub(crate) fn length(length: usize) -> Result<u32> {
     u32::try_from(length).map_err(|_| Error::Encode {
         what: "batch",
         reason: format!("{length} bytes are more than 4 GiB; send smaller batches"),

@@ -2,10 +2,11 @@
 
 use crate::cache::ChunkCache;
 use crate::chunk::{self, Chunk};
-use crate::frame::{self, Encoded, Side};
+use crate::frame::{self, Bytes, Encoded, FrameChunk, SMALL_CHUNK, Side};
 use crate::manifest::log_path;
+use crate::pack::pack;
 use crate::quarantine::{QuarantineId, StoredQuarantined};
-use crate::segment::{self, PackedChunk, pack, unpack};
+use crate::segment::{self, PackedChunk};
 use crate::stats::Stats;
 use crate::terms::Builder;
 use crate::{Error, Result};
@@ -18,9 +19,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 const MAGIC: [u8; 8] = *b"CMWALOG\0";
 const VERSION: u32 = 1;
-
-/// Chunks smaller than this, as slow senders make them, are put together before they are packed.
-const SMALL_CHUNK: usize = 32 << 10;
 
 /// A log and its events in memory.
 #[derive(Debug)]
@@ -42,24 +40,11 @@ pub(crate) struct Head {
 #[derive(Debug)]
 struct Rows {
     end_id: u64,
-    chunks: Vec<HeadChunk>,
+    chunks: Vec<FrameChunk>,
     /// Bytes of chunks not packed yet.
     plain: usize,
     /// Bytes of frames written.
     written: u64,
-}
-
-#[derive(Debug, Clone)]
-struct HeadChunk {
-    first_id: u64,
-    events: usize,
-    bytes: ChunkBytes,
-}
-
-#[derive(Debug, Clone)]
-enum ChunkBytes {
-    Plain(Arc<[u8]>),
-    Packed { bytes: Arc<[u8]>, unpacked: usize },
 }
 
 /// What is derived from the events.
@@ -103,24 +88,25 @@ impl Head {
             let (chunks, side) = frame::decode(&frame)?;
             let mut events = Vec::new();
             let held = head.events();
-            for bytes in &chunks {
-                let chunk = frame::open(&frame, bytes)?;
+            let empty = chunks.is_empty();
+            for chunk in chunks {
                 let next = head.end_id();
-                if next == first_id && chunk.first_id + chunk.len() as u64 <= first_id {
+                if next == first_id && chunk.first_id.saturating_add(chunk.events as u64) <= first_id {
                     continue;
                 }
                 if chunk.first_id != next {
                     let what = format!("it goes on with event {} where {next} should follow", chunk.first_id);
                     return Err(frame.damaged(0, what).into());
                 }
-                let read = chunk.events(0..chunk.len());
-                let read =
-                    read.ok_or_else(|| Error::from(frame.damaged(0, "an event in it does not decode")))?;
-                events.extend(read.into_iter().map(|stored| stored.event));
-                head.push(bytes, chunk.len());
+                let read = frame::events(&chunk);
+                let read = read.ok_or_else(|| {
+                    Error::from(frame.damaged(0, "the events of a chunk in it do not decode"))
+                })?;
+                events.extend(read);
+                head.push(chunk);
             }
             head.rows_mut().written = frame.next().0;
-            if chunks.is_empty() || head.events() > held {
+            if empty || head.events() > held {
                 head.index_mut().add(&events, &side);
             }
         }
@@ -145,14 +131,12 @@ impl Head {
 
     /// Writes a numbered batch to the log; its events can be read by number at once. Returns where the log
     /// has to be durable up to for the batch to be.
-    pub(crate) fn write(&self, encoded: &Encoded) -> casemate_disk::Result<FrameOffset> {
+    pub(crate) fn write(&self, encoded: Encoded, payload: &[u8]) -> casemate_disk::Result<FrameOffset> {
         let mut log = self.log();
-        log.append(&encoded.payload)?;
+        log.append(payload)?;
         let end = log.end();
         drop(log);
-        for (bytes, count) in encoded.chunks() {
-            self.push(bytes, count);
-        }
+        encoded.chunks.into_iter().for_each(|chunk| self.push(chunk));
         self.rows_mut().written = end.0;
         Ok(end)
     }
@@ -206,7 +190,7 @@ impl Head {
         let mut next = ids.start;
         while next < ids.end {
             let (first_id, bytes) = self.chunk(next, cache)?;
-            let chunk = Chunk::open(&bytes).ok_or_else(|| self.damaged())?;
+            let chunk = Chunk::open(&bytes, first_id).ok_or_else(|| self.damaged())?;
             let start = (next - first_id) as usize;
             let end = chunk.len().min((ids.end - first_id) as usize);
             if start >= end {
@@ -247,9 +231,9 @@ impl Head {
             let plain: usize = run.iter().map(|chunk| chunk.bytes.len()).sum();
             let merged = if run.len() == 1 { None } else { Some(merge(&run).ok_or_else(|| self.damaged())?) };
             let bytes = merged.as_deref().unwrap_or(&run[0].bytes);
-            let packed = ChunkBytes::Packed { bytes: pack(bytes)?.into(), unpacked: bytes.len() };
+            let packed = Bytes::Packed { bytes: pack(bytes)?.into(), unpacked: bytes.len() };
             let events = run.iter().map(|chunk| chunk.events).sum();
-            let chunk = HeadChunk { first_id: run[0].first_id, events, bytes: packed };
+            let chunk = FrameChunk { first_id: run[0].first_id, events, bytes: packed };
             let mut rows = self.rows_mut();
             rows.plain -= plain;
             rows.chunks.splice(place..place + run.len(), [chunk]);
@@ -262,10 +246,10 @@ impl Head {
         self.pack(true)?;
         let rows = self.rows();
         let chunks = rows.chunks.iter().filter_map(|chunk| match &chunk.bytes {
-            ChunkBytes::Packed { bytes, unpacked } => {
+            Bytes::Packed { bytes, unpacked } => {
                 Some(PackedChunk { row: (chunk.first_id - self.first_id) as u32, bytes, unpacked: *unpacked })
             }
-            ChunkBytes::Plain(_) => None,
+            Bytes::Plain(_) => None,
         });
         let index = self.index();
         segment::write(
@@ -283,12 +267,13 @@ impl Head {
         )
     }
 
-    fn push(&self, bytes: &[u8], events: usize) {
+    fn push(&self, chunk: FrameChunk) {
         let mut rows = self.rows_mut();
-        let first_id = rows.end_id;
-        rows.plain += bytes.len();
-        rows.chunks.push(HeadChunk { first_id, events, bytes: ChunkBytes::Plain(bytes.into()) });
-        rows.end_id += events as u64;
+        if let Bytes::Plain(bytes) = &chunk.bytes {
+            rows.plain += bytes.len();
+        }
+        rows.end_id = chunk.first_id + chunk.events as u64;
+        rows.chunks.push(chunk);
     }
 
     /// The chunk that holds event `id`, unpacked, and the number of its first event.
@@ -298,10 +283,10 @@ impl Head {
         let chunk = rows.chunks.get(index).cloned().ok_or_else(|| self.damaged())?;
         drop(rows);
         let bytes = match chunk.bytes {
-            ChunkBytes::Plain(bytes) => bytes,
-            ChunkBytes::Packed { bytes, unpacked } => cache.get(chunk.first_id, || {
-                unpack(&bytes, unpacked).map(Arc::from).ok_or_else(|| self.damaged())
-            })?,
+            Bytes::Plain(bytes) => bytes,
+            packed @ Bytes::Packed { .. } => {
+                cache.get(chunk.first_id, || packed.unpack().ok_or_else(|| self.damaged()))?
+            }
         };
         Ok((chunk.first_id, bytes))
     }
@@ -314,12 +299,12 @@ impl Head {
         let (mut bytes, mut events) = (0, 0);
         for (place, chunk) in rows.chunks.iter().enumerate().skip(from) {
             let plain = match &chunk.bytes {
-                ChunkBytes::Plain(plain) => Some(PlainChunk {
+                Bytes::Plain(plain) => Some(PlainChunk {
                     first_id: chunk.first_id,
                     events: chunk.events,
                     bytes: Arc::clone(plain),
                 }),
-                ChunkBytes::Packed { .. } => None,
+                Bytes::Packed { .. } => None,
             };
             match plain {
                 Some(plain)
@@ -396,10 +381,10 @@ struct PlainChunk {
 fn merge(run: &[PlainChunk]) -> Option<Vec<u8>> {
     let mut events = Vec::new();
     for plain in run {
-        let chunk = Chunk::open(&plain.bytes)?;
+        let chunk = Chunk::open(&plain.bytes, plain.first_id)?;
         events.extend(chunk.events(0..chunk.len())?.into_iter().map(|stored| stored.event));
     }
     let mut merged = Vec::new();
-    let count = chunk::encode(run[0].first_id, &events, &mut merged).ok()?;
+    let count = chunk::encode(&events, &mut merged).ok()?;
     (count == events.len()).then_some(merged)
 }

@@ -27,6 +27,7 @@ mod maintain;
 mod manifest;
 mod meta;
 mod open;
+mod pack;
 mod quarantine;
 mod query;
 mod retention;

@@ -431,7 +431,8 @@ impl Store {
             return Ok((ids, head, end));
         }
         encoded.renumber(ids.start);
-        let end = head.write(&encoded).map_err(|source| Error::Append { source })?;
+        let payload = encoded.payload()?;
+        let end = head.write(encoded, &payload).map_err(|source| Error::Append { source })?;
         writer.next_id = ids.end;
         writer.next_quarantined += batch.quarantined.len() as u64;
         // Taken before the writer is given back, so that batches are indexed in the order of their numbers.

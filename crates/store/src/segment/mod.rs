@@ -6,11 +6,12 @@
 
 mod write;
 
-pub(crate) use write::{Contents, PackedChunk, pack, write};
+pub(crate) use write::{Contents, PackedChunk, write};
 
 use crate::cache::ChunkCache;
 use crate::chunk::Chunk;
 use crate::manifest::SegmentEntry;
+use crate::pack::unpack;
 use crate::quarantine::{QuarantineId, StoredQuarantined};
 use crate::stats::Stats;
 use crate::terms::{Dictionary, SealedTerms, TermSource};
@@ -25,9 +26,6 @@ use std::sync::{Arc, OnceLock};
 
 const MAGIC: [u8; 8] = *b"CMSEGMNT";
 const VERSION: u32 = 1;
-
-/// Longest chunk or section that is unpacked: more means damage.
-const MAX_UNPACKED: usize = 1 << 30;
 
 /// Where everything is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -123,10 +121,11 @@ impl Segment {
             };
             let bytes = self.chunk(entry, cache)?;
             let damaged = || self.damaged(entry.offset as usize, "a chunk in it does not decode");
-            let chunk = Chunk::open(&bytes).ok_or_else(damaged)?;
+            let first_id = self.directory.first_id + u64::from(entry.row);
+            let chunk = Chunk::open(&bytes, first_id).ok_or_else(damaged)?;
             let start = (next - entry.row) as usize;
             let end = chunk.len().min((rows.end - entry.row) as usize);
-            if start >= end || chunk.first_id != self.directory.first_id + u64::from(entry.row) {
+            if start >= end {
                 return Err(damaged());
             }
             events.extend(chunk.events(start..end).ok_or_else(damaged)?);
@@ -251,13 +250,4 @@ impl Directory {
             && self.first_quarantined.checked_add(self.quarantined_count).is_some();
         ordered && ends && chunks && sections && counted
     }
-}
-
-/// What [`pack`] packed; `None` if it is not `length` bytes.
-pub(crate) fn unpack(packed: &[u8], length: usize) -> Option<Vec<u8>> {
-    if length > MAX_UNPACKED {
-        return None;
-    }
-    let bytes = zstd::bulk::decompress(packed, length).ok()?;
-    (bytes.len() == length).then_some(bytes)
 }

@@ -1,6 +1,7 @@
 //! How is a segment written? In one pass, to a temporary file that takes its name when it is whole.
 
 use super::{ChunkEntry, Directory, MAGIC, Section, VERSION};
+use crate::pack::pack;
 use crate::stats::Stats;
 use crate::terms::Builder;
 use crate::{Error, Result, varint};
@@ -8,9 +9,6 @@ use casemate_event::Quarantined;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
-
-/// Compression of chunks and sections: three quarters of the size that level 1 gives, at half its speed.
-const LEVEL: i32 = 3;
 
 /// A compressed chunk of events.
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +30,6 @@ pub(crate) struct Contents<'a> {
     pub(crate) stats: &'a Stats,
     pub(crate) first_quarantined: u64,
     pub(crate) quarantined: &'a [Quarantined],
-}
-
-/// Compresses a chunk or section.
-pub(crate) fn pack(bytes: &[u8]) -> Result<Vec<u8>> {
-    zstd::bulk::compress(bytes, LEVEL)
-        .map_err(|error| Error::Encode { what: "segment", reason: error.to_string() })
 }
 
 /// Writes a segment to `path`, whole or not at all.

@@ -58,9 +58,14 @@ fn a_file_in_place_of_the_directory_is_named() {
     assert!(error.contains("store"), "{error}");
 }
 
-/// A batch of one event of about 300 kB.
+/// A batch of one event of about 300 kB that does not compress.
 fn fat_batch(n: u64) -> Batch {
-    let events = vec![Event { raw: vec![n as u8; 300_000], ..event(n) }];
+    let mut state = n;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    let events = vec![Event { raw: (0..300_000).map(|_| noise()).collect(), ..event(n) }];
     Batch { events, ..Batch::default() }
 }
 

@@ -76,6 +76,17 @@ pub(crate) enum Command {
         casemate bench inference --peer llama.cpp,openvino --peer-python /opt/peers/bin/python\n  \
         casemate bench inference --quality --peer stock-candle\n  casemate bench embedding --peer stock-candle")]
     Bench(BenchArgs),
+    /// Copy events, alerts and investigations to a directory
+    #[command(
+        after_help = "Segments are linked where the directory is on the same file system: copy it elsewhere.\n\n\
+        Example:\n  casemate backup /mnt/usb/casemate-2026-11-25"
+    )]
+    Backup(PlaceArgs),
+    /// Make an empty data directory what it was when a backup was made, and verify it
+    #[command(
+        after_help = "Example:\n  casemate restore /mnt/usb/casemate-2026-11-25 --data-dir casemate-data"
+    )]
+    Restore(PlaceArgs),
     /// Say whether models, indexes, processor and sealing are as they should be
     #[command(after_help = "Example:\n  casemate doctor --json")]
     Doctor(DoctorArgs),
@@ -265,6 +276,7 @@ pub(crate) enum IngestWork {
     Parse,
     Durable,
     Tantivy,
+    Search,
 }
 
 impl IngestWork {
@@ -273,6 +285,7 @@ impl IngestWork {
             Self::Parse => "parse",
             Self::Durable => "durable",
             Self::Tantivy => "tantivy",
+            Self::Search => "search",
         }
     }
 }
@@ -295,6 +308,13 @@ pub(crate) struct WorkerArgs {
     pub(crate) isa: Option<casemate_inference::Isa>,
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Directory of the backup
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

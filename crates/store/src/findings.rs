@@ -1,6 +1,6 @@
 //! What was found? Alerts, investigations, and how far detection has come. Every commit is durable.
 
-use crate::table::{OpenError, Tables};
+use crate::table::{OpenError, Tables, copy_table};
 use crate::{Error, Result};
 use casemate_event::{Alert, AlertId, EventId};
 use jiff::SignedDuration;
@@ -50,6 +50,18 @@ impl Findings {
             findings.create_tables()?;
         }
         Ok(findings)
+    }
+
+    /// Makes a copy at `path`, as of now.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<()> {
+        self.tables.copy_to(path, |read, write| {
+            copy_table(read, write, ALERTS)?;
+            copy_table(read, write, FOLDS)?;
+            copy_table(read, write, LATEST)?;
+            copy_table(read, write, TAKEN)?;
+            copy_table(read, write, INVESTIGATIONS)?;
+            copy_table(read, write, WATERMARKS)
+        })
     }
 
     fn create_tables(&self) -> Result<()> {

@@ -14,6 +14,7 @@
 //! This crate numbers events and alerts and gives them back. It parses no log format, matches no rule and
 //! knows nothing of embeddings.
 
+mod backup;
 mod cache;
 mod chunk;
 mod counts;
@@ -40,6 +41,7 @@ mod terms;
 mod varint;
 mod view;
 
+pub use backup::Backup;
 pub use counts::Counts;
 pub use error::{Error, Result};
 pub use findings::Raise;

@@ -158,6 +158,7 @@ impl Inner {
         changed.mark = changed.mark.filter(|(number, _)| *number > head.number);
         changed.write(&self.dir)?;
         *manifest = changed;
+        let moving = self.moving.write().unwrap_or_else(PoisonError::into_inner);
         let stats = &head.index().stats;
         self.meta.apply(stats, segment.entry.end_id())?;
         lock(&self.sealed).extend_counters(stats);
@@ -168,6 +169,7 @@ impl Inner {
         view.heads =
             Arc::new(view.heads.iter().filter(|other| other.number != head.number).cloned().collect());
         drop(view);
+        drop(moving);
         // Chunks of the head and of the segment are the same; nothing in the cache changes.
         fs_err::remove_file(log_path(&self.dir, head.number))
             .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })

@@ -3,7 +3,7 @@
 
 use crate::quarantine::QuarantineId;
 use crate::stats::{Stats, TemplateRow};
-use crate::table::{OpenError, Tables};
+use crate::table::{OpenError, Tables, copy_table};
 use crate::{Error, Result};
 use casemate_event::{SourceProgress, TemplateId};
 use jiff::Timestamp;
@@ -149,6 +149,16 @@ impl Meta {
             Ok((id.value(), self.decode(value.value())?))
         })
         .collect()
+    }
+
+    /// Makes a copy at `path`, as of now.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<()> {
+        self.tables.copy_to(path, |read, write| {
+            copy_table(read, write, TEMPLATES)?;
+            copy_table(read, write, SOURCES)?;
+            copy_table(read, write, RESOLVED)?;
+            copy_table(read, write, STATE)
+        })
     }
 
     fn state(&self, name: &str) -> Result<u64> {

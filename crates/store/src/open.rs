@@ -73,6 +73,7 @@ pub(crate) fn open(dir: &Path, limits: Limits) -> Result<Inner> {
         findings,
         cache: ChunkCache::default(),
         sealed: Mutex::new(sealed),
+        moving: RwLock::new(()),
         manifest: Mutex::new(manifest),
         _lock: lock,
     })

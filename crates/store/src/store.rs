@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// An open data directory. Thread-safe; one process at a time.
 pub struct Store {
@@ -39,6 +39,9 @@ pub(crate) struct Inner {
     pub(crate) cache: ChunkCache,
     /// Counters of all segments together.
     pub(crate) sealed: Mutex<Stats>,
+    /// Held for writing while what a head counts moves to the tables, so that no reader counts it twice or not
+    /// at all.
+    pub(crate) moving: RwLock<()>,
     /// Held while the manifest is changed.
     pub(crate) manifest: Mutex<Manifest>,
     /// Given back last.
@@ -221,6 +224,8 @@ impl Store {
     /// The tables cannot be read.
     pub fn counts(&self) -> Result<Counts> {
         let inner = &self.inner;
+        let templates = self.templates()?.len() as u64;
+        let _still = inner.still();
         let view = inner.view();
         let mut stats = lock(&inner.sealed).clone();
         for head in view.heads.iter() {
@@ -231,7 +236,7 @@ impl Store {
             events: self.event_count(),
             by_format: stats.by_format,
             quarantined: stats.quarantined,
-            templates: self.templates()?.len() as u64,
+            templates,
             alerts,
             investigations,
             bytes_on_disk: bytes_under(&inner.dir),
@@ -255,6 +260,7 @@ impl Store {
     /// Damage to a segment.
     pub fn quarantined(&self, before: Option<QuarantineId>, limit: usize) -> Result<Vec<StoredQuarantined>> {
         let inner = &self.inner;
+        let _still = inner.still();
         let view = inner.view();
         let before = before.map_or(u64::MAX, |id| id.0);
         let resolved_in_heads: Vec<QuarantineId> =
@@ -281,6 +287,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn source_progress(&self, key: &str) -> Result<Option<SourceProgress>> {
+        let _still = self.inner.still();
         let view = self.inner.view();
         let in_heads = view.heads.iter().rev().find_map(|head| head.index().stats.sources.get(key).cloned());
         match in_heads {
@@ -294,6 +301,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn template(&self, id: TemplateId) -> Result<Option<Template>> {
+        let _still = self.inner.still();
         let mut row = self.inner.meta.template(id)?;
         for head in self.inner.view().heads.iter() {
             if let Some(later) = head.index().stats.templates.get(&id.0) {
@@ -311,6 +319,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be read.
     pub fn templates(&self) -> Result<Vec<Template>> {
+        let _still = self.inner.still();
         let mut rows: BTreeMap<_, _> = self.inner.meta.templates()?.into_iter().collect();
         for head in self.inner.view().heads.iter() {
             for (id, later) in &head.index().stats.templates {
@@ -475,6 +484,11 @@ impl Inner {
     /// What there is now.
     pub(crate) fn view(&self) -> View {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what heads and tables count where it is until dropped.
+    pub(crate) fn still(&self) -> RwLockReadGuard<'_, ()> {
+        self.moving.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {

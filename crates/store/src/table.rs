@@ -2,7 +2,7 @@
 
 use crate::guard::guarded;
 use crate::{Error, Result};
-use redb::{Database, Key, ReadableDatabase, TableDefinition, Value};
+use redb::{Database, Key, ReadableDatabase, ReadableTable, TableDefinition, Value};
 use std::path::{Path, PathBuf};
 
 /// Tables in one file, and the path for error messages.
@@ -58,6 +58,27 @@ impl Tables {
         }
     }
 
+    /// Makes the file at `path` with the tables that `copy` copies, all as of one moment.
+    pub(crate) fn copy_to(
+        &self,
+        path: &Path,
+        copy: impl FnOnce(&redb::ReadTransaction, &redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<()> {
+        let run = || -> Result<(), redb::Error> {
+            let read = self.database.begin_read()?;
+            let target = Database::create(path)?;
+            let write = target.begin_write()?;
+            copy(&read, &write)?;
+            write.commit()?;
+            Ok(())
+        };
+        run().map_err(|error| Error::Table {
+            action: "write",
+            path: path.to_owned(),
+            source: Box::new(error),
+        })
+    }
+
     /// Wraps what redb said about `action`.
     pub(crate) fn error<E: Into<redb::Error>>(&self, action: &'static str) -> impl Fn(E) -> Error + use<E> {
         let path = self.path.clone();
@@ -68,6 +89,20 @@ impl Tables {
     pub(crate) fn damaged(&self, what: &str) -> Error {
         Error::Damaged { path: self.path.clone(), what: what.to_owned() }
     }
+}
+
+/// Copies one table.
+pub(crate) fn copy_table<K: Key + 'static, V: Value + 'static>(
+    read: &redb::ReadTransaction,
+    write: &redb::WriteTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<(), redb::Error> {
+    let mut target = write.open_table(table)?;
+    for row in read.open_table(table)?.iter()? {
+        let (key, value) = row?;
+        target.insert(key.value(), value.value())?;
+    }
+    Ok(())
 }
 
 /// Makes an empty file of tables under another name first, so that a crash leaves none or a whole one.

@@ -7,6 +7,7 @@
 //! | `findings` | alerts fold, are counted once, and survive |
 //! | `crash` | a process killed while appending loses and doubles nothing it acknowledged |
 //! | `damage` | a cut or flipped bit anywhere is noticed or made good, never a panic or a wrong answer |
+//! | `keep` | retention deletes whole segments, backups open as what was copied |
 //! | `access` | read-only directories, locks, full disks |
 //! | `measure` | nothing: prints how fast it is, when asked (`--ignored --nocapture`) |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -16,6 +17,7 @@ mod append;
 mod crash;
 mod damage;
 mod findings;
+mod keep;
 mod measure;
 mod search;
 

@@ -9,9 +9,10 @@ use crate::failure::{Failure, Outcome};
 use crate::machine;
 use anyhow::{Context, anyhow};
 use casemate_detect::Rules;
-use casemate_event::Batch;
+use casemate_event::{Batch, EventId};
 use casemate_ingest::Options;
 use casemate_pipeline::Pipeline;
+use casemate_store::{Order, Query};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -21,8 +22,16 @@ use std::time::Instant;
 use tantivy::schema::{STORED, Schema, TEXT};
 
 /// Rows in the order printed.
-const ROWS: [&str; 6] =
-    ["parse_syslog", "parse_windows_json", "durable_ingest", "disk_ratio", "peak_rss", "sigma_evtx"];
+const ROWS: [&str; 8] = [
+    "parse_syslog",
+    "parse_windows_json",
+    "durable_ingest",
+    "disk_ratio",
+    "peak_rss",
+    "open",
+    "search_p95",
+    "sigma_evtx",
+];
 const TANTIVY: &str = "tantivy";
 const RSIGMA: &str = "rsigma";
 
@@ -34,6 +43,8 @@ struct Measured {
     bytes: u64,
     peak_rss: u64,
     templates: u64,
+    /// Milliseconds each search took, ascending.
+    searches: Vec<f64>,
 }
 
 pub(super) fn run(_: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> {
@@ -52,7 +63,7 @@ pub(super) fn run(_: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> {
             rows.push(parse(name, &corpus, args.runs)?);
         }
     }
-    if ["durable_ingest", "disk_ratio", "peak_rss"].iter().any(|row| wanted(row)) {
+    if ["durable_ingest", "disk_ratio", "peak_rss", "open", "search_p95"].iter().any(|row| wanted(row)) {
         rows.extend(durable(args, scratch.path())?.into_iter().filter(|row| wanted(&row.name)));
     }
     if wanted("sigma_evtx") {
@@ -93,11 +104,15 @@ fn durable(args: &IngestBenchArgs, scratch: &Path) -> Outcome<Vec<Row>> {
     let mut ours = Vec::new();
     let mut peer = Vec::new();
     let mut of_messages = Vec::new();
+    let (mut opened, mut searched) = (Vec::new(), Vec::new());
     let mut last = Measured::default();
     for _ in 0..args.runs.max(1) {
         let dir = scratch.join("data");
         last = child(IngestWork::Durable, Some(&dir), &files)?;
         ours.push(last.items as f64 / last.seconds);
+        let asked = child(IngestWork::Search, Some(&dir), &[])?;
+        opened.push(asked.seconds * 1e3);
+        searched.push(asked.searches);
         fs_err::remove_dir_all(&dir)?;
         if has_tantivy {
             let dir = scratch.join("tantivy");
@@ -124,7 +139,14 @@ fn durable(args: &IngestBenchArgs, scratch: &Path) -> Outcome<Vec<Row>> {
     let ratio = last.bytes as f64 / bytes as f64;
     let disk = Row::new("disk_ratio", "of the raw bytes", Better::Less, ratio, BTreeMap::new(), 1);
     let peak = Row::new("peak_rss", "bytes", Better::Less, last.peak_rss as f64, BTreeMap::new(), 1);
-    Ok(vec![rate, disk, peak])
+    let open = Row::new("open", "ms", Better::Less, median(opened).unwrap_or(0.0), BTreeMap::new(), n);
+    let at = |searches: &Vec<f64>, share: usize| searches.get(searches.len() * share / 100).copied();
+    let of_runs = |share| median(searched.iter().filter_map(|searches| at(searches, share)).collect());
+    let questions = searched.iter().map(Vec::len).sum();
+    let p95 = of_runs(95).unwrap_or(0.0);
+    let mut search = Row::new("search_p95", "ms", Better::Less, p95, BTreeMap::new(), questions);
+    search.more.insert("median", of_runs(50).unwrap_or(0.0));
+    Ok(vec![rate, disk, peak, open, search])
 }
 
 /// What the peer indexes: the message of each event, one a line.
@@ -162,6 +184,7 @@ pub(super) fn work(args: &IngestWorkerArgs) -> Outcome {
         IngestWork::Parse => parse_files(&args.files)?,
         IngestWork::Durable => ingest_files(&args.files, &into)?,
         IngestWork::Tantivy => index_lines(&args.files, &into)?,
+        IngestWork::Search => search(&into)?,
     };
     measured.peak_rss = machine::peak_rss_bytes().unwrap_or(0);
     serde_json::to_writer(std::io::stdout().lock(), &measured)?;
@@ -196,6 +219,58 @@ fn ingest_files(files: &[PathBuf], dir: &Path) -> Outcome<Measured> {
     drop(pipeline);
     measured.seconds = started.elapsed().as_secs_f64();
     measured.bytes = bytes_under(dir)?;
+    Ok(measured)
+}
+
+/// Opens what was ingested, timed, and asks of it what an analyst would of events spread over it: words and
+/// phrases of their messages, what else was about the same entities, with and without bounds in time.
+fn search(dir: &Path) -> Outcome<Measured> {
+    const SAMPLES: u64 = 20;
+    let started = Instant::now();
+    let store = casemate_store::Store::open(dir)?;
+    let mut measured = Measured { seconds: started.elapsed().as_secs_f64(), ..Measured::default() };
+    measured.items = store.event_count();
+    for sample in 0..SAMPLES {
+        let id = EventId(1 + measured.items * sample / SAMPLES);
+        let Some(stored) = store.get(id)? else { continue };
+        let event = &stored.event;
+        let words: Vec<&str> =
+            event.message.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).collect();
+        let hour = jiff::SignedDuration::from_hours(1);
+        let around = (event.time.checked_sub(hour).ok(), event.time.checked_add(hour).ok());
+        let mut queries = vec![
+            Query { text: words.iter().take(2).copied().collect::<Vec<_>>().join(" "), ..Query::default() },
+            Query {
+                text: format!("\"{}\"", words.iter().take(1).copied().collect::<String>()),
+                after: around.0,
+                before: around.1,
+                ..Query::default()
+            },
+            Query {
+                text: words.last().map(|word| format!("*{word}*")).unwrap_or_default(),
+                ..Query::default()
+            },
+            Query {
+                text: words.iter().take(3).copied().collect::<Vec<_>>().join(" OR "),
+                order: Order::Relevance,
+                ..Query::default()
+            },
+            Query { templates: vec![event.template], ..Query::default() },
+        ];
+        queries.extend(event.entities().into_iter().map(|entity| Query {
+            entities: vec![entity],
+            after: around.0,
+            before: around.1,
+            ..Query::default()
+        }));
+        for query in queries {
+            let order = if query.order == Order::Relevance { query.order } else { Order::NewestFirst };
+            let started = Instant::now();
+            store.search(&Query { limit: 50, order, ..query })?;
+            measured.searches.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    measured.searches.sort_by(f64::total_cmp);
     Ok(measured)
 }
 

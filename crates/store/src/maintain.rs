@@ -73,6 +73,9 @@ impl Maintenance {
     pub(crate) fn wait_for_room(&self) -> Result<()> {
         let mut state = lock(&self.queue.state);
         while state.seal.len() >= MAX_WAITING {
+            if self.thread.is_none() {
+                return Err(Error::Behind { why: "the store's own thread could not be started".to_owned() });
+            }
             if let Some((why, _)) = &state.failed {
                 return Err(Error::Behind { why: why.clone() });
             }
@@ -93,8 +96,22 @@ impl Maintenance {
     }
 }
 
+/// Tells those who wait for the thread should it fail.
+struct Failing<'a>(&'a Queue);
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "the store's own thread failed; open the store again".to_owned();
+            lock(&self.0.state).failed = Some((why, Instant::now()));
+            self.0.changed.notify_all();
+        }
+    }
+}
+
 impl Queue {
     fn run(&self, inner: &Inner) {
+        let _failing = Failing(self);
         loop {
             let (pack, seal) = {
                 let mut state = lock(&self.state);

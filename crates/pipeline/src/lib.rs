@@ -133,7 +133,7 @@ impl Pipeline {
     /// [`Error::Store`] if the directory cannot be written, is in use, or holds a damaged event log.
     pub fn open(data_dir: &Path, rules: Rules, embedder: Option<Embedder>) -> Result<Self> {
         let store = Arc::new(Store::open(data_dir)?);
-        let templates = TemplateIndex::open(data_dir.join("templates.hnsw"));
+        let templates = TemplateIndex::open(data_dir.join("templates.hnsw"), embedder.as_ref());
         let correlator = Mutex::new(rules.correlator());
         Ok(Self { store, rules, embedder, templates, correlator })
     }
@@ -215,7 +215,7 @@ impl Pipeline {
         let mut done = CatchUp::default();
         self.detect(&mut correlator, &mut done, on_progress)?;
         if let Some(embedder) = &self.embedder {
-            done.embedded = self.templates.extend(&self.store, embedder, on_progress)?;
+            done.embedded = self.templates.extend(&self.store, embedder, usize::MAX, on_progress)?;
         }
         done.templates = self.templates.len() as u64;
         Ok(done)

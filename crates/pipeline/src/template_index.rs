@@ -1,92 +1,112 @@
-//! Which templates resemble this text? One embedding per masked template, in one HNSW file.
+//! Which templates resemble this text? One embedding per masked template, computed once ever.
 //!
-//! Derived from the store: a missing or damaged file is rebuilt from the templates, not an error.
+//! The id of a template is the hash of its masked text, so the index is the cache from that hash to its vector.
+//! Derived from the store: what is missing or damaged is embedded again, not an error.
 
-use crate::{OnProgress, Result, Stage};
+use crate::{Error, OnProgress, Result, Stage};
 use casemate_event::TemplateId;
 use casemate_inference::Embedder;
 use casemate_store::Store;
-use casemate_vector::{Index, Params};
-use std::collections::HashSet;
+use casemate_vector::{Options, Params, Vectors};
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Texts embedded between two reports of progress.
+/// Texts embedded between two reports of progress, and made durable together.
 const EMBED_CHUNK: usize = 64;
 /// Candidates kept while searching; at the few thousand templates of a site this is near exact.
 const EF_SEARCH: usize = 128;
+/// Templates this similar say the same; they share a point of the index.
+const COLLAPSE: f32 = 0.995;
 
 pub(crate) struct TemplateIndex {
     path: PathBuf,
-    index: RwLock<Option<Index>>,
+    /// Opened when the dimension is known, which the embedder says.
+    vectors: RwLock<Option<Arc<Vectors>>>,
 }
 
 impl TemplateIndex {
-    pub(crate) fn open(path: PathBuf) -> Self {
-        let index = if path.exists() {
-            Index::open(&path)
-                .inspect_err(|error| tracing::warn!(%error, "template index unusable, it will be rebuilt"))
-                .ok()
-        } else {
-            None
-        };
-        Self { path, index: RwLock::new(index) }
+    /// `embedder` is absent where there is no embedding model: nothing is searched or embedded then.
+    pub(crate) fn open(path: PathBuf, embedder: Option<&Embedder>) -> Self {
+        let index = Self { path, vectors: RwLock::default() };
+        if let Some(embedder) = embedder
+            && let Err(error) = index.vectors(embedder)
+        {
+            tracing::warn!(%error, "template index unusable");
+        }
+        index
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.index.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Index::len)
+        let vectors = self.vectors.read().unwrap_or_else(PoisonError::into_inner);
+        vectors.as_ref().map_or(0, |vectors| vectors.len())
     }
 
-    /// Embeds the templates of `store` that are not in the index yet and writes it anew with them.
+    /// Embeds templates of `store` that are not in the index yet, at most `most` of them.
     ///
-    /// Returns how many were embedded. Vectors already there are carried over, not computed again.
+    /// Returns how many were embedded: as many as `most` means that there may be more. What was embedded stays
+    /// when a later one fails, or the process ends. A merge into the file happens here when one is due.
     pub(crate) fn extend(
         &self,
         store: &Store,
         embedder: &Embedder,
+        most: usize,
         on_progress: OnProgress<'_>,
     ) -> Result<u64> {
-        let (mut ids, mut vectors) = self.carried_over(embedder.dimension());
-        let known: HashSet<u64> = ids.iter().copied().collect();
-        let new: Vec<_> = store.templates()?.into_iter().filter(|t| !known.contains(&t.id.0)).collect();
-        if new.is_empty() {
-            return Ok(0);
-        }
-        let total = new.len() as u64;
-        for chunk in new.chunks(EMBED_CHUNK) {
-            let texts: Vec<&str> = chunk.iter().map(|template| template.text.as_str()).collect();
-            for vector in embedder.embed(&texts)? {
-                vectors.extend(vector);
+        let vectors = self.vectors(embedder)?;
+        match embed_new(&vectors, store, embedder, most, on_progress) {
+            Err(Error::Vector(error)) if error.is_damage() => {
+                tracing::warn!(%error, "template index damaged, it is begun anew");
+                vectors.restart()?;
+                embed_new(&vectors, store, embedder, most, on_progress)
             }
-            ids.extend(chunk.iter().map(|template| template.id.0));
-            on_progress(Stage::Embed, (ids.len() - known.len()) as u64, total);
+            result => result,
         }
-        casemate_vector::build(&self.path, embedder.dimension(), &ids, &vectors, Params::default())?;
-        let opened = Index::open(&self.path)?;
-        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
-        Ok(total)
     }
-
-    fn carried_over(&self, dimension: usize) -> (Vec<u64>, Vec<f32>) {
-        let guard = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(index) = guard.as_ref().filter(|index| index.dimension() == dimension) else {
-            return (Vec::new(), Vec::new());
-        };
-        index.ids().iter().filter_map(|&id| index.vector(id).map(|vector| (id, vector))).fold(
-            (Vec::new(), Vec::new()),
-            |(mut ids, mut vectors), (id, vector)| {
-                ids.push(id);
-                vectors.extend_from_slice(vector);
-                (ids, vectors)
-            },
-        )
-    }
-
     pub(crate) fn search(&self, embedder: &Embedder, text: &str, k: usize) -> Result<Vec<(TemplateId, f32)>> {
-        let guard = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(index) = guard.as_ref() else { return Ok(Vec::new()) };
         let query = embedder.embed(&[text])?.concat();
-        let neighbours = index.search(&query, k, EF_SEARCH.max(k))?;
+        let neighbours = self.vectors(embedder)?.search(&query, k, EF_SEARCH.max(k), None)?;
         Ok(neighbours.into_iter().map(|found| (TemplateId(found.id), found.similarity)).collect())
     }
+
+    fn vectors(&self, embedder: &Embedder) -> Result<Arc<Vectors>> {
+        if let Some(vectors) = &*self.vectors.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(vectors));
+        }
+        let mut slot = self.vectors.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(vectors) = &*slot {
+            return Ok(Arc::clone(vectors));
+        }
+        let options =
+            Options { dimension: embedder.dimension(), params: Params::default(), collapse: COLLAPSE };
+        let vectors = Arc::new(Vectors::open(&self.path, options)?);
+        *slot = Some(Arc::clone(&vectors));
+        Ok(vectors)
+    }
+}
+
+fn embed_new(
+    vectors: &Vectors,
+    store: &Store,
+    embedder: &Embedder,
+    most: usize,
+    on_progress: OnProgress<'_>,
+) -> Result<u64> {
+    let mut new = Vec::new();
+    for template in store.templates()? {
+        if new.len() < most && !vectors.contains(template.id.0)? {
+            new.push(template);
+        }
+    }
+    let mut done = 0;
+    for chunk in new.chunks(EMBED_CHUNK) {
+        let texts: Vec<&str> = chunk.iter().map(|template| template.text.as_str()).collect();
+        let ids: Vec<u64> = chunk.iter().map(|template| template.id.0).collect();
+        vectors.add(&ids, &embedder.embed(&texts)?)?;
+        done += chunk.len() as u64;
+        on_progress(Stage::Embed, done, new.len() as u64);
+    }
+    if vectors.merge_is_due() {
+        vectors.merge()?;
+    }
+    Ok(done)
 }

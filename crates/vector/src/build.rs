@@ -1,11 +1,15 @@
-//! How is an index made from vectors? Checked, merged where equal, connected, written.
+//! How is an index made from vectors? Checked, merged where equal, coded, connected, written.
 
+use crate::code::{self, Code};
 use crate::dot::normalise;
-use crate::graph::Graph;
-use crate::layout::{Contents, MAGIC, VERSION};
+use crate::graph::{CODE_TAIL, Codes, Graph};
+use crate::layout::{self, MAGIC, VERSION};
 use crate::{Error, Result};
-use casemate_disk::write_checked;
+use casemate_disk::write_sealed;
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 /// Parameters of the graph, under the names of the HNSW paper.
@@ -19,13 +23,14 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { m: 16, ef_construct: 200 }
+        // Twenty links of three bytes and a scale fill one cache line beside a code.
+        Self { m: 10, ef_construct: 200 }
     }
 }
 
 /// Most vectors, so that a point and a link fit 32 bits.
-const MAX_VECTORS: usize = 1 << 28;
-const MAX_DIMENSION: usize = 1 << 16;
+pub(crate) const MAX_VECTORS: usize = 1 << 28;
+pub(crate) const MAX_DIMENSION: usize = 1 << 16;
 
 /// Builds the index of `vectors` (one after another, `dimension` numbers each, in the order of `ids`) and
 /// writes it to `path`, replacing what is there atomically.
@@ -37,55 +42,105 @@ const MAX_DIMENSION: usize = 1 << 16;
 /// Bad input as [`Error::Dimension`], [`Error::BadVector`], [`Error::DuplicateId`] or [`Error::OutOfRange`];
 /// [`Error::Disk`] if it cannot be written.
 pub fn build(path: &Path, dimension: usize, ids: &[u64], vectors: &[f32], params: Params) -> Result<()> {
-    check(dimension, ids, vectors, params)?;
-    let merged = merge(dimension, ids, vectors)?;
-    let graph = Graph::build(dimension, &merged.vectors, params);
-    let contents = Contents::new(dimension, params, &merged, &graph);
-    write_checked(path, MAGIC, VERSION, |out| contents.write(out))?;
-    Ok(())
-}
-
-/// Distinct vectors, and who has which.
-pub(crate) struct Merged {
-    /// Normalised, one after another.
-    pub(crate) vectors: Vec<f32>,
-    /// Id and its point, in ascending order of id.
-    pub(crate) points: Vec<(u64, u32)>,
-}
-
-fn check(dimension: usize, ids: &[u64], vectors: &[f32], params: Params) -> Result<()> {
-    let in_range = |name, found: usize, low: usize, high: usize, range| {
-        if (low..=high).contains(&found) { Ok(()) } else { Err(Error::OutOfRange { name, found, range }) }
-    };
-    in_range("m", params.m, 2, 128, "between 2 and 128")?;
-    in_range("ef_construct", params.ef_construct, 1, 10_000, "between 1 and 10000")?;
-    in_range("dimension", dimension, 1, MAX_DIMENSION, "between 1 and 65536")?;
-    in_range("the number of vectors", ids.len(), 0, MAX_VECTORS, "at most 268435456")?;
+    let mut builder = Builder::new(dimension, params)?;
     let expected = dimension * ids.len();
     if vectors.len() != expected {
         return Err(Error::Dimension { what: "the list of vectors", found: vectors.len(), expected });
     }
-    Ok(())
+    for (&id, vector) in ids.iter().zip(vectors.chunks_exact(dimension)) {
+        builder.add(&[id], &stored(vector, || format!("id {id}"))?)?;
+    }
+    builder.write(path)
 }
 
-fn merge(dimension: usize, ids: &[u64], vectors: &[f32]) -> Result<Merged> {
-    let mut merged = Merged { vectors: Vec::new(), points: Vec::with_capacity(ids.len()) };
-    let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
-    for (&id, vector) in ids.iter().zip(vectors.chunks_exact(dimension)) {
-        let mut vector = vector.to_vec();
-        normalise(&mut vector).map_err(|problem| Error::BadVector { what: format!("id {id}"), problem })?;
-        // Adding zero makes -0 the same as 0.
-        let key: Vec<u32> = vector.iter().map(|x| (x + 0.0).to_bits()).collect();
-        let next = known.len() as u32;
-        let point = *known.entry(key).or_insert(next);
+/// A vector as it is kept: of length 1, in 16 bits a number.
+///
+/// # Errors
+/// [`Error::BadVector`] naming `what` if it has no direction.
+pub(crate) fn stored(vector: &[f32], what: impl FnOnce() -> String) -> Result<Vec<f16>> {
+    let mut vector = vector.to_vec();
+    normalise(&mut vector).map_err(|problem| Error::BadVector { what: what(), problem })?;
+    // Adding zero makes -0 the same as 0.
+    vector.iter_mut().for_each(|x| *x += 0.0);
+    let mut halves = vec![f16::ZERO; vector.len()];
+    halves.convert_from_f32_slice(&vector);
+    Ok(halves)
+}
+
+/// Distinct vectors on the way into a file, and who has which.
+pub(crate) struct Builder {
+    dimension: usize,
+    params: Params,
+    vectors: Vec<f16>,
+    /// With [`CODE_TAIL`] bytes after each.
+    codes: Vec<u8>,
+    /// Id and its point.
+    points: Vec<(u64, u32)>,
+    known: HashMap<u64, u32>,
+}
+
+impl Builder {
+    pub(crate) fn new(dimension: usize, params: Params) -> Result<Self> {
+        in_range("m", params.m, 2, 128, "between 2 and 128")?;
+        in_range("ef_construct", params.ef_construct, 1, 10_000, "between 1 and 10000")?;
+        in_range("dimension", dimension, 1, MAX_DIMENSION, "between 1 and 65536")?;
+        let (vectors, codes, points) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { dimension, params, vectors, codes, points, known: HashMap::new() })
+    }
+
+    /// Takes in the vector that `ids` share.
+    pub(crate) fn add(&mut self, ids: &[u64], vector: &[f16]) -> Result<()> {
+        let next = (self.vectors.len() / self.dimension) as u32;
+        in_range(
+            "the number of vectors",
+            self.points.len() + ids.len(),
+            0,
+            MAX_VECTORS,
+            "at most 268435456",
+        )?;
+        let mut hasher = DefaultHasher::new();
+        vector.iter().for_each(|x| x.to_bits().hash(&mut hasher));
+        let known = *self.known.entry(hasher.finish()).or_insert(next);
+        let same =
+            known != next && &self.vectors[known as usize * self.dimension..][..self.dimension] == vector;
+        let point = if same { known } else { next };
         if point == next {
-            merged.vectors.extend(vector);
+            let code = Code::of(&vector.to_f32_vec());
+            self.vectors.extend_from_slice(vector);
+            self.codes.extend_from_slice(&code.bytes);
+            self.codes.extend_from_slice(&code.scale.to_le_bytes());
+            self.codes.extend_from_slice(&code.sum.to_le_bytes());
         }
-        merged.points.push((id, point));
+        self.points.extend(ids.iter().map(|&id| (id, point)));
+        Ok(())
     }
-    merged.points.sort_unstable();
-    if let Some(pair) = merged.points.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(Error::DuplicateId(pair[0].0));
+
+    /// Connects the points and writes them.
+    pub(crate) fn write(mut self, path: &Path) -> Result<()> {
+        self.points.sort_unstable();
+        if let Some(pair) = self.points.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Error::DuplicateId(pair[0].0));
+        }
+        let codes = Codes { bytes: &self.codes, stride: code::length(self.dimension) + CODE_TAIL };
+        let graph = Graph::build(&codes, self.params);
+        let mut new = vec![0; graph.order.len()];
+        for (number, &old) in graph.order.iter().enumerate() {
+            new[old as usize] = number as u32;
+        }
+        self.points.iter_mut().for_each(|(_, point)| *point = new[*point as usize]);
+        let contents = layout::Contents {
+            dimension: self.dimension,
+            params: self.params,
+            codes: &codes,
+            vectors: &self.vectors,
+            points: &self.points,
+            graph: &graph,
+        };
+        write_sealed(path, MAGIC, VERSION, |out| contents.write(out))?;
+        Ok(())
     }
-    Ok(merged)
+}
+
+fn in_range(name: &'static str, found: usize, low: usize, high: usize, range: &'static str) -> Result<()> {
+    if (low..=high).contains(&found) { Ok(()) } else { Err(Error::OutOfRange { name, found, range }) }
 }

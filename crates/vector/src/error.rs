@@ -10,6 +10,9 @@ pub enum Error {
     /// The file cannot be written or read, or is damaged.
     #[error(transparent)]
     Disk(#[from] casemate_disk::Error),
+    /// The operating system refused; the message names the path.
+    #[error("cannot look beside the index: {0}")]
+    Io(#[source] std::io::Error),
     /// Vectors or query of the wrong length.
     #[error("{what} has {found} numbers where {expected} are needed")]
     Dimension {
@@ -28,6 +31,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Ids to search among that are not in ascending order.
+    #[error("the ids to search among are not in ascending order; sort them first")]
+    Unordered,
     /// An id given twice.
     #[error("id {0} is given twice; an id has one vector")]
     DuplicateId(u64),
@@ -41,4 +47,11 @@ pub enum Error {
         /// What is allowed.
         range: &'static str,
     },
+}
+
+impl Error {
+    /// Whether the file is not what was written, as opposed to bad input or the system refusing.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.is_damage())
+    }
 }

@@ -1,236 +1,294 @@
-//! Where is what in the file? Everything is checked once, on open, so that a search needs no checks.
+//! Where is what in the file? Found from a header of fixed size, so that opening costs the same for any file.
 //!
-//! The payload of a checked file (see `casemate_disk`), little endian. Eight 64-bit numbers (dimension,
-//! points, ids, rows, links, entry point, m, ef_construct), then the arrays of [`Parts`] in order. A *row*
-//! is the list of links of one point on one layer; rows of a point follow one another from layer 0 up.
+//! The payload of a sealed file (see `casemate_disk`), little endian, parts on cache lines, in this order:
+//!
+//! | part | what |
+//! |---|---|
+//! | header | [`HEADER_NUMBERS`] 64-bit numbers: dimension, points, ids, `m`, `ef_construct`, entry point, place of the entry in the highest layer, number of upper layers, points on each of those |
+//! | records | of each point its code, its scale (f32) and its links on the lowest layer, in whole cache lines: what a search reads |
+//! | upper layers | rows of point, place on the layer below, `m` places on the same layer |
+//! | vectors | of each point its numbers in 16 bits: read to order the last few candidates |
+//! | ids | ascending, 64 bits |
+//! | points | of each id |
+//! | starts, members | which ids a point has, as places in *ids* |
+//!
+//! Links take three bytes each while that is enough for all points, else four. A link of all ones is none,
+//! and the last. What a link or a place says is checked by who reads it.
 
-use crate::build::Merged;
-use crate::graph::Graph;
+use crate::build::{MAX_DIMENSION, MAX_VECTORS};
+use crate::code;
+use crate::graph::{Codes, Graph, MAX_LAYER};
+use crate::kernel::LINE;
 use crate::{Params, Result};
-use casemate_disk::Checked;
+use casemate_disk::Sealed;
+use half::f16;
 use std::io::{self, Write};
 use std::ops::Range;
 
-pub(crate) const MAGIC: [u8; 8] = *b"CMHNSW\0\0";
-pub(crate) const VERSION: u32 = 1;
+/// First bytes of the file.
+pub const MAGIC: [u8; 8] = *b"CMHNSW\0\0";
+/// Version of its format.
+pub const VERSION: u32 = 2;
 
-const HEADER_NUMBERS: usize = 8;
+const HEADER_NUMBERS: usize = 32;
 const HEADER_LEN: usize = HEADER_NUMBERS * 8;
+const FIXED_NUMBERS: usize = 8;
+/// No link, where there is room for one.
+const NONE: u32 = u32::MAX;
 
-/// What is written.
-pub(crate) struct Contents<'a> {
-    header: [u64; HEADER_NUMBERS],
-    ids: Vec<u64>,
-    vectors: &'a [f32],
-    point_of: Vec<u32>,
-    member_starts: Vec<u32>,
-    members: Vec<u32>,
-    row_starts: Vec<u32>,
-    link_starts: Vec<u32>,
-    links: Vec<u32>,
-}
-
-impl<'a> Contents<'a> {
-    pub(crate) fn new(dimension: usize, params: Params, merged: &'a Merged, graph: &Graph) -> Self {
-        let points = graph.links.len();
-        let ids: Vec<u64> = merged.points.iter().map(|&(id, _)| id).collect();
-        let point_of: Vec<u32> = merged.points.iter().map(|&(_, point)| point).collect();
-        let mut groups = vec![Vec::new(); points];
-        for (member, &point) in point_of.iter().enumerate() {
-            groups[point as usize].push(member as u32);
-        }
-        let rows: Vec<&Vec<u32>> = graph.links.iter().flatten().collect();
-        let links: Vec<u32> = rows.iter().copied().flatten().copied().collect();
-        let header = [
-            dimension as u64,
-            points as u64,
-            ids.len() as u64,
-            rows.len() as u64,
-            links.len() as u64,
-            u64::from(graph.entry),
-            params.m as u64,
-            params.ef_construct as u64,
-        ];
-        Self {
-            header,
-            vectors: &merged.vectors,
-            member_starts: starts(groups.iter().map(Vec::len)),
-            members: groups.concat(),
-            row_starts: starts(graph.links.iter().map(Vec::len)),
-            link_starts: starts(rows.iter().map(|row| row.len())),
-            ids,
-            point_of,
-            links,
-        }
-    }
-
-    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(bytemuck::cast_slice(&self.header))?;
-        out.write_all(bytemuck::cast_slice(&self.ids))?;
-        out.write_all(bytemuck::cast_slice(self.vectors))?;
-        for part in [
-            &self.point_of,
-            &self.member_starts,
-            &self.members,
-            &self.row_starts,
-            &self.link_starts,
-            &self.links,
-        ] {
-            out.write_all(bytemuck::cast_slice(part))?;
-        }
-        Ok(())
-    }
-}
-
-/// Where each list starts in their concatenation, and where the last ends.
-fn starts(lengths: impl Iterator<Item = usize>) -> Vec<u32> {
-    let mut next = 0;
-    let mut starts = vec![0];
-    starts.extend(lengths.map(|length| {
-        next += length as u32;
-        next
-    }));
-    starts
-}
-
-/// Where the arrays are in the payload, in bytes, and what the header says.
+/// Where the parts are in the payload, in bytes, and what the header says.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) dimension: usize,
     pub(crate) points: usize,
-    pub(crate) entry: u32,
+    pub(crate) ids: usize,
     pub(crate) params: Params,
-    ids: Range<usize>,
-    vectors: Range<usize>,
-    point_of: Range<usize>,
-    member_starts: Range<usize>,
-    members: Range<usize>,
-    row_starts: Range<usize>,
-    link_starts: Range<usize>,
-    links: Range<usize>,
-}
-
-/// The arrays of an index, inside the memory map.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Parts<'a> {
-    /// In ascending order.
-    pub(crate) ids: &'a [u64],
-    pub(crate) vectors: &'a [f32],
-    /// Point of each id.
-    pub(crate) point_of: &'a [u32],
-    member_starts: &'a [u32],
-    /// For each point the ids that share it, as places in `ids`.
-    members: &'a [u32],
-    row_starts: &'a [u32],
-    link_starts: &'a [u32],
-    links: &'a [u32],
+    pub(crate) entry: u32,
+    pub(crate) top: u32,
+    /// Bytes of a code in a record; its scale follows, then the links.
+    pub(crate) code: usize,
+    pub(crate) record: usize,
+    pub(crate) link: usize,
+    records: usize,
+    /// First byte and number of points of each upper layer, lowest first.
+    pub(crate) upper: Vec<(usize, usize)>,
+    vectors: usize,
+    id_list: usize,
+    point_list: usize,
+    starts: usize,
+    members: usize,
+    end: usize,
 }
 
 impl Layout {
-    /// Reads the header and checks every array behind it.
-    pub(crate) fn read(file: &Checked) -> Result<Self> {
-        let layout = Self::locate(file).ok_or_else(|| file.damaged(0, "its parts do not fit its length"))?;
-        let parts = layout.parts(file).ok_or_else(|| file.damaged(0, "its parts are not aligned"))?;
-        match layout.check(&parts) {
-            Ok(()) => Ok(layout),
-            Err((range, what)) => Err(file.damaged(range.start, what).into()),
+    /// Reads the header of `file` and sees that it is as long as that says.
+    pub(crate) fn read(file: &Sealed) -> Result<Self> {
+        let mut header = [0; HEADER_NUMBERS];
+        let bytes = file.bytes(0..HEADER_LEN)?;
+        for (number, bytes) in header.iter_mut().zip(bytes.chunks_exact(8)) {
+            *number = u64_at(bytes, 0);
         }
+        let layout = Self::new(header).filter(|layout| layout.end == file.len());
+        Ok(layout.ok_or_else(|| file.damaged(0, "its header does not fit the rest"))?)
     }
 
-    fn locate(file: &Checked) -> Option<Self> {
-        let mut header = [0_usize; HEADER_NUMBERS];
-        for (value, bytes) in header.iter_mut().zip(file.get(..HEADER_LEN)?.chunks_exact(8)) {
-            *value = usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok()?;
-        }
-        let [dimension, points, ids, rows, links, entry, m, ef_construct] = header;
-        let mut end = HEADER_LEN;
-        let mut take = |count: usize, size: usize| {
-            let start = end;
-            end = start.checked_add(count.checked_mul(size)?)?;
-            Some(start..end)
+    fn new(header: [u64; HEADER_NUMBERS]) -> Option<Self> {
+        let number = |index: usize, low: usize, high: usize| {
+            usize::try_from(header[index]).ok().filter(|number| (low..=high).contains(number))
         };
-        let layout = Self {
+        let dimension = number(0, 1, MAX_DIMENSION)?;
+        let points = number(1, 0, MAX_VECTORS)?;
+        let ids = number(2, points, MAX_VECTORS)?;
+        let params = Params { m: number(3, 2, 128)?, ef_construct: number(4, 1, 10_000)? };
+        let entry = number(5, 0, points.saturating_sub(1))? as u32;
+        let layers = number(7, 0, MAX_LAYER)?;
+        let code = code::length(dimension);
+        let link = if points < 0xff_ffff { 3 } else { 4 };
+        let record = (code + 4 + 2 * params.m * link).next_multiple_of(LINE);
+
+        let mut end = HEADER_LEN;
+        let mut part = |count: usize, size: usize| {
+            let start = end;
+            end = start.checked_add(count.checked_mul(size)?)?.checked_next_multiple_of(LINE)?;
+            Some(start)
+        };
+        let records = part(points, record)?;
+        let mut upper = Vec::with_capacity(layers);
+        for layer in 0..layers {
+            let count = number(FIXED_NUMBERS + layer, 1, points)?;
+            upper.push((part(count, upper_row(params))?, count));
+        }
+        let top = number(6, 0, upper.last().map_or(0, |(_, count)| count - 1))? as u32;
+        let (vectors, id_list, point_list) = (part(points, dimension * 2)?, part(ids, 8)?, part(ids, 4)?);
+        let (starts, members) = (part(points + 1, 4)?, part(ids, 4)?);
+        Some(Self {
             dimension,
             points,
-            entry: u32::try_from(entry).ok()?,
-            params: Params { m, ef_construct },
-            ids: take(ids, 8)?,
-            vectors: take(points.checked_mul(dimension)?, 4)?,
-            point_of: take(ids, 4)?,
-            member_starts: take(points.checked_add(1)?, 4)?,
-            members: take(ids, 4)?,
-            row_starts: take(points.checked_add(1)?, 4)?,
-            link_starts: take(rows.checked_add(1)?, 4)?,
-            links: take(links, 4)?,
-        };
-        (end == file.len()).then_some(layout)
-    }
-
-    /// The arrays; `None` if they do not lie in `file`, which [`read`](Self::read) has ruled out.
-    pub(crate) fn parts<'a>(&self, file: &'a [u8]) -> Option<Parts<'a>> {
-        fn cast<'a, T: bytemuck::Pod>(file: &'a [u8], range: &Range<usize>) -> Option<&'a [T]> {
-            bytemuck::try_cast_slice(file.get(range.clone())?).ok()
-        }
-        Some(Parts {
-            ids: cast(file, &self.ids)?,
-            vectors: cast(file, &self.vectors)?,
-            point_of: cast(file, &self.point_of)?,
-            member_starts: cast(file, &self.member_starts)?,
-            members: cast(file, &self.members)?,
-            row_starts: cast(file, &self.row_starts)?,
-            link_starts: cast(file, &self.link_starts)?,
-            links: cast(file, &self.links)?,
+            ids,
+            params,
+            entry,
+            top,
+            code,
+            record,
+            link,
+            records,
+            upper,
+            vectors,
+            id_list,
+            point_list,
+            starts,
+            members,
+            end,
         })
     }
 
-    /// Checks what every search relies on; else says which array is wrong and why.
-    fn check(&self, parts: &Parts<'_>) -> Result<(), (&Range<usize>, &'static str)> {
-        let require = |holds: bool, range, what| if holds { Ok(()) } else { Err((range, what)) };
-        let empty = self.points == 0;
-        let points = self.points as u64;
-        require(self.dimension > 0, &self.ids, "it has vectors of no dimension")?;
-        require(empty || u64::from(self.entry) < points, &self.ids, "its entry point does not exist")?;
-        require(parts.ids.is_sorted_by(|a, b| a < b), &self.ids, "its ids are not in order")?;
-        require(parts.vectors.iter().all(|x| x.is_finite()), &self.vectors, "a vector is not finite")?;
+    /// Bytes that searches read: records and upper layers.
+    pub(crate) fn hot_bytes(&self) -> usize {
+        self.vectors - self.records
+    }
 
-        let covers = |starts: &[u32], length: usize, strictly: bool| {
-            let ordered = starts.is_sorted_by(|a, b| if strictly { a < b } else { a <= b });
-            ordered && starts.first() == Some(&0) && starts.last().map(|&end| end as usize) == Some(length)
-        };
-        let rows = parts.link_starts.len() - 1;
-        require(covers(parts.member_starts, parts.ids.len(), true), &self.member_starts, "groups overlap")?;
-        require(covers(parts.row_starts, rows, true), &self.row_starts, "rows overlap")?;
-        require(covers(parts.link_starts, parts.links.len(), false), &self.link_starts, "links overlap")?;
+    pub(crate) fn record(&self, point: u32) -> Range<usize> {
+        let start = self.records + point as usize * self.record;
+        start..start + self.record
+    }
 
-        for point in 0..self.points as u32 {
-            let own = |&member: &u32| parts.point_of.get(member as usize) == Some(&point);
-            require(parts.members(point).iter().all(own), &self.members, "an id is in the wrong group")?;
-            for layer in 0..parts.layers(point) {
-                let fits = |&to: &u32| u64::from(to) < points && parts.layers(to) > layer;
-                require(parts.links(point, layer).iter().all(fits), &self.links, "a link leads nowhere")?;
+    /// Row of a place on an upper layer.
+    pub(crate) fn upper_row(&self, start: usize, place: u32) -> Range<usize> {
+        let length = upper_row(self.params);
+        let start = start + place as usize * length;
+        start..start + length
+    }
+
+    pub(crate) fn vector(&self, point: u32) -> Range<usize> {
+        let start = self.vectors + point as usize * self.dimension * 2;
+        start..start + self.dimension * 2
+    }
+
+    pub(crate) fn id(&self, place: usize) -> Range<usize> {
+        self.id_list + place * 8..self.id_list + (place + 1) * 8
+    }
+
+    pub(crate) fn point(&self, place: usize) -> Range<usize> {
+        self.point_list + place * 4..self.point_list + (place + 1) * 4
+    }
+
+    /// Where the members of a point begin and end, two numbers.
+    pub(crate) fn starts(&self, point: u32) -> Range<usize> {
+        let start = self.starts + point as usize * 4;
+        start..start + 8
+    }
+
+    pub(crate) fn members(&self, places: Range<usize>) -> Range<usize> {
+        self.members + places.start * 4..self.members + places.end * 4
+    }
+}
+
+fn upper_row(params: Params) -> usize {
+    8 + 4 * params.m
+}
+
+/// What is written.
+pub(crate) struct Contents<'a> {
+    pub(crate) dimension: usize,
+    pub(crate) params: Params,
+    /// Under the numbers of insertion, as are the vectors.
+    pub(crate) codes: &'a Codes<'a>,
+    pub(crate) vectors: &'a [f16],
+    /// Ids, ascending, and their points under the new numbers.
+    pub(crate) points: &'a [(u64, u32)],
+    pub(crate) graph: &'a Graph,
+}
+
+impl Contents<'_> {
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let graph = self.graph;
+        let mut header = [0; HEADER_NUMBERS];
+        let numbers = [
+            self.dimension,
+            graph.order.len(),
+            self.points.len(),
+            self.params.m,
+            self.params.ef_construct,
+            graph.entry as usize,
+            graph.top as usize,
+            graph.upper.len(),
+        ];
+        let counts = graph.upper.iter().map(Vec::len);
+        for (number, value) in header.iter_mut().zip(numbers.into_iter().chain(counts)) {
+            *number = value as u64;
+        }
+        let layout = Layout::new(header).ok_or_else(|| io::Error::other("an index out of its limits"))?;
+        let mut out = Aligned { out, written: 0 };
+        out.put(bytemuck::cast_slice(&header))?;
+        for (&old, links) in graph.order.iter().zip(&graph.links) {
+            self.write_record(&layout, old, links, &mut out)?;
+        }
+        for layer in &graph.upper {
+            for point in layer {
+                let links = point.links.iter().copied().chain(std::iter::repeat(NONE));
+                let row = [point.point, point.below].into_iter().chain(links.take(self.params.m));
+                out.put(bytemuck::cast_slice(&row.collect::<Vec<u32>>()))?;
             }
+            out.align()?;
+        }
+        for &old in &graph.order {
+            let vector = &self.vectors[old as usize * self.dimension..][..self.dimension];
+            out.put(&vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
+        }
+        out.align()?;
+        self.write_ids(&mut out)
+    }
+
+    fn write_record(
+        &self,
+        layout: &Layout,
+        old: u32,
+        links: &[u32],
+        out: &mut Aligned<'_>,
+    ) -> io::Result<()> {
+        let mut record = Vec::with_capacity(layout.record);
+        record.extend_from_slice(&self.codes.get(old)[..layout.code + 4]);
+        for link in links {
+            record.extend_from_slice(&link.to_le_bytes()[..layout.link]);
+        }
+        record.resize(layout.record, 0xff);
+        out.put(&record)
+    }
+
+    fn write_ids(&self, out: &mut Aligned<'_>) -> io::Result<()> {
+        let ids: Vec<u64> = self.points.iter().map(|&(id, _)| id).collect();
+        let points: Vec<u32> = self.points.iter().map(|&(_, point)| point).collect();
+        let mut starts = vec![0_u32; self.graph.order.len() + 1];
+        points.iter().for_each(|&point| starts[point as usize + 1] += 1);
+        for point in 1..starts.len() {
+            starts[point] += starts[point - 1];
+        }
+        let mut members: Vec<u32> = (0..points.len() as u32).collect();
+        members.sort_by_key(|&place| points[place as usize]);
+        out.put(bytemuck::cast_slice(&ids))?;
+        out.align()?;
+        for list in [&points, &starts, &members] {
+            out.put(bytemuck::cast_slice(list))?;
+            out.align()?;
         }
         Ok(())
     }
 }
 
-impl<'a> Parts<'a> {
-    /// Ids that share a point, as places in `ids`.
-    pub(crate) fn members(&self, point: u32) -> &'a [u32] {
-        slice(self.members, self.member_starts, point as usize)
+/// Counts what is written, to begin parts on cache lines.
+struct Aligned<'a> {
+    out: &'a mut dyn Write,
+    written: usize,
+}
+
+impl Aligned<'_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len();
+        self.out.write_all(bytes)
     }
 
-    /// How many layers a point is on.
-    pub(crate) fn layers(&self, point: u32) -> usize {
-        (self.row_starts[point as usize + 1] - self.row_starts[point as usize]) as usize
-    }
-
-    /// Points that `point` links to on `layer`, which has to be one of its own.
-    pub(crate) fn links(&self, point: u32, layer: usize) -> &'a [u32] {
-        slice(self.links, self.link_starts, self.row_starts[point as usize] as usize + layer)
+    fn align(&mut self) -> io::Result<()> {
+        self.put(&[0; LINE][..self.written.next_multiple_of(LINE) - self.written])
     }
 }
 
-fn slice<'a>(all: &'a [u32], starts: &[u32], index: usize) -> &'a [u32] {
-    &all[starts[index] as usize..starts[index + 1] as usize]
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+/// The links in a list of them, up to the first that is none.
+pub(crate) fn links(bytes: &[u8], width: usize) -> impl Iterator<Item = u32> {
+    let all = bytes.chunks_exact(width).map(move |link| {
+        if width == 3 {
+            u32::from(link[0]) | u32::from(link[1]) << 8 | u32::from(link[2]) << 16
+        } else {
+            u32_at(link, 0)
+        }
+    });
+    let none = if width == 3 { 0xff_ffff } else { NONE };
+    all.take_while(move |&link| link != none)
 }

@@ -178,6 +178,14 @@ pub(crate) enum BenchCommand {
     /// Intake: records per second parsed, and made durable and searchable; disk and memory
     #[command(after_help = "Example:\n  casemate bench ingest --data logs/ --peer tantivy --json")]
     Ingest(IngestBenchArgs),
+    /// The vector index: queries per second at a recall of 0.95, opening, memory and disk
+    #[command(
+        after_help = "Example:\n  casemate bench vector --data logs/ --peer usearch --peer-python /opt/peers/bin/python"
+    )]
+    Vector(VectorBenchArgs),
+    /// Our side of `bench vector`, in a process of its own
+    #[command(hide = true)]
+    VectorWorker(VectorWorkerArgs),
     /// A measurement of `bench ingest`, in a process of its own
     #[command(hide = true)]
     IngestWorker(IngestWorkerArgs),
@@ -234,6 +242,47 @@ pub(crate) struct EmbeddingBenchArgs {
     /// Directory of log files whose lines are embedded
     #[arg(long, value_name = "DIR", default_value = "tests/data")]
     pub(crate) text: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VectorBenchArgs {
+    /// Directory of real logs whose templates and lines are embedded
+    #[arg(long, value_name = "DIR", default_value = "../shared/data")]
+    pub(crate) data: PathBuf,
+    /// Vectors in the index; those beyond the real ones are real ones with small changes
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub(crate) vectors: usize,
+    /// Texts embedded at most
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub(crate) real: usize,
+    /// Lines held out as queries
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) queries: usize,
+    /// Links of a point on the upper layers, half of those on the lowest
+    #[arg(long, value_name = "N", default_value_t = casemate_vector::Params::default().m)]
+    pub(crate) m: usize,
+    /// Engine measured beside ours: usearch
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) peer: Vec<String>,
+    /// Python in which the peer is installed (usearch, numpy)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) peer_python: Option<PathBuf>,
+    /// Measurements of each, whose median counts
+    #[arg(long, default_value_t = 5)]
+    pub(crate) runs: usize,
+    /// Directory for what is written while measuring; the embeddings are kept there for the next run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VectorWorkerArgs {
+    /// Directory of vectors and queries
+    pub(crate) scratch: PathBuf,
+    pub(crate) dimension: usize,
+    pub(crate) k: usize,
+    #[arg(long)]
+    pub(crate) m: usize,
 }
 
 #[derive(Debug, Args)]

@@ -2,11 +2,13 @@
 
 mod corpus;
 mod embedding;
+mod embeddings;
 mod engine;
 mod inference;
 mod ingest;
 mod sigma;
 mod text;
+mod vector;
 mod worker;
 
 use crate::cli::{BenchArgs, BenchCommand, Global};
@@ -25,6 +27,8 @@ pub(crate) fn run(global: &Global, args: &BenchArgs) -> Outcome {
         BenchCommand::Inference(args) => (args.isa, inference::run(global, args)?),
         BenchCommand::Embedding(args) => (None, embedding::run(global, args)?),
         BenchCommand::Ingest(args) => (None, ingest::run(global, args)?),
+        BenchCommand::Vector(args) => (None, vector::run(global, args)?),
+        BenchCommand::VectorWorker(args) => return vector::work(args),
         BenchCommand::SigmaWorker(args) => return sigma::work(args),
         BenchCommand::Worker(args) => return worker::run(args),
         BenchCommand::IngestWorker(args) => return ingest::work(args),

@@ -204,6 +204,30 @@ pub fn read_stream(
     intake.finish()
 }
 
+/// Decodes records that their sender has framed already: one message, one document, one line each.
+///
+/// Gives one batch without progress, however many records there are: the caller bounds them. Each record comes
+/// with the position its event gets. Nothing is unpacked, and line ends inside a record do not split it.
+/// `header` lines are read first for the columns they name (Zeek); they are no records.
+///
+/// # Errors
+/// None from the content of a record; [`Error`] is for a decoder that cannot go on.
+pub fn read_records<'r>(
+    name: &str,
+    header: &[&[u8]],
+    records: impl IntoIterator<Item = (u64, &'r [u8])>,
+    options: &Options,
+) -> Result<Batch> {
+    let mut whole = Batch::default();
+    let mut sink = |mut batch: Batch| {
+        whole.events.append(&mut batch.events);
+        whole.quarantined.append(&mut batch.quarantined);
+        Ok(())
+    };
+    source::read_framed(name, header, records, options, &mut sink)?;
+    Ok(whole)
+}
+
 fn read_error(path: &Path, source: std::io::Error) -> Error {
     Error::Read { name: path.display().to_string(), source }
 }

@@ -8,8 +8,8 @@ use crate::framing::utf16::Utf16Reader;
 use crate::intake::{Intake, Origin};
 use crate::record::Record;
 use crate::sniff::{self, Kind};
-use crate::{Result, archive, parallel};
-use casemate_event::QuarantineReason;
+use crate::{Options, Result, SinkError, archive, parallel};
+use casemate_event::{Batch, QuarantineReason};
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::rc::Rc;
@@ -57,6 +57,35 @@ pub(crate) fn read_whole_stream(intake: &mut Intake<'_>, reader: impl Read) -> R
     read_source(intake, &name, &mut Counted { inner: reader, count }, 0)?;
     note_if_nothing(intake, &name);
     Ok(())
+}
+
+/// Takes in records that are framed already.
+pub(crate) fn read_framed<'r>(
+    name: &str,
+    header: &[&[u8]],
+    records: impl IntoIterator<Item = (u64, &'r [u8])>,
+    options: &Options,
+    sink: &mut dyn FnMut(Batch) -> Result<(), SinkError>,
+) -> Result<()> {
+    let mut progress = |_| {};
+    let mut intake = Intake::new(name.to_owned(), options, sink, &mut progress);
+    let mut decoder = Decoder::new(&intake);
+    for line in header {
+        decoder.header(line);
+    }
+    for (position, raw) in records {
+        let origin = Origin { source: name, position };
+        if raw.trim_ascii().is_empty() {
+            continue;
+        }
+        if raw.len() > options.max_record_bytes {
+            let detail = format!("record longer than {} bytes", options.max_record_bytes);
+            intake.quarantine(origin, QuarantineReason::TooLong, &detail, raw)?;
+        } else {
+            take(&mut intake, origin, |emit| decoder.line(raw.to_vec(), emit))?;
+        }
+    }
+    intake.finish().map(|_summary| ())
 }
 
 fn note_if_nothing(intake: &mut Intake<'_>, name: &str) {

@@ -130,6 +130,13 @@ impl Decoder {
         self.zeek.is_open() || lines.starts_with(b"#") || memchr::memmem::find(lines, b"\n#").is_some()
     }
 
+    /// Takes a line that may name the columns of what follows, and is no record.
+    pub(crate) fn header(&mut self, line: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(line) {
+            self.zeek.header(text);
+        }
+    }
+
     /// Takes one line that is not blank.
     pub(crate) fn line(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
         let text = match std::str::from_utf8(&raw) {

@@ -12,6 +12,7 @@ mod collections;
 mod golden;
 mod hostile;
 mod property;
+mod records;
 mod resume;
 
 use casemate_event::{Batch, Event, Quarantined};

@@ -53,7 +53,8 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve API and page on the loopback interface until Ctrl-C
-    #[command(after_help = "Example:\n  casemate serve --listen 127.0.0.1:8470 --site site.toml")]
+    #[command(after_help = "Examples:\n  casemate serve --listen 127.0.0.1:8470 --site site.toml\n  \
+        casemate serve --syslog-udp 127.0.0.1:5514 --syslog-tcp 127.0.0.1:5514 --watch /var/log/remote")]
     Serve(ServeArgs),
     /// Take in log files and directories, then raise alerts
     #[command(
@@ -111,6 +112,40 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) receive: ReceiveArgs,
+}
+
+/// What `serve` receives besides HTTP.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Receivers")]
+pub(crate) struct ReceiveArgs {
+    /// Receive syslog over UDP on this address and port; may be given several times. UDP can lose records; they
+    /// are counted
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) syslog_udp: Vec<SocketAddr>,
+    /// Receive syslog over TCP (octet counting and newlines); may be given several times
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) syslog_tcp: Vec<SocketAddr>,
+    /// Receive syslog over TLS; may be given several times
+    #[arg(long, value_name = "ADDR", requires_all = ["tls_cert", "tls_key"])]
+    pub(crate) syslog_tls: Vec<SocketAddr>,
+    /// Certificate of this site, in PEM, then those that signed it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Take syslog over TLS only from senders with a certificate signed by one of these, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+    /// Follow this file, or the files in this directory, as they grow; may be given several times
+    #[arg(long, value_name = "PATH")]
+    pub(crate) watch: Vec<PathBuf>,
+    /// Let the syslog receivers listen on addresses other than loopback. Syslog is not authenticated: whoever
+    /// reaches the port can send any record, unless it is TLS with --tls-client-ca
+    #[arg(long)]
+    pub(crate) syslog_from_network: bool,
 }
 
 #[derive(Debug, Args)]

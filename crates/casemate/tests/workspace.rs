@@ -13,13 +13,13 @@ const LAYERS: [&[&str]; 6] = [
     &["casemate-event", "casemate-disk"],
     &["casemate-ingest", "casemate-detect", "casemate-store", "casemate-vector", "casemate-inference"],
     &["casemate-pipeline"],
-    &["casemate-investigate"],
+    &["casemate-investigate", "casemate-receive"],
     &["casemate-server"],
     &["casemate", "casemate-stage"],
 ];
 
 /// Who alone may depend directly on these; `*` at the end stands for any ending.
-const OWNERS: [(&str, &str); 17] = [
+const OWNERS: [(&str, &str); 18] = [
     ("candle-*", "casemate-inference"),
     ("tokenizers", "casemate-inference"),
     ("llguidance", "casemate-inference"),
@@ -31,9 +31,10 @@ const OWNERS: [(&str, &str); 17] = [
     ("redb", "casemate-store"),
     ("evtx", "casemate-ingest"),
     ("syslog_loose", "casemate-ingest"),
-    ("flate2", "casemate-ingest"),
     ("tar", "casemate-ingest"),
     ("rsigma-*", "casemate-detect"),
+    ("rustls*", "casemate-receive"),
+    ("tokio-rustls", "casemate-receive"),
     ("axum*", "casemate-server"),
     ("tower*", "casemate-server"),
     ("askama*", "casemate-server"),
@@ -84,6 +85,10 @@ const CALLS_OUT: [&str; 42] = [
     "ureq*",
     "webpki*",
 ];
+
+/// TLS that `casemate-receive` alone brings in, to be a server (syslog, RFC 5425). Its client types are refused by
+/// `disallowed-types` in clippy.toml, and no certificates of public authorities come with it.
+const SERVES_TLS: [&str; 4] = ["rustls", "rustls-pki-types", "rustls-webpki", "tokio-rustls"];
 
 /// Crates that serve and can also call out: the feature that would make them.
 const CLIENT_FEATURES: [(&str, &str); 3] = [("hyper", "client"), ("hyper-util", "client*"), ("axum", "ws")];
@@ -153,13 +158,34 @@ fn nothing_in_the_appliance_calls_out() {
     }
     assert!(tree.len() > 150, "only {} crates", tree.len());
     for (name, features) in &tree {
-        for pattern in CALLS_OUT {
+        for pattern in CALLS_OUT.iter().filter(|_| !SERVES_TLS.contains(&name.as_str())) {
             assert!(!is_match(pattern, name), "{name} is in the appliance and can call out ({pattern})");
         }
         for (of, pattern) in CLIENT_FEATURES.iter().filter(|(of, _)| of == name) {
             let active = features.iter().find(|feature| is_match(pattern, feature));
             assert_eq!(active, None, "{of} is built with a client");
         }
+    }
+}
+
+#[test]
+fn only_the_receivers_bring_tls_in() {
+    assert!(normal_tree_of("casemate-receive").contains_key("rustls"));
+    let above = ["casemate-receive", "casemate-server", "casemate", "casemate-stage"];
+    for name in LAYERS.iter().copied().flatten().filter(|name| !above.contains(name)) {
+        let tree = normal_tree_of(name);
+        let found: Vec<_> = SERVES_TLS.iter().filter(|tls| tree.contains_key(**tls)).collect();
+        assert!(found.is_empty(), "{name} brings in {found:?}");
+    }
+}
+
+#[test]
+fn clippy_refuses_the_client_side_of_tls() {
+    let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clippy.toml")).unwrap();
+    for name in
+        ["rustls::client::ClientConfig", "rustls::client::ClientConnection", "tokio_rustls::TlsConnector"]
+    {
+        assert!(written.contains(&format!("path = \"{name}\"")), "{name} is not among disallowed-types");
     }
 }
 

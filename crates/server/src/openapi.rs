@@ -74,8 +74,11 @@ impl Operation {
     fn to_json(&self) -> Value {
         let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let in_path = names.map(|name| {
-            let schema =
-                if name == "id" { json!({ "type": "integer", "minimum": 1 }) } else { format_schema() };
+            let schema = match name {
+                "id" => json!({ "type": "integer", "minimum": 1 }),
+                "format" => format_schema(),
+                _ => text_schema(),
+            };
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         });
         let in_query = self.query.iter().map(|name| {
@@ -142,6 +145,16 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
     }
 }
 
+fn any() -> Value {
+    json!({ "type": "object" })
+}
+
+/// An address whose bodies another product's documentation describes.
+fn shipped(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
+    let body = json!({ JSON: {}, "application/x-ndjson": {} });
+    Operation { method, ..Operation::post(path, summary, body, "200", any()) }
+}
+
 fn operations() -> Vec<Operation> {
     let json_body = |name: &str| json!({ JSON: { "schema": schema(name) } });
     let log_body = json!({ "application/octet-stream": {}, JSON: {} });
@@ -153,6 +166,28 @@ fn operations() -> Vec<Operation> {
             "200",
             schema("Ingested"),
         ),
+        Operation::json("/services/collector/health", "Splunk HEC: whether it takes events", any()),
+        shipped("post", "/services/collector", "Splunk HEC: events; durable when answered"),
+        shipped("post", "/services/collector/event", "Splunk HEC: events; durable when answered"),
+        shipped("post", "/services/collector/raw", "Splunk HEC: lines; durable when answered"),
+        shipped("post", "/services/collector/ack", "Splunk HEC: whether what was sent is durable"),
+        shipped("post", "/_bulk", "Elastic: index and create actions; durable when answered"),
+        shipped("put", "/_bulk", "Elastic: as POST"),
+        shipped("post", "/{index}/_bulk", "Elastic: the same, with a default index"),
+        shipped("put", "/{index}/_bulk", "Elastic: as POST"),
+        Operation::json("/_license", "Elastic: asked by shippers at their start", any()),
+        Operation::json("/_xpack", "Elastic: asked by shippers at their start", any()),
+        Operation::json("/_cluster/health", "Elastic: always green", any()),
+        Operation::json("/_index_template/{name}", "Elastic: asked by shippers at their start", any()),
+        shipped("put", "/_index_template/{name}", "Elastic: accepted, does nothing"),
+        Operation::json("/_template/{name}", "Elastic: asked by shippers at their start", any()),
+        shipped("put", "/_template/{name}", "Elastic: accepted, does nothing"),
+        Operation::json("/_ilm/policy/{name}", "Elastic: asked by shippers at their start", any()),
+        shipped("put", "/_ilm/policy/{name}", "Elastic: accepted, does nothing"),
+        Operation::json("/_data_stream/{name}", "Elastic: asked by shippers at their start", any()),
+        shipped("put", "/_data_stream/{name}", "Elastic: accepted, does nothing"),
+        Operation::json("/_ingest/pipeline/{name}", "Elastic: asked by shippers at their start", any()),
+        shipped("put", "/_ingest/pipeline/{name}", "Elastic: accepted, does nothing"),
         Operation::json(
             "/v1/events",
             "Events by words, time and entity, newest first",
@@ -219,7 +254,7 @@ fn operations() -> Vec<Operation> {
         ),
         Operation::get("/metrics", "Counters (Prometheus text format)", "text/plain", text_schema()),
         Operation::json("/openapi.json", "This document", json!({ "type": "object" })),
-        Operation::html("/", "Page: alerts"),
+        Operation::html("/", "Page: alerts; to shippers that want JSON, the version of Elastic spoken"),
         Operation::html("/alerts/{id}", "Page: one alert and its events"),
         Operation {
             method: "post",

@@ -10,7 +10,7 @@ use axum::handler::Handler;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,10 +29,36 @@ fn on_post<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) 
     Route { method: "post", path, handler: post(handler) }
 }
 
+fn on_put<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route { method: "put", path, handler: put(handler) }
+}
+
 /// Every route there is.
 pub(crate) fn table() -> Vec<Route> {
     vec![
         on_post("/v1/ingest/{format}", api::ingest::ingest),
+        on_get("/services/collector/health", api::hec::health),
+        on_post("/services/collector", api::hec::events),
+        on_post("/services/collector/event", api::hec::events),
+        on_post("/services/collector/raw", api::hec::raw),
+        on_post("/services/collector/ack", api::hec::ack),
+        on_post("/_bulk", api::elastic::bulk),
+        on_put("/_bulk", api::elastic::bulk),
+        on_post("/{index}/_bulk", api::elastic::bulk_of),
+        on_put("/{index}/_bulk", api::elastic::bulk_of),
+        on_get("/_license", api::elastic::license),
+        on_get("/_xpack", api::elastic::license),
+        on_get("/_cluster/health", api::elastic::health),
+        on_get("/_index_template/{name}", api::elastic::have),
+        on_put("/_index_template/{name}", api::elastic::accept),
+        on_get("/_template/{name}", api::elastic::have),
+        on_put("/_template/{name}", api::elastic::accept),
+        on_get("/_ilm/policy/{name}", api::elastic::have),
+        on_put("/_ilm/policy/{name}", api::elastic::accept),
+        on_get("/_data_stream/{name}", api::elastic::have),
+        on_put("/_data_stream/{name}", api::elastic::accept),
+        on_get("/_ingest/pipeline/{name}", api::elastic::have),
+        on_put("/_ingest/pipeline/{name}", api::elastic::accept),
         on_get("/v1/events", api::events::list),
         on_get("/v1/events/{id}", api::events::one),
         on_get("/v1/search", api::events::search),
@@ -51,7 +77,7 @@ pub(crate) fn table() -> Vec<Route> {
         on_get("/readyz", api::system::readyz),
         on_get("/metrics", api::system::metrics),
         on_get("/openapi.json", openapi::serve),
-        on_get("/", page::queue::page),
+        on_get("/", api::elastic::root),
         on_get("/alerts/{id}", page::alert::page),
         on_post("/alerts/{id}/investigate", page::alert::investigate),
         on_get("/investigations/{id}", page::investigation::page),
@@ -119,6 +145,7 @@ async fn count(
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         _ => "OTHER",
     };
     let response = next.run(request).await;

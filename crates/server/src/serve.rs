@@ -8,6 +8,7 @@ use crate::state::{App, INGEST_AT_ONCE};
 use crate::worker::{self, Tools, Worker};
 use casemate_investigate::Investigator;
 use casemate_pipeline::Pipeline;
+use casemate_receive::Intake;
 use serde_json::Value;
 use std::future::{Future, IntoFuture};
 use std::io;
@@ -17,17 +18,19 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// How the server is to run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// How long open requests and the running investigation may take to end at shutdown.
     pub grace: Duration,
     /// What `/v1/models` lists: one JSON object with at least `role`, `name` and `sha256` per loaded model.
     pub models: Vec<Value>,
+    /// What receivers beside this server take in, for the counters by source; `None` without any.
+    pub intake: Option<Arc<Intake>>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(10), models: Vec::new() }
+        Self { grace: Duration::from_secs(10), models: Vec::new(), intake: None }
     }
 }
 
@@ -74,7 +77,7 @@ pub async fn serve_with(
 ) -> Result<()> {
     let (listener, local) = into_async(listener)?;
     let (stop, stopping) = watch::channel(false);
-    let (app, worker) = assemble(config.models, local, stopping.clone(), pipeline, investigator).await?;
+    let (app, worker) = assemble(config.clone(), local, stopping.clone(), pipeline, investigator).await?;
     let router = crate::router::router(app);
     tokio::spawn(async move {
         shutdown.await;
@@ -104,7 +107,7 @@ fn into_async(listener: TcpListener) -> Result<(tokio::net::TcpListener, SocketA
 }
 
 async fn assemble(
-    models: Vec<Value>,
+    config: Config,
     local: SocketAddr,
     stopping: watch::Receiver<bool>,
     pipeline: Arc<Pipeline>,
@@ -122,8 +125,15 @@ async fn assemble(
     let (hub, headlines) = (Arc::new(Hub::default()), Arc::new(headlines));
     let tools = Tools { store, investigator, hub: Arc::clone(&hub), headlines: Arc::clone(&headlines) };
     let (queue, worker) = worker::start(tools)?;
+    let intake = config.intake.unwrap_or_else(|| {
+        let own = Arc::new(Intake::new(Arc::clone(&pipeline)));
+        tokio::spawn(Arc::clone(&own).run(stopping.clone()));
+        own
+    });
+    let models = config.models;
     let app = App {
         pipeline,
+        intake,
         hub,
         queue,
         headlines,

@@ -6,6 +6,7 @@ use crate::metrics::Requests;
 use crate::problem::{Problem, Result};
 use crate::worker::Queue;
 use casemate_pipeline::Pipeline;
+use casemate_receive::Intake;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,8 @@ pub(crate) const INGEST_AT_ONCE: usize = 4;
 /// Everything request handlers share.
 pub(crate) struct App {
     pub(crate) pipeline: Arc<Pipeline>,
+    /// Counters by source, and the way in for framed records.
+    pub(crate) intake: Arc<Intake>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) queue: Queue,
     pub(crate) headlines: Arc<Headlines>,

@@ -1,27 +1,67 @@
-//! `casemate serve`: API and page on loopback until Ctrl-C or SIGTERM.
+//! `casemate serve`: API, page and receivers until Ctrl-C or SIGTERM.
 
-use crate::cli::{Global, ServeArgs};
+use crate::cli::{Global, ReceiveArgs, ServeArgs};
 use crate::failure::{Failure, Outcome};
 use crate::setup::{self, Desk};
+use anyhow::anyhow;
+use casemate_receive::{Intake, Receivers, TlsFiles};
 use casemate_server::Config;
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     let listener = casemate_server::bind(args.listen).map_err(Failure::input)?;
+    let receivers = receivers(&args.receive)?;
     let Desk { pipeline, investigator, models } = setup::desk(global, &args.model)?;
-    let config = Config { models, ..Config::default() };
+    let intake = Arc::new(Intake::new(Arc::clone(&pipeline)));
+    let config = Config { models, intake: Some(Arc::clone(&intake)), ..Config::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let stop = stop_signal()?;
-        announce(&listener)?;
-        casemate_server::serve_with(config, listener, pipeline, investigator, stop).await?;
+        let (stop, stopping) = watch::channel(false);
+        let signalled = stop_signal()?;
+        announce(&listener, &receivers)?;
+        let receiving = tokio::spawn(receivers.run(intake, stopping));
+        let shutdown = async move {
+            signalled.await;
+            stop.send_replace(true);
+        };
+        casemate_server::serve_with(config, listener, pipeline, investigator, shutdown).await?;
+        receiving.await??;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-fn announce(listener: &TcpListener) -> std::io::Result<()> {
+fn receivers(args: &ReceiveArgs) -> Outcome<Receivers> {
+    let mut addresses = args.syslog_udp.iter().chain(&args.syslog_tcp).chain(&args.syslog_tls);
+    if let Some(address) = addresses.find(|address| !address.ip().is_loopback() && !args.syslog_from_network)
+    {
+        return Err(Failure::input(anyhow!(
+            "syslog on {address} can be reached from the network and is not authenticated; add \
+             --syslog-from-network if that is meant, or listen on 127.0.0.1"
+        )));
+    }
+    let tls = args.tls_cert.clone().zip(args.tls_key.clone()).map(|(certificate, key)| TlsFiles {
+        certificate,
+        key,
+        client_ca: args.tls_client_ca.clone(),
+    });
+    let config = casemate_receive::Config {
+        syslog_udp: args.syslog_udp.clone(),
+        syslog_tcp: args.syslog_tcp.clone(),
+        syslog_tls: args.syslog_tls.clone(),
+        tls,
+        watch: args.watch.clone(),
+    };
+    Receivers::bind(config).map_err(Failure::input)
+}
+
+fn announce(listener: &TcpListener, receivers: &Receivers) -> std::io::Result<()> {
+    for (scheme, address) in receivers.addresses() {
+        eprintln!("casemate: receiving {scheme}://{address}");
+    }
     eprintln!("casemate: serving on http://{}/ (Ctrl-C stops)", listener.local_addr()?);
     Ok(())
 }

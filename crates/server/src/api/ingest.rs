@@ -58,7 +58,7 @@ fn check_encoding(request: &Request) -> Result<()> {
     Ok(())
 }
 
-fn too_large() -> Problem {
+pub(crate) fn too_large() -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         format!(
@@ -69,7 +69,8 @@ fn too_large() -> Problem {
     )
 }
 
-async fn read(request: Request) -> Result<Vec<u8>> {
+/// The body, bounded in length and in pauses.
+pub(crate) async fn read(request: Request) -> Result<Vec<u8>> {
     let mut body = request.into_body();
     let announced = body.size_hint().lower();
     if announced > MAX_BODY_BYTES as u64 {

@@ -1,7 +1,10 @@
 //! What do other programs get? One module per kind of thing; JSON in, JSON out.
 
 pub(crate) mod alerts;
+pub(crate) mod elastic;
 pub(crate) mod events;
+pub(crate) mod framed;
+pub(crate) mod hec;
 pub(crate) mod ingest;
 pub(crate) mod investigations;
 pub(crate) mod stream;

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use casemate_receive::SourceCounts;
 use casemate_store::Counts;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -73,6 +74,41 @@ fn write_metrics(app: &App, counts: &Counts) -> String {
         "Whether the investigation thread lives.",
         u64::from(app.queue.is_alive()),
     );
+    write_sources(app, &mut text);
     app.requests.write(&mut text);
     text.finish()
+}
+
+fn write_sources(app: &App, text: &mut Text) {
+    let sources = app.intake.sources().snapshot();
+    let mut write = |name: &str, kind: &str, help: &str, value: &dyn Fn(&SourceCounts) -> i64| {
+        text.head(name, kind, help);
+        for (source, counts) in &sources {
+            text.row(name, &[("source", source)], &value(counts));
+        }
+    };
+    let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    write("casemate_source_records_total", "counter", "Records received, by source.", &|c| count(c.records));
+    write("casemate_source_bytes_total", "counter", "Bytes received, by source.", &|c| count(c.bytes));
+    write(
+        "casemate_source_quarantined_total",
+        "counter",
+        "Records received and quarantined, by source.",
+        &|c| count(c.quarantined),
+    );
+    write(
+        "casemate_source_dropped_total",
+        "counter",
+        "Records lost before they could be read (UDP), by receiver.",
+        &|c| count(c.dropped),
+    );
+    write(
+        "casemate_source_last_seen_seconds",
+        "gauge",
+        "When something came last, in seconds since 1970.",
+        &|c| c.last_seen.map_or(0, |time| time.as_second()),
+    );
+    write("casemate_source_silent", "gauge", "Whether the source has fallen silent.", &|c| {
+        i64::from(c.silent)
+    });
 }

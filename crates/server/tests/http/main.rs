@@ -5,6 +5,7 @@
 //! | `api` | every endpoint for programs, and the shape of errors |
 //! | `guard` | who is let in, and the headers of every answer |
 //! | `page` | the pages: what they show, and that log text stays text |
+//! | `shippers` | what Splunk and Elastic senders are answered |
 //! | `lifecycle` | start, port in use, shutdown |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -15,3 +16,4 @@ mod guard;
 mod lifecycle;
 mod page;
 mod running;
+mod shippers;

@@ -42,6 +42,7 @@ pub(crate) fn start() -> Running {
         let config = casemate_server::Config {
             grace: Duration::from_secs(5),
             models: vec![json!({ "role": "investigator", "name": "none", "sha256": "" })],
+            ..casemate_server::Config::default()
         };
         let until = async move {
             let _ = stopped.await;

@@ -181,7 +181,7 @@ fn only_the_receivers_bring_tls_in() {
 
 #[test]
 fn clippy_refuses_the_client_side_of_tls() {
-    let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clippy.toml")).unwrap();
+    let written = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../clippy.toml")).unwrap();
     for name in
         ["rustls::client::ClientConfig", "rustls::client::ClientConnection", "tokio_rustls::TlsConnector"]
     {

@@ -86,9 +86,9 @@ fn tcp_takes_both_framings_and_names_the_sender() {
     drop(stream);
     running.check(&["<34>Mar  2 09:00:00 h su: one", counted, "<34>Mar  2 09:00:01 h su: three"]);
     assert_eq!(running.events(3)[0].event.source, "syslog+tcp://127.0.0.1");
+    running.end();
     let counts = running.intake.sources().snapshot();
     assert_eq!((counts[0].0.as_str(), counts[0].1.records), ("syslog+tcp://127.0.0.1", 3));
-    running.end();
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn certificate(dir: &Path) -> Option<TlsFiles> {
     let files = TlsFiles { certificate: dir.join("cert.pem"), key: dir.join("key.pem"), client_ca: None };
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")
         .arg(&files.key)
         .arg("-out")
@@ -196,7 +196,7 @@ fn tls_shows_the_sites_certificate_and_asks_for_the_senders() {
     for (files, own, expected) in [
         (files.clone(), false, 1),
         (TlsFiles { client_ca: client_ca.clone(), ..files.clone() }, true, 1),
-        (TlsFiles { client_ca, ..files.clone() }, false, 0),
+        (TlsFiles { client_ca, ..files }, false, 0),
     ] {
         let config = Config { syslog_tls: loopback(), tls: Some(files.clone()), ..Config::default() };
         let mut running = start(config);
@@ -226,9 +226,9 @@ fn tls_without_usable_files_is_refused_at_the_start() {
     let none = Receivers::bind(Config { syslog_tls: loopback(), ..Config::default() });
     assert!(none.err().unwrap().to_string().contains("certificate"));
     let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&certificate, "no certificate").unwrap();
-    std::fs::write(&key, "no key").unwrap();
-    let tls = Some(TlsFiles { certificate, key: key.clone(), client_ca: None });
+    fs_err::write(&certificate, "no certificate").unwrap();
+    fs_err::write(&key, "no key").unwrap();
+    let tls = Some(TlsFiles { certificate, key, client_ca: None });
     let error = Receivers::bind(Config { syslog_tls: loopback(), tls, ..Config::default() }).err().unwrap();
     assert!(error.to_string().contains("key.pem"), "{error}");
 }

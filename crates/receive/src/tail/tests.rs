@@ -98,7 +98,7 @@ fn a_copy_of_a_truncated_file_is_not_read_again() {
     look(&intake, &mut tail);
     site.write("a.log", "three\n");
     std::fs::copy(site.path("a.log"), site.path("a.log.1")).unwrap();
-    std::fs::write(site.path("a.log"), "").unwrap();
+    fs_err::write(site.path("a.log"), "").unwrap();
     site.write("a.log", "one\nagain, and longer than before\n");
     look(&intake, &mut tail);
     look(&intake, &mut tail);
@@ -125,7 +125,7 @@ fn columns_named_at_the_head_hold_for_what_comes_later() {
 fn a_line_without_end_is_kept_in_pieces_and_other_files_are_left_alone() {
     let site = site();
     site.write("long.log", &format!("first\n{}\nlast\n", "x".repeat(3 << 20)));
-    std::fs::write(site.path("old.gz"), [0x1f, 0x8b, 8, 0]).unwrap();
+    fs_err::write(site.path("old.gz"), [0x1f, 0x8b, 8, 0]).unwrap();
     let (intake, mut tail) = site.open();
     look(&intake, &mut tail);
     check(&intake, &["first", "last"]);

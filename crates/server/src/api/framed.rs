@@ -95,9 +95,10 @@ fn tell(batch: &mut Batch, besides: &[Beside]) {
         if let Some(host) = beside.host.as_deref().filter(|_| event.field(field::DEVICE_HOSTNAME).is_none()) {
             event.fields.set(field::DEVICE_HOSTNAME, host);
         }
-        for (name, value) in beside.native.iter().filter(|(name, _)| event.native.get(name).is_none()) {
-            let (name, value) = (name.clone(), value.clone());
-            event.native.set(name, value);
+        for (name, value) in &beside.native {
+            if event.native.get(name).is_none() {
+                event.native.set(name, value);
+            }
         }
     }
 }

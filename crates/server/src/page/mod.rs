@@ -25,7 +25,12 @@ use axum::response::Html;
 /// Whether a path is for people: problems there are shown as a page.
 pub(crate) fn is_page(path: &str) -> bool {
     const FOR_PROGRAMS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
-    !path.starts_with("/v1/") && !path.starts_with("/assets/") && !FOR_PROGRAMS.contains(&path)
+    // Shippers of Elastic's kind speak to `/_bulk` and the like, Splunk's to `/services/collector`.
+    let for_shippers = path.starts_with("/services/") || path.split('/').any(|part| part.starts_with('_'));
+    !path.starts_with("/v1/")
+        && !path.starts_with("/assets/")
+        && !FOR_PROGRAMS.contains(&path)
+        && !for_shippers
 }
 
 /// Whether a path takes a form of the page, which cannot send JSON.

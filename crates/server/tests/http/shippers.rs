@@ -52,7 +52,8 @@ fn elastic_shippers_get_a_result_per_document() {
         (stored.raw.as_slice(), stored.native.get("elastic.index")),
         (br#"{"message":"hello"}"#.as_slice(), Some("logs"))
     );
-    let answer = send(running.addr, "PUT", "/alerts/_bulk", &[ndjson], b"{\"index\":{}}\n{broken\n").ok();
+    let answer =
+        send(running.addr, "PUT", "/app-logs/_bulk", &[ndjson], b"{\"index\":{}}\n{\"broken\":\n").ok();
     assert_eq!(answer["errors"], false);
     assert_eq!(running.pipeline.store().counts().unwrap().quarantined.values().sum::<u64>(), 1);
     send(running.addr, "POST", "/_bulk", &[ndjson], b"nonsense\n").problem(400);

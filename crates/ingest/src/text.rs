@@ -4,6 +4,10 @@ use std::net::IpAddr;
 
 /// Appends `value` to `line` without control characters or runs of white space, at most `limit` characters.
 pub(crate) fn push_clean(line: &mut String, value: &str, limit: usize) {
+    if value.len() <= limit && is_clean(value.as_bytes()) {
+        line.push_str(value);
+        return;
+    }
     let mut space = false;
     let mut started = false;
     for (count, c) in value.chars().enumerate() {
@@ -22,6 +26,18 @@ pub(crate) fn push_clean(line: &mut String, value: &str, limit: usize) {
         line.push(c);
         started = true;
     }
+}
+
+/// Whether this is words of printable ASCII with one space between them: most text is.
+fn is_clean(value: &[u8]) -> bool {
+    let mut space = true;
+    for &byte in value {
+        if !byte.is_ascii_graphic() && (byte != b' ' || space) {
+            return false;
+        }
+        space = byte == b' ';
+    }
+    !space || value.is_empty()
 }
 
 /// `value` in one line of at most `limit` characters.
@@ -65,6 +81,10 @@ mod tests {
     fn values_become_one_line() {
         assert_eq!(clean("  a\r\n\tb\u{0}c ", 80), "a b c");
         assert_eq!(clean("abcdef", 3), "abc…");
+        assert_eq!(
+            (clean("a b", 3), clean("a  b", 9), clean(" a ", 9)),
+            ("a b".into(), "a b".into(), "a".into())
+        );
         assert_eq!(base_name(r"C:\a\b.exe"), "b.exe");
         assert_eq!(base_name("/usr/bin/id"), "id");
     }

@@ -7,6 +7,7 @@ mod generic;
 mod linux;
 mod suricata;
 mod syslog;
+mod syslog_header;
 mod windows;
 mod windows_map;
 mod windows_shapes;

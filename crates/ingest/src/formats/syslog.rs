@@ -1,10 +1,10 @@
 //! Syslog, RFC 3164 and RFC 5424, with or without the priority that files leave out.
 //!
-//! Headers are read by `syslog_loose`; here only: is it syslog at all, and how far is its time to be
-//! trusted.
+//! Usual headers are read by [`syslog_header`], all others by `syslog_loose`; here only: is it syslog at all,
+//! and how far is its time to be trusted.
 
-use super::{Draft, SHOWN_CHARS, auditd, linux};
-use crate::text::{clean, ip};
+use super::{Draft, SHOWN_CHARS, auditd, linux, syslog_header};
+use crate::text::{clean, ip, push_clean};
 use crate::time::{self, Dated};
 use casemate_event::{Format, TimeQuality, field};
 use jiff::Timestamp;
@@ -13,6 +13,27 @@ use syslog_loose::{Message, Protocol, Variant};
 /// Decodes a line if it is syslog.
 pub(crate) fn decode(line: &str, arrival: Timestamp) -> Option<Draft> {
     let trimmed = line.trim();
+    match syslog_header::read(trimmed, arrival) {
+        Some(header) => Some(usual(&header)),
+        None => unusual(trimmed, arrival),
+    }
+}
+
+/// Decodes a line with a header of a usual shape.
+fn usual(header: &syslog_header::Header<'_>) -> Draft {
+    let mut draft = Draft::new(Format::SyslogRfc3164);
+    draft.time = Some(header.time);
+    if let Some(priority) = header.priority {
+        let (facility, severity) = syslog_loose::decompose_pri(priority);
+        draft.native.set_known("facility", facility.map_or("", |facility| facility.as_str()));
+        draft.native.set_known("severity", severity.map_or("", |severity| severity.as_str()));
+    }
+    add_text(&mut draft, header.host, header.program, header.pid, header.text);
+    draft.finished()
+}
+
+/// Decodes a line of any shape, if it is syslog.
+fn unusual(trimmed: &str, arrival: Timestamp) -> Option<Draft> {
     let after_priority = strip_priority(trimmed);
     let body = after_priority.unwrap_or(trimmed);
     let header = header_of(body, after_priority.is_some())?;
@@ -102,10 +123,6 @@ fn normalise(message: &Message<&str>, header: Header) -> Draft {
     let pid = message.procid.as_ref().map(ToString::to_string).unwrap_or_default();
     // Some senders put a second space before the text.
     let text = message.msg.trim_start();
-    draft.native.set("hostname", host);
-    draft.native.set("program", program);
-    draft.native.set("pid", pid.as_str());
-    draft.native.set("message", text);
     draft.native.set("msgid", message.msgid.unwrap_or_default());
     draft.native.set("facility", message.facility.map_or("", |facility| facility.as_str()));
     draft.native.set("severity", message.severity.map_or("", |severity| severity.as_str()));
@@ -114,20 +131,31 @@ fn normalise(message: &Message<&str>, header: Header) -> Draft {
             draft.native.set(format!("{}.{name}", element.id), *value);
         }
     }
+    add_text(&mut draft, host, program, &pid, text);
+    draft.finished()
+}
+
+/// Adds what every syslog line says, and what its text does.
+fn add_text(draft: &mut Draft, host: &str, program: &str, pid: &str, text: &str) {
+    draft.native.set_known("hostname", host);
+    draft.native.set_known("message", text);
+    draft.native.set_known("pid", pid);
+    draft.native.set_known("program", program);
     draft.set(field::DEVICE_HOSTNAME, host);
-    draft.fields.set(field::DEVICE_IP, ip(host).unwrap_or_default());
+    draft.set(field::DEVICE_IP, &ip(host).unwrap_or_default());
     draft.set(field::PRODUCT, program);
-    if auditd::add_record(&mut draft, text) {
-        return draft.finished();
+    if auditd::add_record(draft, text) {
+        return;
     }
     draft.set(field::ACTOR_PROCESS_NAME, program);
-    draft.set(field::ACTOR_PROCESS_PID, &pid);
-    draft.message = match program {
-        "" => clean(text, 4 * SHOWN_CHARS),
-        program => format!("{program}: {}", clean(text, 4 * SHOWN_CHARS)),
-    };
-    linux::add_content(&mut draft, program, text);
-    draft.finished()
+    draft.set(field::ACTOR_PROCESS_PID, pid);
+    draft.message.reserve(program.len() + 2 + text.len().min(4 * SHOWN_CHARS + 3));
+    if !program.is_empty() {
+        draft.message.push_str(program);
+        draft.message.push_str(": ");
+    }
+    push_clean(&mut draft.message, text, 4 * SHOWN_CHARS);
+    linux::add_content(draft, program, text);
 }
 
 /// A line with a priority whose header cannot be read.
@@ -142,6 +170,7 @@ fn bare(rest: &str) -> Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn check(line: &str, format: Format, time: &str, quality: TimeQuality, message: &str) -> Draft {
         let arrival: Timestamp = "2023-03-01T00:00:00Z".parse().unwrap();
@@ -203,5 +232,49 @@ mod tests {
     fn a_priority_makes_it_syslog() {
         let draft = decode("<13>%ASA-6-302013: Built", Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(draft.format, Format::SyslogRfc3164);
+    }
+
+    /// What both readers make of a line that the quick one reads.
+    fn agrees(line: &str) -> bool {
+        let arrival: Timestamp = "2023-03-01T00:00:00Z".parse().unwrap();
+        let trimmed = line.trim();
+        let Some(header) = syslog_header::read(trimmed, arrival) else { return false };
+        let (quick, slow) = (usual(&header), unusual(trimmed, arrival).unwrap_or_else(|| panic!("{line}")));
+        assert_eq!((quick.format, quick.class, quick.time), (slow.format, slow.class, slow.time), "{line:?}");
+        assert_eq!(quick.message, slow.message, "{line:?}");
+        assert_eq!(quick.fields, slow.fields, "{line:?}");
+        assert_eq!(quick.native, slow.native, "{line:?}");
+        true
+    }
+
+    #[test]
+    fn usual_lines_are_read_quickly() {
+        for line in [
+            "<34>Oct 11 22:14:15 web1 su[7]: 'su root' failed",
+            "Jan  2 03:04:05 10.0.0.1 cron: x",
+            "Jan 2 03:04:05 web1 sshd(pam_unix)[19939]: check pass; user unknown",
+            "2020-05-31T00:00:45.698463+02:00 web1 systemd[1]: Started x.",
+            "Feb 29 03:04:05 web1 kernel: type=1400 audit(1.2:3): apparmor=\"DENIED\"",
+        ] {
+            assert!(agrees(line), "{line}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        /// Lines near the usual shapes, whose parts are often slightly wrong.
+        #[test]
+        fn readers_agree(
+            priority in "(<[0-9]{1,3}>)?",
+            time in "[A-Z][a-z]{2}|(Jan|feb|JUN|Dec)  ?[0-9]{1,2} [0-2][0-9]:[0-6][0-9]:[0-6][0-9]\
+                     |20[0-2][0-9]-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9]([.,][0-9]{0,10})?\
+                      ?(Z|z|[+-][0-2][0-9]:?[0-6][0-9])?",
+            host in " {1,2}([a-z0-9.:_-]{0,6}|-|é)",
+            tag in " {0,2}([a-z()/.-]{0,5}(\\[[0-9]{0,4}\\])?|[a-z:\\[\\]0-9 -]{0,6})",
+            text in ":?[ \\t\u{a0}]{0,2}(\\[[a-z]{1,2}( k=\"v\")?\\] ?)?[ -~é\\t]{0,12}",
+        ) {
+            agrees(&format!("{priority}{time}{host}{tag}{text}"));
+        }
     }
 }

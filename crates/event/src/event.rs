@@ -1,4 +1,4 @@
-use crate::{Entity, Fields, entities};
+use crate::{Entity, Fields, Format, entities};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,75 +22,6 @@ pub struct TemplateId(pub u64);
 impl fmt::Display for TemplateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
-    }
-}
-
-/// Encoding a record was recognised as, by content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Format {
-    /// Windows event as JSON: flat (NXLog, OTRF) or nested (winlogbeat, `Event.System`).
-    WindowsJson,
-    /// Windows binary event log.
-    Evtx,
-    /// Syslog of RFC 3164.
-    SyslogRfc3164,
-    /// Syslog of RFC 5424.
-    SyslogRfc5424,
-    /// Linux audit daemon record (`type=… msg=audit(…)`), bare or inside syslog.
-    Auditd,
-    /// Zeek log with a `#fields` header.
-    ZeekTsv,
-    /// Zeek log as JSON lines.
-    ZeekJson,
-    /// Suricata EVE JSON.
-    SuricataEve,
-    /// AWS CloudTrail record.
-    CloudTrail,
-    /// Any other JSON object per line.
-    JsonLines,
-    /// Any other text line.
-    Text,
-}
-
-impl Format {
-    /// Every format, in the order of declaration.
-    pub const ALL: [Self; 11] = [
-        Self::WindowsJson,
-        Self::Evtx,
-        Self::SyslogRfc3164,
-        Self::SyslogRfc5424,
-        Self::Auditd,
-        Self::ZeekTsv,
-        Self::ZeekJson,
-        Self::SuricataEve,
-        Self::CloudTrail,
-        Self::JsonLines,
-        Self::Text,
-    ];
-
-    /// Name used in summaries, searches and API paths.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::WindowsJson => "windows_json",
-            Self::Evtx => "evtx",
-            Self::SyslogRfc3164 => "syslog_rfc3164",
-            Self::SyslogRfc5424 => "syslog_rfc5424",
-            Self::Auditd => "auditd",
-            Self::ZeekTsv => "zeek_tsv",
-            Self::ZeekJson => "zeek_json",
-            Self::SuricataEve => "suricata_eve",
-            Self::CloudTrail => "cloud_trail",
-            Self::JsonLines => "json_lines",
-            Self::Text => "text",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -9,9 +9,11 @@ mod entity;
 mod event;
 pub mod field;
 mod fields;
+mod format;
 
 pub use alert::{Alert, AlertId, AlertOrigin, Severity};
 pub use batch::{Batch, QuarantineReason, Quarantined, SourceProgress};
 pub use entity::{Entity, EntityKind, entities};
-pub use event::{Class, Event, EventId, Format, Stored, TemplateId, TimeQuality};
+pub use event::{Class, Event, EventId, Stored, TemplateId, TimeQuality};
 pub use fields::Fields;
+pub use format::{Format, MappingName};

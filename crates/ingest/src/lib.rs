@@ -14,6 +14,7 @@ mod formats;
 mod framing;
 mod intake;
 mod json;
+mod mapping;
 mod parallel;
 mod record;
 mod sniff;
@@ -27,6 +28,9 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use mapping::{MappingError, Mappings};
 
 /// What a sink may fail with; it ends the read.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
@@ -76,6 +80,8 @@ pub struct Options {
     pub max_ratio: u64,
     /// Time of arrival: stands in for times that are not stated, and bounds assumed years.
     pub arrival: Timestamp,
+    /// Formats that mapping files define: those of the program unless the site adds its own.
+    pub mappings: Arc<Mappings>,
 }
 
 impl Default for Options {
@@ -85,6 +91,7 @@ impl Default for Options {
             max_unpacked_bytes: 8 << 30,
             max_ratio: 200,
             arrival: Timestamp::now(),
+            mappings: mapping::standard(),
         }
     }
 }

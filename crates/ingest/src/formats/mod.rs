@@ -16,12 +16,14 @@ mod zeek;
 use crate::framing::documents::{Documents, End, Shape};
 use crate::intake::Intake;
 use crate::json::{Json, Object};
+use crate::mapping::Mappings;
 use crate::record::{Finisher, Record};
 use crate::sniff;
 use crate::text::base_name;
 use crate::time::Dated;
 use casemate_event::{Class, Fields, Format, QuarantineReason, field};
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// Longest value shown in a message, in characters.
 pub(crate) const SHOWN_CHARS: usize = 300;
@@ -105,6 +107,7 @@ pub(crate) fn normal(name: &str, value: &str) -> String {
 pub(crate) struct Decoder {
     hint: Option<Format>,
     arrival: Timestamp,
+    mappings: Arc<Mappings>,
     finisher: Finisher,
     zeek: zeek::Columns,
 }
@@ -114,16 +117,16 @@ type Emit<'a> = &'a mut dyn FnMut(Record);
 
 impl Decoder {
     pub(crate) fn new(intake: &Intake<'_>) -> Self {
-        Self::with(intake.hint, intake.options.arrival)
+        Self::with(intake.hint, intake.options.arrival, Arc::clone(&intake.options.mappings))
     }
 
-    fn with(hint: Option<Format>, arrival: Timestamp) -> Self {
-        Self { hint, arrival, finisher: Finisher::new(arrival), zeek: zeek::Columns::default() }
+    fn with(hint: Option<Format>, arrival: Timestamp, mappings: Arc<Mappings>) -> Self {
+        Self { hint, arrival, mappings, finisher: Finisher::new(arrival), zeek: zeek::Columns::default() }
     }
 
     /// A decoder for parts of the same stream that [need no turn](Self::needs_turn).
     pub(crate) fn apart(&self) -> Self {
-        Self::with(self.hint, self.arrival)
+        Self::with(self.hint, self.arrival, Arc::clone(&self.mappings))
     }
 
     /// Whether what these lines say depends on the lines before them, or they say what those after mean.
@@ -242,6 +245,7 @@ impl Decoder {
             .or_else(|| cloudtrail::decode(object))
             .or_else(|| suricata::decode(object))
             .or_else(|| zeek::decode_json(object))
+            .or_else(|| self.mappings.decode(object))
             .unwrap_or_else(|| generic::object(object))
     }
 

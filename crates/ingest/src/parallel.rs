@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const BLOCKS_PER_THREAD: usize = 3;
 
 /// A record, or a piece of a line that is too long, with the number of its line.
+#[allow(clippy::large_enum_variant)] // Nearly all items are events.
 enum Item {
     Record(u64, Record),
     Piece(u64, u64, Vec<u8>),

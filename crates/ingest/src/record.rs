@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 /// A record that was looked at.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Nearly all records are events.
 pub(crate) enum Record {
     /// An event, its source and position not set.
     Event(Event),

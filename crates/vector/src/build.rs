@@ -23,8 +23,8 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        // Twenty links of three bytes and a scale fill one cache line beside a code.
-        Self { m: 10, ef_construct: 200 }
+        // With ten, as few as fit one cache line beside a code, a recall of 0.95 takes three times the candidates.
+        Self { m: 16, ef_construct: 200 }
     }
 }
 

@@ -232,8 +232,8 @@ impl Index {
         k: usize,
         scope: Scope<'_>,
     ) -> Result<Vec<Neighbour>> {
-        // Codes tell neighbours apart to about a hundredth: the true ones are among twice as many.
-        found.truncate(k.saturating_mul(2).max(k.saturating_add(8)));
+        // Codes tell neighbours apart to about a hundredth: the true ones are among four times as many.
+        found.truncate(k.saturating_mul(4).max(k.saturating_add(8)));
         for candidate in &mut found {
             candidate.similarity = query.exact(self.halves(candidate.point)?);
         }

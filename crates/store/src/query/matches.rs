@@ -49,17 +49,18 @@ impl Expr {
 }
 
 impl Test {
-    /// Whether a value passes.
+    /// Whether a value passes. Words are those of the value in lower case.
     pub(crate) fn holds(&self, value: &str) -> bool {
         match self {
             Self::Exists => true,
             Self::Is(wanted) => {
-                let phrase = words(wanted);
-                value.to_lowercase() == wanted.to_lowercase()
-                    || !phrase.is_empty() && has_phrase(value, &phrase)
+                let (value, wanted) = (value.to_lowercase(), wanted.to_lowercase());
+                let phrase = words(&wanted);
+                value == wanted || !phrase.is_empty() && has_phrase(&value, &phrase)
             }
             Self::Like(glob) => {
-                glob.matches(&value.to_lowercase()) || words(value).iter().any(|word| glob.matches(word))
+                let value = value.to_lowercase();
+                glob.matches(&value) || words(&value).iter().any(|word| glob.matches(word))
             }
             Self::Between(low, high) => above(low, value) && below(high, value),
             Self::In(base, bits) => value.parse().is_ok_and(|address| within(address, *base, *bits)),

@@ -17,6 +17,9 @@ use std::net::IpAddr;
 const MAX_TEXT: usize = 4096;
 /// Deepest nesting of parentheses and negations.
 const MAX_DEPTH: usize = 16;
+/// Most clauses, and most of them with wildcards.
+const MAX_CLAUSES: usize = 256;
+const MAX_PATTERNS: usize = 32;
 
 const FIELDS: &str = "fields are message, host, user, ip, process, file, hash, domain, registry, entity, class, format, \
                       template, source, id, time, raw, native.NAME and normalised names such as process.cmd_line; \
@@ -32,7 +35,7 @@ const UNDOTTED: [&str; 4] = ["activity_name", "status", "status_detail", "logon_
 /// # Errors
 /// [`Error::Query`] with the column and what to write instead.
 pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Expr> {
-    let mut parser = Parser { text, rest: text, now, depth: 0 };
+    let mut parser = Parser { text, rest: text, now, depth: 0, clauses: 0, patterns: 0 };
     if text.len() > MAX_TEXT {
         let reason = format!("it is {} bytes long and the limit is {MAX_TEXT}", text.len());
         return Err(parser.refused(&reason, "search for fewer words at once"));
@@ -53,6 +56,9 @@ struct Parser<'a> {
     rest: &'a str,
     now: Timestamp,
     depth: usize,
+    /// Clauses so far, and those with wildcards, each of which looks through all words.
+    clauses: usize,
+    patterns: usize,
 }
 
 /// Characters with whether they may stand for others.
@@ -112,10 +118,24 @@ impl<'a> Parser<'a> {
             let expr = self.any_of(field)?;
             return self.closed(expr);
         }
-        match field {
+        self.clauses += 1;
+        let expr = match field {
             Some(name) => self.value(name),
             None => self.clause(),
+        }?;
+        self.patterns += usize::from(matches!(
+            expr,
+            Expr::Pattern(_)
+                | Expr::MessagePattern(_)
+                | Expr::Field(_, Test::Like(_))
+                | Expr::Entity(_, Test::Like(_))
+        ));
+        if self.clauses > MAX_CLAUSES || self.patterns > MAX_PATTERNS {
+            let reason =
+                format!("it has more than {MAX_CLAUSES} parts, or more than {MAX_PATTERNS} with wildcards");
+            return Err(self.refused(&reason, "search for fewer words at once"));
         }
+        Ok(expr)
     }
 
     fn closed(&mut self, expr: Expr) -> Result<Expr> {
@@ -140,8 +160,7 @@ impl<'a> Parser<'a> {
             self.rest = rest;
             return self.bound(name == "earliest");
         }
-        if let Some(rest) = after.strip_prefix(':').filter(|rest| !name.is_empty() && !rest.starts_with('\\'))
-        {
+        if let Some(rest) = after.strip_prefix(':').filter(|rest| is_name(name) && !rest.starts_with('\\')) {
             if !known {
                 return Err(self.refused(&format!("there is no field {name:?}"), FIELDS));
             }
@@ -169,7 +188,6 @@ impl<'a> Parser<'a> {
 
     /// What follows `field:` or `field` and an operator.
     fn value(&mut self, name: &str) -> Result<Expr> {
-        self.rest = self.rest.strip_prefix(' ').map_or(self.rest, |_| self.rest);
         if let Some(inner) = self.rest.strip_prefix('(') {
             self.rest = inner;
             self.space();
@@ -263,17 +281,7 @@ impl<'a> Parser<'a> {
                 })?))
             }
             "time" => self.time(&test)?,
-            "id" => {
-                let numbers: &[&str] = match &test {
-                    Test::Is(text) => &[text],
-                    Test::Between(low, high) => &[value_of(low), value_of(high)],
-                    _ => &["0"],
-                };
-                if numbers.iter().any(|text| text.parse::<u64>().is_err()) {
-                    return Err(self.refused("an event is numbered", "write id:7 or id:[7 TO 9]"));
-                }
-                Expr::Id(test)
-            }
+            "id" => Expr::Id(self.number(test)?),
             "raw" => Expr::Raw(test),
             "source" => Expr::Source(test),
             "format" => Expr::Format(test),
@@ -283,6 +291,29 @@ impl<'a> Parser<'a> {
                 None => Expr::Field(name.strip_prefix("fields.").unwrap_or(name).to_owned(), test),
             },
         })
+    }
+
+    /// A test of the number of an event, its numbers as they are written plainly.
+    fn number(&self, test: Test) -> Result<Test> {
+        let plain = |text: &str| {
+            let number: Option<u64> = text.parse().ok();
+            number
+                .map(|number| number.to_string())
+                .ok_or_else(|| self.refused("an event is numbered", "write id:7 or id:[7 TO 9]"))
+        };
+        let bound = |bound: Bound| -> Result<Bound> {
+            Ok(match bound {
+                Bound::Open => Bound::Open,
+                Bound::Included(text) => Bound::Included(plain(&text)?),
+                Bound::Excluded(text) => Bound::Excluded(plain(&text)?),
+            })
+        };
+        match test {
+            Test::Exists => Ok(Test::Exists),
+            Test::Is(text) => plain(&text).map(Test::Is),
+            Test::Between(low, high) => Ok(Test::Between(bound(low)?, bound(high)?)),
+            Test::Like(_) | Test::In(..) => plain("").map(Test::Is),
+        }
     }
 
     fn time(&self, test: &Test) -> Result<Expr> {
@@ -418,21 +449,14 @@ fn single(mut parts: Vec<Expr>, join: impl Fn(Vec<Expr>) -> Expr) -> Expr {
     }
 }
 
-/// A phrase of the words of `text`; text without words matches nothing.
+/// A phrase of the words of `text`; text without words asks for nothing in particular.
 fn phrase(text: &str, join: impl Fn(Vec<String>) -> Expr) -> Expr {
     let words = words(text);
-    if words.is_empty() { Expr::Or(Vec::new()) } else { join(words) }
+    if words.is_empty() { Expr::All } else { join(words) }
 }
 
 fn text_of(characters: &Characters) -> String {
     characters.iter().map(|(character, _)| character).collect()
-}
-
-fn value_of(bound: &Bound) -> &str {
-    match bound {
-        Bound::Open => "0",
-        Bound::Included(text) | Bound::Excluded(text) => text,
-    }
 }
 
 fn network(text: &str) -> Option<Test> {
@@ -446,13 +470,18 @@ fn entity_kind(name: &str) -> Option<EntityKind> {
     format!("{name}:x").parse::<Entity>().ok().map(|entity| entity.kind)
 }
 
+/// Whether this could be the name of a field: an address before a port could not.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '@')
+}
+
 fn is_known(name: &str) -> bool {
     const OWN: [&str; 9] =
         ["message", "entity", "template", "time", "id", "raw", "source", "format", "class"];
     OWN.contains(&name)
         || UNDOTTED.contains(&name)
         || entity_kind(name).is_some()
-        || name.trim_matches('.').contains('.')
+        || is_name(name) && name.trim_end_matches('.').contains('.')
 }
 
 #[cfg(test)]
@@ -522,6 +551,16 @@ mod tests {
         assert_eq!(parsed("earliest=-24h"), Expr::Time(at("2024-01-30T00:00:00Z"), None));
         assert_eq!(parsed("latest=2024-05-01T08:00Z"), Expr::Time(None, at("2024-05-01T08:00:00Z")));
         assert_eq!(parsed("time:[2024-01-01T00:00:00Z TO *]"), Expr::Time(at("2024-01-01T00:00:00Z"), None));
+    }
+
+    #[test]
+    fn what_looks_like_a_field_need_not_be_one() {
+        assert_eq!(parsed("10.0.0.1:443"), word("10.0.0.1 443"));
+        assert_eq!(parsed("a - b"), Expr::And(vec![word("a"), Expr::All, word("b")]));
+        assert_eq!(parsed("id:007"), Expr::Id(Test::Is("7".into())));
+        for text in ["id:2*", "id:10.0.0.0/8", &"*a ".repeat(33), &"a ".repeat(300)] {
+            assert!(parse(text, Timestamp::UNIX_EPOCH).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -154,8 +154,8 @@ impl Builder {
             }
         };
         self.push(field.exists, row);
-        let whole = value.len() <= MAX_VALUE;
         let lower = lower(value);
+        let whole = lower.len() <= MAX_VALUE;
         if whole {
             let term = self.term(Kind::Value, &[name.as_bytes(), &[0], lower.as_bytes()]);
             self.push(term, row);
@@ -164,9 +164,10 @@ impl Builder {
             self.push(long, row);
         }
         let mut cut = false;
-        each_word(value, &mut |word| {
-            cut |= word.len() >= MAX_WORD;
-            if word != lower.as_bytes() {
+        each_word(&lower, &mut |word| {
+            // A word is cut between characters, of which the longest has four bytes.
+            cut |= word.len() > MAX_WORD - 4;
+            if !whole || word != lower.as_bytes() {
                 let term = self.term(Kind::ValueWord, &[name.as_bytes(), &[0], word]);
                 self.push(term, row);
             }

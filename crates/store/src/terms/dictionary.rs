@@ -10,8 +10,8 @@ use crate::varint::{self, Reader};
 use std::ops::Range;
 
 const BLOCK: usize = 32;
-/// Longest key; longer means damage.
-const MAX_KEY: usize = 1 << 16;
+/// Longest key; longer means damage. Names of sources are keys whole.
+const MAX_KEY: usize = 1 << 24;
 
 /// Writes a dictionary and its postings.
 pub(crate) struct Writer {

@@ -217,7 +217,7 @@ impl Evaluation<'_> {
 
     fn field_is(&self, name: &str, value: &str) -> Result<Candidates> {
         let lower = value.to_lowercase();
-        let phrase = words(value);
+        let phrase = words(&lower);
         let mut found = exact(self.terms.postings(&field_key(Kind::Value, name, lower.as_bytes()))?);
         if let [word] = phrase.as_slice() {
             found.rows |= self.terms.postings(&field_key(Kind::Value, name, word.as_bytes()))?;
@@ -230,7 +230,7 @@ impl Evaluation<'_> {
             found = either(found, Candidates { exact: certain, ..every });
         }
         // A long value without words has no term of its own.
-        if value.len() > MAX_VALUE && phrase.is_empty() {
+        if lower.len() > MAX_VALUE && phrase.is_empty() {
             let long = self.terms.postings(&field_key(Kind::Long, name, b""))?;
             found = either(found, Candidates { exact: long.is_empty(), rows: long });
         }

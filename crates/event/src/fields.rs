@@ -49,35 +49,13 @@ impl Fields {
     /// Sets `name` to `value`; an empty value or one that means "absent" (`-`) is not stored, nor one with
     /// which all text together would pass 4 GiB.
     pub fn set(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
-        let (name, value) = (name.as_ref(), value.as_ref());
-        if is_absent(value) {
-            return;
-        }
-        match self.place(name) {
-            Ok(place) => self.replace(place, value),
-            Err(place) => {
-                let start = first_bytes(name);
-                if let (Some(name), Some(value)) = (self.push(name), self.push(value)) {
-                    self.entries.insert(place, Entry { start, name: Name::Own(name), value });
-                }
-            }
-        }
+        let name = name.as_ref();
+        self.put(name, value.as_ref(), |fields| fields.push(name).map(Name::Own));
     }
 
     /// As [`set`](Self::set), for a name that need not be copied.
     pub fn set_known(&mut self, name: &'static str, value: &str) {
-        if is_absent(value) {
-            return;
-        }
-        match self.place(name) {
-            Ok(place) => self.replace(place, value),
-            Err(place) => {
-                let start = first_bytes(name);
-                if let Some(value) = self.push(value) {
-                    self.entries.insert(place, Entry { start, name: Name::Known(name), value });
-                }
-            }
-        }
+        self.put(name, value, |_| Some(Name::Known(name)));
     }
 
     /// All fields in order of name.
@@ -101,6 +79,26 @@ impl Fields {
         self.text.reserve(bytes);
     }
 
+    /// Sets `name` to `value`; `keep` keeps a name that is new.
+    fn put(&mut self, name: &str, value: &str, keep: impl FnOnce(&mut Self) -> Option<Name>) {
+        if is_absent(value) {
+            return;
+        }
+        match self.place(name) {
+            Ok(place) => {
+                if let Some(value) = self.push(value) {
+                    self.entries[place].value = value;
+                }
+            }
+            Err(place) => {
+                let start = first_bytes(name);
+                if let (Some(name), Some(value)) = (keep(self), self.push(value)) {
+                    self.entries.insert(place, Entry { start, name, value });
+                }
+            }
+        }
+    }
+
     /// Place of the entry `name`, or where it would be. Decoders set fields mostly in order.
     fn place(&self, name: &str) -> Result<usize, usize> {
         let start = first_bytes(name);
@@ -111,12 +109,6 @@ impl Fields {
             Some(_) => {}
         }
         self.entries.binary_search_by(order)
-    }
-
-    fn replace(&mut self, place: usize, value: &str) {
-        if let Some(value) = self.push(value) {
-            self.entries[place].value = value;
-        }
     }
 
     fn push(&mut self, text: &str) -> Option<Span> {

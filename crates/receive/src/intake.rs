@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
 
 /// Detection runs no more often than this.
 const DETECT_EVERY: Duration = Duration::from_secs(1);
@@ -98,7 +99,7 @@ impl Intake {
         let mut failures = 0_u64;
         loop {
             let (intake, of_task) = (Arc::clone(self), Arc::clone(&parts));
-            let done = tokio::task::spawn_blocking(move || intake.append_all(&of_task)).await;
+            let done = spawn_blocking(move || intake.append_all(&of_task)).await;
             match done {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) if failures.is_multiple_of(60) => {
@@ -141,10 +142,10 @@ impl Intake {
             tokio::select! {
                 () = is_stopping(&mut stopping) => return,
                 _ = look.tick() => {
-                    let _ = tokio::task::spawn_blocking(move || intake.report_silences(Instant::now())).await;
+                    told("looking for silent sources", spawn_blocking(move || intake.report_silences(Instant::now())).await);
                 }
                 () = self.fresh.notified() => {
-                    let _ = tokio::task::spawn_blocking(move || intake.detect()).await;
+                    told("detection", spawn_blocking(move || intake.detect()).await);
                     tokio::select! {
                         () = tokio::time::sleep(DETECT_EVERY) => {}
                         () = is_stopping(&mut stopping) => return,
@@ -209,6 +210,13 @@ fn silence_event(silence: &Silence) -> Event {
         native,
         template: template::id(&template_text),
         template_text,
+    }
+}
+
+/// Says in the log that work on the side ended with a panic; the next turn tries again.
+fn told<T>(what: &'static str, outcome: std::result::Result<T, tokio::task::JoinError>) {
+    if let Err(error) = outcome {
+        tracing::error!(%error, what, "work of the receivers failed");
     }
 }
 

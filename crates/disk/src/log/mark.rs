@@ -1,7 +1,7 @@
 //! How far was a log known to be good? Kept by whoever derives data from it.
 
+use super::HEADER_LEN;
 use super::reader::{FrameHeader, Position};
-use super::{FrameOffset, HEADER_LEN};
 use crate::{Error, Result};
 use std::fmt;
 use std::path::Path;
@@ -23,21 +23,6 @@ impl Mark {
     pub(super) fn new(identity: u64, end: u64, last: Option<FrameHeader>) -> Self {
         let (last, last_crc) = last.map_or((0, 0), |header| (header.offset, header.own_crc));
         Self { identity, end, last, last_crc }
-    }
-
-    /// Mark just behind `frame`.
-    pub fn after(frame: &super::Frame) -> Self {
-        Self::new(frame.identity(), frame.next().0, Some(frame.header()))
-    }
-
-    /// Where the log went on.
-    pub fn end(&self) -> FrameOffset {
-        FrameOffset(self.end)
-    }
-
-    /// Whether this and `other` are places in the same log.
-    pub fn same_log(&self, other: &Self) -> bool {
-        self.identity == other.identity
     }
 
     /// Checks that the log in `bytes` still is what it was here.

@@ -22,7 +22,8 @@ mod reader;
 mod tests;
 
 pub use mark::Mark;
-pub use reader::{Frame, FrameOffset, Frames, LogReader};
+use reader::LogReader;
+pub use reader::{Frame, FrameOffset, Frames};
 
 use crate::atomic::{parent, sync_dir, write_atomic};
 use crate::checked::{check_kind, u32_at};
@@ -214,7 +215,7 @@ impl Log {
     /// Payload of the frame at `offset`.
     ///
     /// # Errors
-    /// As [`LogReader::read`].
+    /// [`Error::Damaged`] if there is no whole and unchanged frame at `offset`.
     pub fn read(&self, offset: FrameOffset) -> Result<Frame> {
         self.reader.read(offset)
     }
@@ -222,11 +223,6 @@ impl Log {
     /// Frames from `offset` on ([`FrameOffset::FIRST`] for all).
     pub fn frames(&self, from: FrameOffset) -> Frames {
         self.reader.frames(from)
-    }
-
-    /// A reader that other threads can use while this appends.
-    pub fn reader(&self) -> LogReader {
-        self.reader.clone()
     }
 
     /// Where the next frame will be.

@@ -21,7 +21,7 @@ impl FrameOffset {
 
 /// Reads frames of a log while another thread appends; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct LogReader(Arc<Shared>);
+pub(crate) struct LogReader(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -36,7 +36,6 @@ struct Shared {
 pub struct Frame {
     map: Arc<Map>,
     header: FrameHeader,
-    identity: u64,
 }
 
 impl Deref for Frame {
@@ -63,14 +62,6 @@ impl Frame {
         let offset = self.header.payload().start as u64 + offset as u64;
         Error::Damaged { path: self.map.path().to_owned(), offset, what: what.into() }
     }
-
-    pub(super) fn header(&self) -> FrameHeader {
-        self.header
-    }
-
-    pub(super) fn identity(&self) -> u64 {
-        self.identity
-    }
 }
 
 impl LogReader {
@@ -80,12 +71,12 @@ impl LogReader {
     }
 
     /// Path of the log.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.0.path
     }
 
     /// Where the next frame will be.
-    pub fn end(&self) -> FrameOffset {
+    pub(super) fn end(&self) -> FrameOffset {
         FrameOffset(self.0.end.load(Ordering::Acquire))
     }
 
@@ -93,20 +84,7 @@ impl LogReader {
     ///
     /// # Errors
     /// [`Error::Damaged`] if there is no whole and unchanged frame at `offset`.
-    pub fn read(&self, offset: FrameOffset) -> Result<Frame> {
-        let frame = self.peek(offset)?;
-        if crc32fast::hash(&frame) != frame.header.payload_crc {
-            return Err(frame.damaged(0, "the frame does not match its checksum"));
-        }
-        Ok(frame)
-    }
-
-    /// As [`read`](Self::read) without the cost of verifying the payload: for payloads whose parts carry
-    /// checksums of their own.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] if there is no frame header at `offset`.
-    pub fn peek(&self, offset: FrameOffset) -> Result<Frame> {
+    pub(super) fn read(&self, offset: FrameOffset) -> Result<Frame> {
         let damaged = || Error::Damaged {
             path: self.0.path.clone(),
             offset: offset.0,
@@ -117,13 +95,16 @@ impl LogReader {
             return Err(damaged());
         }
         let map = self.map_up_to(end)?;
-        let identity = self.0.identity;
-        let header = FrameHeader::read(&map, offset.0, identity).ok_or_else(damaged)?;
-        Ok(Frame { map, header, identity })
+        let header = FrameHeader::read(&map, offset.0, self.0.identity).ok_or_else(damaged)?;
+        let frame = Frame { map, header };
+        if crc32fast::hash(&frame) != header.payload_crc {
+            return Err(frame.damaged(0, "the frame does not match its checksum"));
+        }
+        Ok(frame)
     }
 
     /// Verified frames from `offset` up to the end as it is when it is reached. Ends after an error.
-    pub fn frames(&self, from: FrameOffset) -> Frames {
+    pub(super) fn frames(&self, from: FrameOffset) -> Frames {
         Frames { reader: self.clone(), next: Some(from) }
     }
 

@@ -9,7 +9,6 @@ use fs_err::File;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -376,10 +375,5 @@ fn key((device, inode): Identity, head: &[u8]) -> String {
     hasher.update(device.to_le_bytes());
     hasher.update(inode.to_le_bytes());
     hasher.update(head);
-    let mut hex = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

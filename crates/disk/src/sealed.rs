@@ -114,6 +114,7 @@ impl Sealed {
     ///
     /// # Errors
     /// [`Error::Damaged`] if the part lies outside the payload or a page differs from what was written.
+    #[inline]
     pub fn bytes(&self, part: Range<usize>) -> Result<&[u8]> {
         if part.start > part.end || part.end > self.length {
             return Err(self.damaged(part.start, "something in it points outside of it"));
@@ -143,6 +144,7 @@ impl Sealed {
         Error::Damaged { path: self.path().to_owned(), offset, what: what.into() }
     }
 
+    #[cold]
     fn verify(&self, page: usize) -> Result<()> {
         let start = page * PAGE;
         let bytes = &self.map[HEADER_LEN + start..HEADER_LEN + self.length.min(start + PAGE)];

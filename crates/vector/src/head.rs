@@ -62,10 +62,7 @@ impl Head {
         let mut found: Vec<Candidate> = (0..)
             .zip(codes.zip(&self.scales))
             .filter(|(place, _)| self.members(*place).iter().any(|&id| scope.admits(id)))
-            .map(|(point, (code, &scale))| Candidate {
-                similarity: query.code.similarity(kernel, code, scale),
-                point,
-            })
+            .map(|(point, (code, &scale))| Candidate::new(query.code.similarity(kernel, code, scale), point))
             .collect();
         let most = k.saturating_mul(2).max(k.saturating_add(8));
         if found.len() > most {
@@ -73,8 +70,9 @@ impl Head {
             found.truncate(most);
         }
         for candidate in &mut found {
-            let vector = self.vector(candidate.point, query.vector.len());
-            candidate.similarity = query.exact(vector.iter().copied());
+            let halves = self.vector(candidate.point(), query.vector.len());
+            let exact = query.exact(kernel, bytemuck::cast_slice(halves.reinterpret_cast()));
+            *candidate = Candidate::new(exact, candidate.point());
         }
         found.sort_unstable_by(|a, b| b.cmp(a));
         found

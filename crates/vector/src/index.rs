@@ -1,7 +1,7 @@
 //! Which vectors in the file are most similar to this one?
 
 use crate::code::Code;
-use crate::dot::{dot, normalise};
+use crate::dot::normalise;
 use crate::kernel::Kernel;
 use crate::layout::{Layout, MAGIC, VERSION, u32_at, u64_at};
 use crate::walk::{Candidate, Walk};
@@ -83,9 +83,8 @@ impl Query {
     }
 
     /// Similarity to a vector in 16 bits a number, little endian.
-    pub(crate) fn exact(&self, halves: impl Iterator<Item = f16>) -> f32 {
-        let vector: Vec<f32> = halves.map(f16::to_f32).collect();
-        dot(&self.vector, &vector)
+    pub(crate) fn exact(&self, kernel: Kernel, halves: &[u8]) -> f32 {
+        kernel.halves(&self.vector, halves)
     }
 }
 
@@ -235,19 +234,21 @@ impl Index {
         // Codes tell neighbours apart to about a hundredth: the true ones are among four times as many.
         found.truncate(k.saturating_mul(4).max(k.saturating_add(8)));
         for candidate in &mut found {
-            candidate.similarity = query.exact(self.halves(candidate.point)?);
+            let exact = query.exact(self.kernel, self.half_bytes(candidate.point())?);
+            *candidate = Candidate::new(exact, candidate.point());
         }
         found.sort_unstable_by(|a, b| b.cmp(a));
         let mut neighbours: Vec<Neighbour> = Vec::new();
         for candidate in found {
             let worst = neighbours.last().map(|neighbour| neighbour.similarity);
-            if neighbours.len() >= k && worst != Some(candidate.similarity) {
+            if neighbours.len() >= k && worst != Some(candidate.similarity()) {
                 break;
             }
-            let joined = scope.joined.and_then(|joined| joined.get(&candidate.point)).into_iter().flatten();
+            let joined = scope.joined.and_then(|joined| joined.get(&candidate.point())).into_iter().flatten();
             let joined = joined.copied().filter(|id| scope.allows(*id));
-            let own = self.members(candidate.point)?.into_iter().filter(|&id| scope.admits(id));
-            neighbours.extend(own.chain(joined).map(|id| Neighbour { id, similarity: candidate.similarity }));
+            let own = self.members(candidate.point())?.into_iter().filter(|&id| scope.admits(id));
+            neighbours
+                .extend(own.chain(joined).map(|id| Neighbour { id, similarity: candidate.similarity() }));
         }
         Ok(best(neighbours, k))
     }
@@ -315,8 +316,12 @@ impl Index {
         places.map(|place| if place < self.len() { self.id(place) } else { Err(outside()) }).collect()
     }
 
+    pub(crate) fn half_bytes(&self, point: u32) -> Result<&[u8]> {
+        Ok(self.file.bytes(self.layout.vector(point))?)
+    }
+
     pub(crate) fn halves(&self, point: u32) -> Result<impl Iterator<Item = f16>> {
-        let bytes = self.file.bytes(self.layout.vector(point))?;
+        let bytes = self.half_bytes(point)?;
         Ok(bytes.chunks_exact(2).map(|half| f16::from_le_bytes([half[0], half[1]])))
     }
 }

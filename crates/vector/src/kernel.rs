@@ -1,11 +1,16 @@
-//! How is a product of two codes computed on this processor? One of three ways, with the same result.
+//! How is a product of codes, or of vectors, computed on this processor? One of three ways, with the same result.
 //!
-//! A code is a list of bytes, each a number from -127 to 127 plus 128. All sums are of integers, so every
-//! instruction set gives the same bits.
+//! A code is a list of bytes, each a number from -127 to 127 plus 128; their sums are of integers. Sums of
+//! floats run over [`LANES`] columns in one order. So every instruction set gives the same bits.
 #![allow(unsafe_code)]
+
+use half::f16;
 
 /// Codes are as long as a multiple of this: a cache line, and a register of AVX-512.
 pub(crate) const LINE: usize = 64;
+
+/// Columns in which products of floats are added up, so that additions need not wait for one another.
+const LANES: usize = 32;
 
 /// The instruction set in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +33,31 @@ impl Kernel {
         let mut all = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
                 all.push(Self::Avx2);
             }
-            if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni") {
+            let vnni = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni");
+            if vnni && all.len() == 2 {
                 all.push(Self::Avx512Vnni);
             }
         }
         all
+    }
+
+    /// Dot product of `a` and the numbers of 16 bits, little endian, in `b`, as many as `a` has.
+    pub(crate) fn halves(self, a: &[f32], b: &[u8]) -> f32 {
+        assert!(a.len() * 2 == b.len());
+        let whole = a.len() / LANES * LANES;
+        let ((a, rest_a), (b, rest_b)) = (a.split_at(whole), b.split_at(whole * 2));
+        let sums = match self {
+            Self::Portable => portable_halves(a, b),
+            // SAFETY: these are named only where the processor has AVX2 and F16C; `b` has two bytes for each
+            // number of `a`, which has a multiple of LANES.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::Avx512Vnni => unsafe { x86::halves(a, b) },
+        };
+        let rest = rest_a.iter().zip(rest_b.as_chunks().0).map(|(a, &b)| a * f16::from_le_bytes(b).to_f32());
+        sums.into_iter().sum::<f32>() + rest.sum::<f32>()
     }
 
     /// Sum of `a[i] · (b[i] − 128)`: that of the coded numbers plus 128 times the sum of those of `b`.
@@ -70,13 +92,23 @@ pub(crate) fn prefetch(bytes: &[u8]) {
     let _ = bytes;
 }
 
+fn portable_halves(a: &[f32], b: &[u8]) -> [f32; LANES] {
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(2 * LANES)) {
+        for ((sum, a), &b) in sums.iter_mut().zip(a).zip(b.as_chunks().0) {
+            *sum += a * f16::from_le_bytes(b).to_f32();
+        }
+    }
+    sums
+}
+
 fn portable(a: &[u8], b: &[u8]) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from((b ^ 128) as i8)).sum()
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::LINE;
+    use super::{LANES, LINE};
     use std::arch::x86_64::*;
 
     /// # Safety
@@ -106,6 +138,30 @@ mod x86 {
         let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
         let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b00_00_11_10>(sum));
         _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32::<1>(sum)))
+    }
+
+    /// # Safety
+    /// The processor has AVX2 and F16C; `a` has a multiple of [`LANES`] numbers, `b` two bytes for each.
+    #[target_feature(enable = "avx2,f16c")]
+    pub(super) unsafe fn halves(a: &[f32], b: &[u8]) -> [f32; LANES] {
+        let mut sums = [_mm256_setzero_ps(); LANES / 8];
+        for at in (0..a.len()).step_by(LANES) {
+            for (part, sum) in sums.iter_mut().enumerate() {
+                let at = at + part * 8;
+                // SAFETY: eight numbers from `at` lie in `a`, whose length is a multiple of LANES, and twice
+                // as many bytes from twice that in `b`.
+                let (x, y) = unsafe {
+                    (_mm256_loadu_ps(a.as_ptr().add(at)), _mm_loadu_si128(b.as_ptr().add(2 * at).cast()))
+                };
+                *sum = _mm256_add_ps(*sum, _mm256_mul_ps(x, _mm256_cvtph_ps(y)));
+            }
+        }
+        let mut lanes = [0.0; LANES];
+        for (lanes, sum) in lanes.chunks_exact_mut(8).zip(sums) {
+            // SAFETY: there is room for eight numbers.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sum) };
+        }
+        lanes
     }
 
     /// # Safety
@@ -145,6 +201,18 @@ mod tests {
             let expected: i64 = a.iter().zip(&b).map(|(&a, &b)| i64::from(a) * (i64::from(b) - 128)).sum();
             for kernel in Kernel::all() {
                 prop_assert_eq!(i64::from(kernel.dot(&a, &b)), expected, "{:?}", kernel);
+            }
+        }
+
+        #[test]
+        fn instruction_sets_agree_on_floats(a in proptest::collection::vec(-1.0_f32..1.0, 0..200), seed in any::<u16>()) {
+            let halves: Vec<f16> = (0..a.len() as u16).map(|at| f16::from_f32(f32::from(seed.wrapping_mul(at)) / 7e4)).collect();
+            let bytes: Vec<u8> = halves.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let expected: f64 = a.iter().zip(&halves).map(|(a, b)| f64::from(*a) * b.to_f64()).sum();
+            let found = Kernel::Portable.halves(&a, &bytes);
+            prop_assert!((f64::from(found) - expected).abs() < 1e-4, "{} is not {}", found, expected);
+            for kernel in Kernel::all() {
+                prop_assert_eq!(kernel.halves(&a, &bytes).to_bits(), found.to_bits(), "{:?}", kernel);
             }
         }
     }

@@ -285,7 +285,9 @@ fn filters_are_exact_or_nearly() {
             let unit = Query::new(query, dimension).unwrap();
             let mut exact: Vec<f32> = allowed
                 .iter()
-                .map(|&id| unit.exact(index.halves(index.point_of(id).unwrap().unwrap()).unwrap()))
+                .map(|&id| {
+                    unit.exact(index.kernel, index.half_bytes(index.point_of(id).unwrap().unwrap()).unwrap())
+                })
                 .collect();
             exact.sort_by(|a, b| b.total_cmp(a));
             assert_eq!(hits.len(), exact.len().min(10));

@@ -348,8 +348,8 @@ impl State {
         };
         let scope = Scope { allowed, ..Scope::default() };
         for candidate in self.head.search(Kernel::best(), query, k, scope) {
-            let ids = self.head.members(candidate.point).iter().filter(|&&id| scope.admits(id));
-            found.extend(ids.map(|&id| Neighbour { id, similarity: candidate.similarity }));
+            let ids = self.head.members(candidate.point()).iter().filter(|&&id| scope.admits(id));
+            found.extend(ids.map(|&id| Neighbour { id, similarity: candidate.similarity() }));
         }
         Ok(best(found, k))
     }

@@ -6,30 +6,33 @@ use crate::kernel::prefetch;
 use crate::layout::{links, u32_at};
 use crate::{Error, Result};
 use std::cell::RefCell;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Records asked for ahead of the one being compared.
-const AHEAD: usize = 4;
-
 /// A point and its similarity to the query. The better is the greater; ties go to the lower point.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Candidate {
-    pub(crate) similarity: f32,
-    pub(crate) point: u32,
-}
+///
+/// One number, so that comparing takes one instruction: the bits of the similarity, changed so that they are
+/// in the order of [`f32::total_cmp`], above those of the point, inverted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate(u64);
 
-impl Eq for Candidate {}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.similarity.total_cmp(&other.similarity).then(other.point.cmp(&self.point))
+impl Candidate {
+    #[inline]
+    pub(crate) fn new(similarity: f32, point: u32) -> Self {
+        let bits = similarity.to_bits();
+        let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
+        Self(u64::from(ordered) << 32 | u64::from(!point))
     }
-}
 
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+    #[inline]
+    pub(crate) fn similarity(self) -> f32 {
+        let ordered = (self.0 >> 32) as u32;
+        f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
+    }
+
+    #[inline]
+    pub(crate) fn point(self) -> u32 {
+        !(self.0 as u32)
     }
 }
 
@@ -39,26 +42,33 @@ pub(crate) struct Walk<'a> {
     query: &'a Code,
 }
 
-/// What a thread keeps from search to search: which points were met, all clear between searches.
+/// What a thread keeps from search to search.
 #[derive(Default)]
-struct Seen {
-    bits: Vec<u64>,
+struct Scratch {
+    /// One bit a point: whether it was met. All clear between searches.
+    seen: Vec<u64>,
     met: Vec<u32>,
+    /// Still to be followed.
+    open: BinaryHeap<Candidate>,
+    best: BinaryHeap<Reverse<Candidate>>,
 }
 
-impl Seen {
+impl Scratch {
     fn clear(&mut self, points: usize) {
         for point in self.met.drain(..) {
-            self.bits[point as usize / 64] = 0;
+            self.seen[point as usize / 64] = 0;
         }
         let words = points.div_ceil(64);
-        if self.bits.len() < words {
-            self.bits = vec![0; words];
+        if self.seen.len() < words {
+            self.seen = vec![0; words];
         }
+        self.open.clear();
+        self.best.clear();
     }
 
+    #[inline]
     fn is_new(&mut self, point: u32) -> bool {
-        let (word, bit) = (&mut self.bits[point as usize / 64], 1 << (point % 64));
+        let (word, bit) = (&mut self.seen[point as usize / 64], 1 << (point % 64));
         let new = *word & bit == 0;
         if new {
             *word |= bit;
@@ -69,7 +79,7 @@ impl Seen {
 }
 
 thread_local! {
-    static SEEN: RefCell<Seen> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 impl<'a> Walk<'a> {
@@ -93,9 +103,9 @@ impl<'a> Walk<'a> {
     /// are walked through, so that fewer wanted points make the search wider.
     pub(crate) fn best_first(&mut self, ef: usize, wanted: &impl Fn(u32) -> bool) -> Result<Vec<Candidate>> {
         let start = self.descend()?;
-        SEEN.with_borrow_mut(|seen| {
-            seen.clear(self.index.layout.points);
-            self.best_first_from(start, ef, wanted, seen)
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear(self.index.layout.points);
+            self.best_first_from(start, ef, wanted, scratch)
         })
     }
 
@@ -104,48 +114,49 @@ impl<'a> Walk<'a> {
         start: Candidate,
         ef: usize,
         wanted: &impl Fn(u32) -> bool,
-        seen: &mut Seen,
+        scratch: &mut Scratch,
     ) -> Result<Vec<Candidate>> {
-        seen.is_new(start.point);
-        let mut open = BinaryHeap::with_capacity(2 * ef);
-        open.push(start);
-        let mut best = BinaryHeap::with_capacity(ef + 1);
-        if wanted(start.point) {
-            best.push(Reverse(start));
+        scratch.is_new(start.point());
+        scratch.open.push(start);
+        if wanted(start.point()) {
+            scratch.best.push(Reverse(start));
         }
-        let mut fresh: Vec<(u32, &[u8])> = Vec::with_capacity(2 * self.index.layout.params.m);
-        while let Some(candidate) = open.pop() {
-            let worst = |best: &BinaryHeap<Reverse<Candidate>>| best.peek().map(|worst| worst.0);
-            if best.len() >= ef && worst(&best).is_some_and(|worst| candidate.similarity < worst.similarity) {
+        // What a point has to be better than to be followed.
+        let mut least = Candidate(0);
+        while let Some(candidate) = scratch.open.pop() {
+            if candidate < least {
                 break;
             }
-            fresh.clear();
-            for point in self.links(self.record(candidate.point)?) {
+            let met = scratch.met.len();
+            for point in self.links(self.record(candidate.point())?) {
                 if point as usize >= self.index.layout.points {
-                    return Err(self.astray(candidate.point));
+                    return Err(self.astray(candidate.point()));
                 }
-                if seen.is_new(point) {
-                    fresh.push((point, self.record(point)?));
+                if scratch.is_new(point) {
+                    prefetch(self.record(point)?);
                 }
             }
-            fresh.iter().take(AHEAD).for_each(|(_, record)| prefetch(record));
-            for (place, &(point, record)) in fresh.iter().enumerate() {
-                if let Some((_, ahead)) = fresh.get(place + AHEAD) {
-                    prefetch(ahead);
+            for &point in &scratch.met[met..] {
+                let next = Candidate::new(self.similarity(self.record(point)?), point);
+                if next <= least {
+                    continue;
                 }
-                let next = Candidate { similarity: self.similarity(record), point };
-                if best.len() < ef || worst(&best).is_some_and(|worst| next > worst) {
-                    open.push(next);
-                    if wanted(point) {
-                        best.push(Reverse(next));
-                        if best.len() > ef {
-                            best.pop();
-                        }
+                scratch.open.push(next);
+                if wanted(point) {
+                    if scratch.best.len() < ef {
+                        scratch.best.push(Reverse(next));
+                    } else if let Some(mut worst) = scratch.best.peek_mut() {
+                        *worst = Reverse(next);
+                    }
+                    if scratch.best.len() == ef {
+                        least = scratch.best.peek().map_or(least, |worst| worst.0);
                     }
                 }
             }
         }
-        Ok(best.into_sorted_vec().into_iter().map(|Reverse(candidate)| candidate).collect())
+        let mut found: Vec<Candidate> = scratch.best.drain().map(|Reverse(candidate)| candidate).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found)
     }
 
     /// Walks down the upper layers, on each to the point most similar to the query.
@@ -169,7 +180,7 @@ impl<'a> Walk<'a> {
                 let mut better = None;
                 for other in links(&row(place)?[8..], 4) {
                     let next = self.candidate_checked(u32_at(row(other)?, 0), start)?;
-                    if next.similarity > here.similarity {
+                    if next.similarity() > here.similarity() {
                         (here, better) = (next, Some(other));
                     }
                 }
@@ -195,14 +206,16 @@ impl<'a> Walk<'a> {
     }
 
     fn candidate(&self, point: u32) -> Result<Candidate> {
-        Ok(Candidate { similarity: self.similarity(self.record(point)?), point })
+        Ok(Candidate::new(self.similarity(self.record(point)?), point))
     }
 
     /// Record of a point, which has to be one of the file's.
+    #[inline]
     fn record(&self, point: u32) -> Result<&'a [u8]> {
         Ok(self.index.file.bytes(self.index.layout.record(point))?)
     }
 
+    #[inline]
     fn similarity(&self, record: &[u8]) -> f32 {
         let (code, rest) = record.split_at(self.index.layout.code);
         self.query.similarity(self.index.kernel, code, f32::from_bits(u32_at(rest, 0)))

@@ -73,55 +73,61 @@ impl Placeholders {
 
     /// Every value that `text` stands for. Values of lists are taken as they are, wildcards included.
     fn values(&self, text: &SigmaString) -> Result<Vec<SigmaString>, String> {
-        let mut filled: Vec<Vec<StringPart>> = vec![Vec::new()];
-        for part in &text.parts {
-            let choices = match part {
-                StringPart::Plain(plain) => self.choices(plain)?,
-                special @ StringPart::Special(_) => vec![vec![special.clone()]],
-            };
-            if filled.len().saturating_mul(choices.len()) > MAX_EXPANSION {
-                return Err(format!(
-                    "expand: {:?} stands for more than {MAX_EXPANSION} values",
-                    text.original
-                ));
-            }
-            filled = filled
-                .iter()
-                .flat_map(|start| choices.iter().map(move |choice| [start.as_slice(), choice].concat()))
-                .collect();
-        }
+        // As written: a backslash before a percent sign says that it begins no name.
         let whole = |parts| SigmaString { original: text.original.clone(), parts: joined(parts) };
-        Ok(filled.into_iter().map(whole).collect())
+        Ok(self.choices(&text.original)?.into_iter().map(whole).collect())
     }
 
-    fn choices(&self, plain: &str) -> Result<Vec<Vec<StringPart>>, String> {
+    fn choices(&self, text: &str) -> Result<Vec<Vec<StringPart>>, String> {
         let mut choices: Vec<Vec<StringPart>> = vec![Vec::new()];
-        let mut rest = plain;
-        while let Some((before, after)) = rest.split_once('%') {
-            let Some((name, after)) = after.split_once('%') else { break };
-            let values = self.0.get(name).ok_or_else(|| {
-                format!("expand: nothing says what %{name}% is; list its values in placeholders.yml beside the rules")
-            })?;
+        for piece in pieces(text) {
+            let values = match piece {
+                Piece::Text(plain) => vec![SigmaString::new(&plain).parts],
+                Piece::Name(name) => {
+                    let values = self.0.get(name).ok_or_else(|| {
+                        format!("expand: nothing says what %{name}% is; list its values in placeholders.yml beside the rules")
+                    })?;
+                    values.iter().map(|value| SigmaString::new(value).parts).collect()
+                }
+            };
             if choices.len().saturating_mul(values.len()) > MAX_EXPANSION {
-                return Err(format!("expand: {plain:?} stands for more than {MAX_EXPANSION} values"));
+                return Err(format!("expand: {text:?} stands for more than {MAX_EXPANSION} values"));
             }
             choices = choices
                 .iter()
-                .flat_map(|start| {
-                    values.iter().map(move |value| {
-                        let before = (!before.is_empty()).then(|| StringPart::Plain(before.to_owned()));
-                        let value = SigmaString::new(value).parts;
-                        start.iter().cloned().chain(before).chain(value).collect()
-                    })
-                })
+                .flat_map(|start| values.iter().map(move |value| [start.as_slice(), value].concat()))
                 .collect();
-            rest = after;
-        }
-        if !rest.is_empty() {
-            choices.iter_mut().for_each(|choice| choice.push(StringPart::Plain(rest.to_owned())));
         }
         Ok(choices)
     }
+}
+
+enum Piece<'a> {
+    Text(String),
+    Name(&'a str),
+}
+
+/// Text as written and the names of placeholders in it; `\%` is a plain percent sign, `\\%` is not.
+fn pieces(written: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut text, mut rest) = (Vec::new(), String::new(), written);
+    while let Some((before, after)) = rest.split_once('%') {
+        let backslashes = before.bytes().rev().take_while(|&byte| byte == b'\\').count();
+        if backslashes % 2 == 1 {
+            text.push_str(&before[..before.len() - 1]);
+            text.push('%');
+            rest = after;
+            continue;
+        }
+        let Some((name, after)) = after.split_once('%') else { break };
+        text.push_str(before);
+        pieces.push(Piece::Text(std::mem::take(&mut text)));
+        pieces.push(Piece::Name(name));
+        rest = after;
+    }
+    text.push_str(rest);
+    pieces.push(Piece::Text(text));
+    pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
+    pieces
 }
 
 /// Neighbouring text as one part.

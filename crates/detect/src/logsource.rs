@@ -45,19 +45,21 @@ fn windows(event: &Event) -> Sources {
     let sysmon = channel.ends_with("sysmon/operational");
     let product = if channel.starts_with("linux-sysmon") { "linux" } else { "windows" };
     let categories: &'static [&'static str] = match id {
-        _ if sysmon => sysmon_categories(id, event.native.get("EventType").unwrap_or_default()),
+        _ if sysmon => sysmon_categories(id),
         4688 if channel == "security" => &["process_creation"],
         4103 if channel.contains("powershell") => &["ps_module"],
         4104 if channel.contains("powershell") => &["ps_script"],
         400 if channel == "windows powershell" => &["ps_classic_start"],
         600 if channel == "windows powershell" => &["ps_classic_provider_start"],
         800 if channel == "windows powershell" => &["ps_classic_script"],
+        // Those that name a threat or a file.
+        1006..=1012 | 1017..=1019 | 1115 | 1116 if channel == DEFENDER => &["antivirus"],
         _ => &[],
     };
     Sources { product, categories, services }
 }
 
-fn sysmon_categories(id: u32, event_type: &str) -> &'static [&'static str] {
+fn sysmon_categories(id: u32) -> &'static [&'static str] {
     match id {
         1 => &["process_creation"],
         2 => &["file_change"],
@@ -70,15 +72,16 @@ fn sysmon_categories(id: u32, event_type: &str) -> &'static [&'static str] {
         9 => &["raw_access_thread"],
         10 => &["process_access"],
         11 => &["file_event"],
-        12 if event_type.to_ascii_lowercase().starts_with("delete") => &["registry_delete", "registry_event"],
-        12 => &["registry_add", "registry_event"],
+        // Which of the two it is, rules tell by EventType.
+        12 => &["registry_add", "registry_delete", "registry_event"],
         13 => &["registry_set", "registry_event"],
         14 => &["registry_rename", "registry_event"],
         15 => &["create_stream_hash"],
         17 | 18 => &["pipe_created"],
         19..=21 => &["wmi_event"],
         22 => &["dns_query"],
-        23 | 26 => &["file_delete"],
+        23 => &["file_delete"],
+        26 => &["file_delete", "file_delete_detected"],
         24 => &["clipboard_capture"],
         25 => &["process_tampering"],
         27 => &["file_block_executable"],
@@ -142,8 +145,10 @@ fn suricata(event: &Event) -> Sources {
     Sources { product: "suricata", categories, services: vec![kind] }
 }
 
+const DEFENDER: &str = "microsoft-windows-windows defender/operational";
+
 /// Sigma service to Windows channel, in lower case.
-const WINDOWS_SERVICES: [(&str, &str); 60] = [
+const WINDOWS_SERVICES: [(&str, &str); 63] = [
     ("security", "security"),
     ("system", "system"),
     ("application", "application"),
@@ -176,7 +181,7 @@ const WINDOWS_SERVICES: [(&str, &str); 60] = [
         "terminalservices-localsessionmanager",
         "microsoft-windows-terminalservices-localsessionmanager/operational",
     ),
-    ("windefend", "microsoft-windows-windows defender/operational"),
+    ("windefend", DEFENDER),
     ("windefend", "microsoft-windows-windows defender/whc"),
     ("codeintegrity-operational", "microsoft-windows-codeintegrity/operational"),
     ("firewall-as", "microsoft-windows-windows firewall with advanced security/firewall"),
@@ -195,6 +200,9 @@ const WINDOWS_SERVICES: [(&str, &str); 60] = [
         "certificateservicesclient-lifecycle-system",
         "microsoft-windows-certificateservicesclient-lifecycle-system/operational",
     ),
+    ("application-experience", "microsoft-windows-application-experience/program-telemetry"),
+    ("application-experience", "microsoft-windows-application-experience/program-compatibility-assistant"),
+    ("bitlocker", "microsoft-windows-bitlocker/bitlocker management"),
     ("iis-configuration", "microsoft-iis-configuration/operational"),
     ("iis-configuration", "microsoft-iis-configuration/administrative"),
     ("appxdeployment-server", "microsoft-windows-appxdeploymentserver/operational"),
@@ -231,7 +239,7 @@ mod tests {
         check(
             windows,
             &[sysmon, ("EventID", "12"), ("EventType", "DeleteKey")],
-            ("windows", &["registry_delete", "registry_event"], &["sysmon"]),
+            ("windows", &["registry_add", "registry_delete", "registry_event"], &["sysmon"]),
         );
         check(
             windows,

@@ -6,7 +6,11 @@
 //!   expression.
 //! - Keywords under `|all` may each be in another field; rsigma wants them in one.
 //! - `wide`, `utf16` and `utf16be` without `base64` encode the text; rsigma drops them.
+//! - Parts of a time are read of `2026-11-05 23:07:59.123` too, as Sysmon writes it.
+//! - `null` among other values matches an absent field; rsigma's does only alone. Events do not keep fields whose
+//!   value is empty or `-` (see [`Fields::set`](casemate_event::Fields::set)), so these match there as well.
 
+use crate::view::TIME;
 use rsigma_parser::value::{SpecialChar, StringPart};
 use rsigma_parser::{Detection, DetectionItem, FieldSpec, Modifier, SigmaString, SigmaValue};
 use std::collections::BTreeMap;
@@ -77,6 +81,22 @@ impl Required {
             return;
         }
         encode(&mut item);
+        mark_time(&mut item.field);
+        if let Some(absent) = absent_too(&mut item) {
+            if item.values.is_empty() {
+                return self.items.push(absent);
+            }
+            let mut present = Required::default();
+            present.compare(item);
+            let alternatives = vec![present.into_detection(), Detection::AllOf(vec![absent])];
+            return self.others.push(Detection::AnyOf(alternatives));
+        }
+        self.compare(item);
+    }
+
+    /// Requires an item with a field, its wildcards as operators.
+    fn compare(&mut self, item: DetectionItem) {
+        let all = item.field.has_modifier(Modifier::All);
         let compares_text = item.field.modifiers.iter().all(|modifier| {
             use Modifier::{All, Cased, Contains, EndsWith, StartsWith};
             matches!(modifier, All | Cased | Contains | EndsWith | StartsWith)
@@ -102,6 +122,42 @@ impl Required {
         }
         one_or(self.others, Detection::And)
     }
+}
+
+/// Has the view bring a field whose minute or year is asked for to the notation that rsigma reads.
+fn mark_time(field: &mut FieldSpec) {
+    use Modifier::{Day, Hour, Minute, Month, Week, Year};
+    let is_part = |modifier: &Modifier| matches!(modifier, Minute | Hour | Day | Week | Month | Year);
+    if let Some(name) = field.name.as_mut().filter(|_| field.modifiers.iter().any(is_part)) {
+        name.insert_str(0, TIME);
+    }
+}
+
+/// The alternative that a field is absent, of an item that takes it among others: `null`, which is taken out, an
+/// empty value or a dash.
+fn absent_too(item: &mut DetectionItem) -> Option<DetectionItem> {
+    use Modifier::{Cased, Contains, EndsWith, StartsWith};
+    let modifiers = &item.field.modifiers;
+    let compares = |modifier: &Modifier| matches!(modifier, Cased | Contains | EndsWith | StartsWith);
+    if item.field.name.is_none() || !modifiers.iter().all(compares) {
+        return None;
+    }
+    // Any text contains the empty one: with such a modifier it asks for a field that is there.
+    let empty_is_absent = modifiers.iter().all(|modifier| *modifier == Cased);
+    let is_absent = |value: &SigmaValue| match value {
+        SigmaValue::Null => true,
+        SigmaValue::String(text) => {
+            let text = text.as_plain();
+            text.is_some_and(|text| text == "-" || (text.is_empty() && empty_is_absent))
+        }
+        _ => false,
+    };
+    if !item.values.iter().any(is_absent) {
+        return None;
+    }
+    item.values.retain(|value| !matches!(value, SigmaValue::Null));
+    let field = FieldSpec { name: item.field.name.clone(), modifiers: Vec::new() };
+    Some(DetectionItem { field, values: vec![SigmaValue::Null] })
 }
 
 fn one_or(mut parts: Vec<Detection>, many: impl Fn(Vec<Detection>) -> Detection) -> Detection {
@@ -157,7 +213,9 @@ fn by_operator(item: &DetectionItem) -> Vec<DetectionItem> {
         .into_iter()
         .map(|(operator, values)| {
             let mut modifiers = modifiers(operator);
-            if operator == Operator::Regex && has(Modifier::All) {
+            // All of one is that one, which rsigma refuses to be told.
+            modifiers.retain(|modifier| *modifier != Modifier::All);
+            if has(Modifier::All) && values.len() > 1 {
                 modifiers.push(Modifier::All);
             }
             DetectionItem { field: FieldSpec { name: item.field.name.clone(), modifiers }, values }
@@ -207,9 +265,10 @@ fn operator(text: &SigmaString, mut start_is_open: bool, mut end_is_open: bool) 
     (Operator::Regex, SigmaString::from_raw(&pattern))
 }
 
+/// Escapes what means something in a pattern, and nothing else: `\<` and `\>` are the bounds of words.
 fn push_escaped(pattern: &mut String, plain: &str) {
     for c in plain.chars() {
-        if c.is_ascii_punctuation() {
+        if r"\.+*?()|[]{}^$#&-~".contains(c) {
             pattern.push('\\');
         }
         pattern.push(c);

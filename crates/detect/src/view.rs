@@ -8,19 +8,33 @@ use std::borrow::Cow;
 /// An event as rules read it.
 ///
 /// A field is looked up as written, then under the name its vendor gives it (`Image` is `NewProcessName` in
-/// Security 4688), then regardless of case. All values are text; rsigma compares numbers numerically.
+/// Security 4688), then regardless of case; a vendor's `New Value` is `NewValue`. All values are text; rsigma
+/// compares numbers numerically.
 pub(crate) struct View<'a> {
     event: &'a Event,
     aliases: &'static [(&'static str, &'static str)],
-    derived: Vec<(&'static str, String)>,
+    derived: Derived<'a>,
 }
 
+type Derived<'a> = Vec<(Cow<'static, str>, Cow<'a, str>)>;
+
+/// Before the name of a field that is to be read as a time.
+pub(crate) const TIME: &str = "\u{1}time ";
+
+/// What the specification calls attributes of the envelope.
+const SYSTEM: &[(&str, &str)] = &[
+    ("Execution_ProcessID", "ExecutionProcessID"),
+    ("Execution_ThreadID", "ExecutionThreadID"),
+    ("Provider_Guid", "ProviderGuid"),
+    ("Security_UserID", "UserID"),
+];
 const PROCESS_4688: &[(&str, &str)] = &[
     ("Image", "NewProcessName"),
     ("ParentImage", "ParentProcessName"),
     ("LogonId", "SubjectLogonId"),
     ("ProcessCommandLine", "CommandLine"),
 ];
+const ANTIVIRUS: &[(&str, &str)] = &[("Signature", "Threat Name"), ("Filename", "Path")];
 const ZEEK_HTTP: &[(&str, &str)] = &[
     ("c-uri", "uri"),
     ("cs-uri", "uri"),
@@ -59,11 +73,15 @@ impl<'a> View<'a> {
     pub(crate) fn new(event: &'a Event) -> Self {
         let native = |name| event.native.get(name);
         let mut derived = Vec::new();
+        if matches!(event.format, Format::WindowsJson | Format::Evtx) {
+            derive_unspaced(event, &mut derived);
+        }
         let aliases = match event.format {
             Format::WindowsJson | Format::Evtx if native("EventID") == Some("4688") => {
                 derive_4688(event, &mut derived);
                 PROCESS_4688
             }
+            Format::WindowsJson | Format::Evtx if native("Threat Name").is_some() => ANTIVIRUS,
             Format::Auditd | Format::SyslogRfc3164 | Format::SyslogRfc5424
                 if native("type") == Some("EXECVE") =>
             {
@@ -84,9 +102,9 @@ impl<'a> View<'a> {
         let native = &self.event.native;
         native
             .get(name)
-            .or_else(|| self.derived.iter().find(|(own, _)| *own == name).map(|(_, value)| value.as_str()))
+            .or_else(|| self.derived.iter().find(|(own, _)| *own == name).map(|(_, value)| &**value))
             .or_else(|| {
-                let (_, vendor) = self.aliases.iter().find(|(sigma, _)| *sigma == name)?;
+                let (_, vendor) = self.aliases.iter().chain(SYSTEM).find(|(sigma, _)| *sigma == name)?;
                 native.get(vendor)
             })
             .or_else(|| native.get_ignore_case(name))
@@ -101,7 +119,10 @@ impl<'a> View<'a> {
 
 impl Matchable for View<'_> {
     fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
-        self.get(path).map(|value| EventValue::Str(Cow::Borrowed(value)))
+        match path.strip_prefix(TIME) {
+            Some(name) => self.get(name).map(as_time),
+            None => self.get(path).map(|value| EventValue::Str(Cow::Borrowed(value))),
+        }
     }
 
     fn any_string_value(&self, pred: &dyn Fn(&str) -> bool) -> bool {
@@ -122,15 +143,33 @@ impl Matchable for View<'_> {
     }
 }
 
+/// A time in RFC 3339, or seconds since 1970; without a zone it is UTC.
+fn as_time(value: &str) -> EventValue<'_> {
+    if let Ok(time) = value.parse::<jiff::Timestamp>() {
+        return EventValue::Str(time.to_string().into());
+    }
+    if let Ok(time) = value.parse::<jiff::civil::DateTime>() {
+        return EventValue::Str(format!("{time}Z").into());
+    }
+    value.parse().map_or(EventValue::Str(value.into()), EventValue::Int)
+}
+
+/// Names without the spaces that some providers (Defender) put in them.
+fn derive_unspaced<'a>(event: &'a Event, derived: &mut Derived<'a>) {
+    for (name, value) in event.native.iter().filter(|(name, _)| name.contains(' ')) {
+        derived.push((name.replace(' ', "").into(), value.into()));
+    }
+}
+
 /// Sysmon's `User` and `IntegrityLevel` from what Security 4688 says.
-fn derive_4688(event: &Event, derived: &mut Vec<(&'static str, String)>) {
+fn derive_4688(event: &Event, derived: &mut Derived<'_>) {
     let native = |name| event.native.get(name).unwrap_or_default();
     let user = if native("SubjectUserSid") == "S-1-5-18" {
         "NT AUTHORITY\\SYSTEM".to_owned()
     } else {
         format!("{}\\{}", native("SubjectDomainName"), native("SubjectUserName"))
     };
-    derived.push(("User", user));
+    derived.push(("User".into(), user.into()));
     let integrity = match native("MandatoryLabel") {
         "S-1-16-4096" => "Low",
         "S-1-16-8192" => "Medium",
@@ -138,11 +177,11 @@ fn derive_4688(event: &Event, derived: &mut Vec<(&'static str, String)>) {
         "S-1-16-16384" => "System",
         _ => return,
     };
-    derived.push(("IntegrityLevel", integrity.to_owned()));
+    derived.push(("IntegrityLevel".into(), integrity.into()));
 }
 
 /// A command line from the numbered arguments of an `EXECVE` record.
-fn derive_execve(event: &Event, derived: &mut Vec<(&'static str, String)>) {
+fn derive_execve(event: &Event, derived: &mut Derived<'_>) {
     const MOST_ARGUMENTS: usize = 256;
     let mut words = Vec::new();
     while words.len() < MOST_ARGUMENTS {
@@ -150,8 +189,8 @@ fn derive_execve(event: &Event, derived: &mut Vec<(&'static str, String)>) {
         words.push(word);
     }
     if let Some(program) = words.first() {
-        derived.push(("Image", (*program).to_owned()));
-        derived.push(("CommandLine", words.join(" ")));
+        derived.push(("Image".into(), (*program).to_owned().into()));
+        derived.push(("CommandLine".into(), words.join(" ").into()));
     }
 }
 
@@ -203,5 +242,9 @@ pub(crate) mod tests {
         let execve: &[(&str, &str)] = &[("type", "EXECVE"), ("a0", "nc"), ("a1", "-e"), ("a2", "/bin/sh")];
         check(Format::Auditd, execve, "CommandLine", Some("nc -e /bin/sh"));
         check(Format::ZeekTsv, &[("uri", "/x")], "c-uri", Some("/x"));
+        let defender: &[(&str, &str)] = &[("EventID", "1116"), ("Threat Name", "X"), ("New Value", "y")];
+        check(Format::Evtx, defender, "NewValue", Some("y"));
+        check(Format::Evtx, defender, "Signature", Some("X"));
+        check(Format::Text, defender, "NewValue", None);
     }
 }

@@ -123,10 +123,13 @@ fn placeholders_are_a_sites_own_lists() {
     check_files(&admins, lists, &run("Ann"), true);
     check_files(&admins, lists, &run("svc_backup"), true);
     check_files(&admins, lists, &run("%admins%"), false);
-    check_files(&rule("User|expand|endswith: '\\%admins%'"), lists, &run("LAB\\ann"), true);
+    check_files(&rule(r"User|expand|endswith: '\\%admins%'"), lists, &run("LAB\\ann"), true);
     check_files(&rule("CommandLine|expand|contains: '%numbers% as %admins%'"), lists, &run("x"), true);
     check_files(&rule("ProcessId|expand: '%numbers%'"), lists, &run("x"), true);
     check_files(&rule("User|expand: 'no%'"), lists, &run("no%"), true);
+    check_files(&rule(r"User|expand: '\%x%admins%'"), lists, &run("%xann"), true);
+    check_files(&rule(r"User|expand: '\%admins%'"), lists, &run("%admins%"), true);
+    check_files(&rule("User: '%admins%'"), lists, &run("ann"), false);
 }
 
 #[test]

@@ -98,6 +98,8 @@ pub const ACTIVITY: &str = "activity_name";
 pub const STATUS: &str = "status";
 /// Why it failed, as the source said.
 pub const STATUS_DETAIL: &str = "status_detail";
+/// `Informational`, `Low`, `Medium`, `High` or `Critical`, as the source rates it.
+pub const SEVERITY: &str = "severity";
 /// Windows logon type as a number (2 interactive, 3 network, 10 remote interactive …).
 pub const LOGON_TYPE: &str = "logon_type_id";
 /// Title of the finding, in events that are alerts of another product.
@@ -108,7 +110,7 @@ pub const EVENT_CODE: &str = "metadata.event_code";
 pub const PRODUCT: &str = "metadata.product.name";
 
 /// All names, in order.
-pub const ALL: [&str; 48] = [
+pub const ALL: [&str; 49] = [
     ACTIVITY,
     ACTOR_PROCESS_CMD_LINE,
     ACTOR_PROCESS_PATH,
@@ -150,6 +152,7 @@ pub const ALL: [&str; 48] = [
     REGISTRY_VALUE,
     SCRIPT,
     SERVICE_NAME,
+    SEVERITY,
     SRC_HOSTNAME,
     SRC_IP,
     SRC_PORT,

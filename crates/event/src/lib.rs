@@ -10,6 +10,7 @@ mod event;
 pub mod field;
 mod fields;
 mod format;
+mod log_source;
 
 pub use alert::{Alert, AlertId, AlertOrigin, Severity};
 pub use batch::{Batch, QuarantineReason, Quarantined, SourceProgress};
@@ -17,3 +18,4 @@ pub use entity::{Entity, EntityKind, entities};
 pub use event::{Class, Event, EventId, Stored, TemplateId, TimeQuality};
 pub use fields::Fields;
 pub use format::{Format, MappingName};
+pub use log_source::LogSource;

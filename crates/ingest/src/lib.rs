@@ -10,6 +10,7 @@
 //! This crate stores nothing, matches no rules and never opens a network connection.
 
 mod archive;
+mod carrier;
 mod formats;
 mod framing;
 mod intake;

@@ -44,6 +44,9 @@ pub(crate) fn read_lines(
         Next::Long(block) => return long(intake, name, &mut own, &block, blocks),
         Next::End => return Ok(()),
     };
+    if before == 0 {
+        own.opens_with(&first.bytes);
+    }
     let second = blocks.next().map_err(|error| intake.read_error(error))?;
     if second == Next::End {
         // Not worth a thread.

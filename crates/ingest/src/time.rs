@@ -44,7 +44,7 @@ fn iso_civil(text: &str) -> Option<(DateTime, &str)> {
 }
 
 /// `HH:MM:SS[.fraction]` at `start`; also gives where it ends.
-fn clock(bytes: &[u8], start: usize) -> Option<(Time, usize)> {
+pub(crate) fn clock(bytes: &[u8], start: usize) -> Option<(Time, usize)> {
     if *bytes.get(start + 2)? != b':' || *bytes.get(start + 5)? != b':' {
         return None;
     }
@@ -148,14 +148,13 @@ pub(crate) fn leading(line: &str) -> Option<Dated> {
     {
         return Some(dated);
     }
-    common_log(line).or_else(|| ctime(start))
+    let head = line.get(..line.floor_char_boundary(256)).unwrap_or_default();
+    let bracketed = head.find('[').and_then(|at| common_log(head.get(at + 1..)?));
+    bracketed.or_else(|| ctime(start))
 }
 
-/// `[10/Oct/2000:13:55:36 -0700]`, of the common log format.
-fn common_log(line: &str) -> Option<Dated> {
-    let head = line.get(..line.floor_char_boundary(256))?;
-    let at = head.find('[')? + 1;
-    let text = head.get(at..)?;
+/// `10/Oct/2000:13:55:36 -0700`, of the common log format.
+pub(crate) fn common_log(text: &str) -> Option<Dated> {
     let bytes = text.as_bytes();
     if *bytes.get(2)? != b'/' || *bytes.get(6)? != b'/' || *bytes.get(11)? != b':' {
         return None;
@@ -173,7 +172,7 @@ fn common_log(line: &str) -> Option<Dated> {
 }
 
 /// `Mon Jun  6 18:43:28 2016`.
-fn ctime(text: &str) -> Option<Dated> {
+pub(crate) fn ctime(text: &str) -> Option<Dated> {
     let mut words = text.split_ascii_whitespace();
     let weekday = words.next()?;
     if weekday.len() != 3 {

@@ -4,7 +4,7 @@ use super::{Draft, SHOWN_CHARS};
 use crate::json::{Json, Object};
 use crate::text::{clean, push_clean};
 use crate::time::{self, Dated};
-use casemate_event::{Format, field};
+use casemate_event::{Fields, Format, field};
 
 /// Names under which products state the time of an event, the most specific first.
 const TIME_NAMES: [&str; 21] = [
@@ -130,7 +130,7 @@ pub(crate) fn object(object: &Object<'_>) -> Draft {
     let message = MESSAGE_NAMES.iter().find_map(|name| draft.native.get(name));
     draft.message = match message {
         Some(message) => clean(message, 2 * SHOWN_CHARS),
-        None => pairs(&draft),
+        None => pairs(&draft.native),
     };
     draft.finished()
 }
@@ -151,10 +151,10 @@ fn plausible_epoch(text: &str) -> Option<Dated> {
 }
 
 /// The first few fields as `name=value`.
-fn pairs(draft: &Draft) -> String {
+pub(crate) fn pairs(native: &Fields) -> String {
     const SHOWN_PAIRS: usize = 12;
     let mut line = String::new();
-    let shown = draft.native.iter().filter(|(name, _)| !TIME_NAMES.contains(name)).take(SHOWN_PAIRS);
+    let shown = native.iter().filter(|(name, _)| !TIME_NAMES.contains(name)).take(SHOWN_PAIRS);
     for (name, value) in shown {
         if !line.is_empty() {
             line.push(' ');
@@ -164,7 +164,7 @@ fn pairs(draft: &Draft) -> String {
         push_clean(&mut line, value, 64);
     }
     if line.is_empty() {
-        line.push_str("JSON object without values");
+        line.push_str("record without values");
     }
     line
 }

@@ -13,6 +13,9 @@ mod windows_map;
 mod windows_shapes;
 mod zeek;
 
+pub(crate) use generic::pairs;
+
+use crate::carrier::table::{Kind, Table};
 use crate::framing::documents::{Documents, End, Shape};
 use crate::intake::Intake;
 use crate::json::{Json, Object};
@@ -110,6 +113,8 @@ pub(crate) struct Decoder {
     mappings: Arc<Mappings>,
     finisher: Finisher,
     zeek: zeek::Columns,
+    /// Columns that a header names, of a format that mapping files describe.
+    table: Option<Table>,
 }
 
 /// Where decoded records go.
@@ -121,23 +126,37 @@ impl Decoder {
     }
 
     fn with(hint: Option<Format>, arrival: Timestamp, mappings: Arc<Mappings>) -> Self {
-        Self { hint, arrival, mappings, finisher: Finisher::new(arrival), zeek: zeek::Columns::default() }
+        let finisher = Finisher::new(arrival);
+        Self { hint, arrival, mappings, finisher, zeek: zeek::Columns::default(), table: None }
+    }
+
+    /// Looks at the beginning of a file for a line that names its columns. The line is still to be given.
+    pub(crate) fn opens_with(&mut self, head: &[u8]) {
+        if self.hint != Some(Format::Text) {
+            self.table = Table::opened_by(head);
+        }
     }
 
     /// A decoder for parts of the same stream that [need no turn](Self::needs_turn).
     pub(crate) fn apart(&self) -> Self {
-        Self::with(self.hint, self.arrival, Arc::clone(&self.mappings))
+        let mut apart = Self::with(self.hint, self.arrival, Arc::clone(&self.mappings));
+        apart.table.clone_from(&self.table);
+        apart
     }
 
     /// Whether what these lines say depends on the lines before them, or they say what those after mean.
     pub(crate) fn needs_turn(&self, lines: &[u8]) -> bool {
-        self.zeek.is_open() || lines.starts_with(b"#") || memchr::memmem::find(lines, b"\n#").is_some()
+        let is_w3c = self.table.as_ref().is_some_and(|table| table.kind == Kind::W3c);
+        self.zeek.is_open()
+            || is_w3c
+            || lines.starts_with(b"#")
+            || memchr::memmem::find(lines, b"\n#").is_some()
     }
 
     /// Takes a line that may name the columns of what follows, and is no record.
     pub(crate) fn header(&mut self, line: &[u8]) {
         if let Ok(text) = std::str::from_utf8(line) {
-            self.zeek.header(text);
+            let _ = self.zeek.header(text) || Table::directive(&mut self.table, text);
         }
     }
 
@@ -175,6 +194,17 @@ impl Decoder {
                     emit(Record::Quarantined { reason, detail, raw });
                 }
             };
+        }
+        if text.starts_with('#') && Table::directive(&mut self.table, text) {
+            return emit(Record::Header);
+        }
+        if let Some(table) = &self.table {
+            if table.is_header(text) {
+                return emit(Record::Header);
+            }
+            if let Some(draft) = self.mappings.row(table, text, self.arrival) {
+                return self.event(draft, raw, emit);
+            }
         }
         let draft = self.text(text);
         self.event(draft, raw, emit);
@@ -245,14 +275,27 @@ impl Decoder {
             .or_else(|| cloudtrail::decode(object))
             .or_else(|| suricata::decode(object))
             .or_else(|| zeek::decode_json(object))
-            .or_else(|| self.mappings.decode(object))
+            .or_else(|| self.mappings.object(object, self.arrival))
             .unwrap_or_else(|| generic::object(object))
     }
 
     fn text(&self, text: &str) -> Draft {
         auditd::decode(text)
-            .or_else(|| syslog::decode(text, self.arrival))
+            .or_else(|| self.mappings.line(text, self.arrival))
+            .or_else(|| syslog::decode(text, self.arrival).map(|draft| self.pairs_within(draft, text)))
+            .or_else(|| self.mappings.pairs(text, self.arrival))
             .unwrap_or_else(|| generic::text(text))
+    }
+}
+
+impl Decoder {
+    /// What the pairs say that a syslog line of no other meaning consists of.
+    fn pairs_within(&self, draft: Draft, line: &str) -> Draft {
+        let first = draft.native("message").split(' ').next().unwrap_or_default();
+        if draft.class != Class::BaseEvent || !first.contains('=') {
+            return draft;
+        }
+        self.mappings.pairs(line, self.arrival).unwrap_or(draft)
     }
 }
 

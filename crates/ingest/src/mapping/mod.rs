@@ -1,30 +1,29 @@
 //! What does a record of a vendor say, as its mapping file tells it?
 //!
-//! A mapping file (TOML, `config/mappings/NAME.toml`) names the members by which a JSON record is recognised
-//! and says which of them go to which normalised field. Mappings are looked up by the name of the first
-//! member they require, so a record is tried only against those that could be meant.
+//! A mapping file (TOML, `config/mappings/NAME.toml`) says how a record is recognised and which of its members
+//! go to which normalised field. JSON records are recognised by their members, and looked up by the name of the
+//! first that a mapping requires. Lines are read by a [carrier](crate::carrier); one search for the texts that
+//! mapping files say are in their lines tells whether any could be meant, so that other lines cost next to
+//! nothing.
 
+mod built_in;
+mod decode;
 mod file;
 
+use crate::carrier::table::Table;
+use crate::carrier::{Carried, Carrier, header};
 use crate::formats::Draft;
-use crate::json::{Json, Object};
-use crate::text::push_clean;
-use crate::time::{self, Dated};
-use casemate_event::{Class, Format, field};
+use crate::json::Object;
+use casemate_event::{Format, LogSource};
+use decode::Mapping;
+use jiff::Timestamp;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-/// Longest value shown in a message, in characters.
-const SHOWN_CHARS: usize = 160;
-
-const BUILT_IN: [(&str, &str); 5] = [
-    ("gcp_audit", include_str!("../../../../config/mappings/gcp_audit.toml")),
-    ("kubernetes_audit", include_str!("../../../../config/mappings/kubernetes_audit.toml")),
-    ("okta", include_str!("../../../../config/mappings/okta.toml")),
-    ("office_365", include_str!("../../../../config/mappings/office_365.toml")),
-    ("entra_sign_in", include_str!("../../../../config/mappings/entra_sign_in.toml")),
-];
+/// A line is told by what stands in this many bytes of it.
+const HEAD_BYTES: usize = 512;
 
 /// A mapping file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,48 +39,18 @@ pub struct Mappings {
     all: Vec<Arc<Mapping>>,
     /// Places in `all` by the name of the outermost member that the first condition looks at.
     by_member: HashMap<String, Vec<usize>>,
+    lines: Lines,
 }
 
-#[derive(Debug)]
-struct Mapping {
-    format: Format,
-    product: String,
-    when: Vec<Condition>,
-    class: Class,
-    classes: Vec<(Condition, Class)>,
-    time: Vec<String>,
-    fields: Vec<(&'static str, Vec<String>)>,
-    values: Vec<Translation>,
-    message: Vec<Piece>,
-}
-
-/// What a member of the record must be.
-#[derive(Debug)]
-struct Condition {
-    member: String,
-    test: Test,
-}
-
-#[derive(Debug)]
-enum Test {
-    Present,
-    Equals(String),
-    Prefix(String),
-}
-
-/// Value of a normalised field by the value of a member.
-#[derive(Debug)]
-struct Translation {
-    field: &'static str,
-    member: String,
-    values: HashMap<String, String>,
-    otherwise: Option<String>,
-}
-
-#[derive(Debug)]
-enum Piece {
-    Literal(String),
-    Member(String),
+/// Places of the mappings of lines, those that ask for most first, and of equals the one added last.
+#[derive(Debug, Clone, Default)]
+struct Lines {
+    /// Finds a mark of any of `marked`; none if there are none.
+    marks: Option<regex::bytes::Regex>,
+    marked: Vec<usize>,
+    /// Recognised by nothing but being pairs throughout.
+    pairs: Vec<usize>,
+    tables: Vec<usize>,
 }
 
 impl Mappings {
@@ -91,9 +60,10 @@ impl Mappings {
     /// None but those of the program's own files, which its tests rule out.
     pub fn built_in() -> Result<Self, MappingError> {
         let mut mappings = Self::default();
-        for (name, text) in BUILT_IN {
-            mappings.add(Path::new(&format!("{name}.toml")), text)?;
+        for (name, text) in built_in::FILES {
+            mappings.insert(Path::new(&format!("{name}.toml")), text)?;
         }
+        mappings.index()?;
         Ok(mappings)
     }
 
@@ -119,8 +89,9 @@ impl Mappings {
         for path in files {
             let text = fs_err::read_to_string(&path)
                 .map_err(|error| MappingError { file: path.clone(), reason: error.to_string() })?;
-            mappings.add(&path, &text)?;
+            mappings.insert(&path, &text)?;
         }
+        mappings.index()?;
         Ok(mappings)
     }
 
@@ -129,30 +100,114 @@ impl Mappings {
     /// # Errors
     /// Says what is wrong with the file and where.
     pub fn add(&mut self, path: &Path, text: &str) -> Result<(), MappingError> {
+        self.insert(path, text)?;
+        self.index()
+    }
+
+    /// Where Sigma places the formats whose mapping says so.
+    pub fn log_sources(&self) -> impl Iterator<Item = (Format, &LogSource)> {
+        self.all.iter().filter_map(|mapping| Some((mapping.format, mapping.log_source.as_ref()?)))
+    }
+
+    fn insert(&mut self, path: &Path, text: &str) -> Result<(), MappingError> {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let mapping =
             file::compile(stem, text).map_err(|reason| MappingError { file: path.to_owned(), reason })?;
         self.all.retain(|present| present.format != mapping.format);
         self.all.push(Arc::new(mapping));
+        Ok(())
+    }
+
+    fn index(&mut self) -> Result<(), MappingError> {
         self.by_member.clear();
-        for (place, mapping) in self.all.iter().enumerate() {
-            if let Some(first) = mapping.when.first() {
-                let outer = first.member.split('.').next().unwrap_or_default();
-                self.by_member.entry(outer.to_owned()).or_default().push(place);
+        self.lines = Lines::default();
+        let mut order: Vec<usize> = (0..self.all.len()).collect();
+        order.sort_by_key(|place| (Reverse(self.all.get(*place).map(|one| one.when.len())), Reverse(*place)));
+        let mut marks = Vec::new();
+        for place in order {
+            let Some(mapping) = self.all.get(place) else { continue };
+            match &mapping.carrier {
+                None => {
+                    let first = mapping.when.first().map(|when| when.member.as_str()).unwrap_or_default();
+                    let outer = first.split('.').next().unwrap_or_default();
+                    self.by_member.entry(outer.to_owned()).or_default().push(place);
+                }
+                Some(Carrier::Table(_)) => self.lines.tables.push(place),
+                Some(_) if mapping.marks.is_empty() => self.lines.pairs.push(place),
+                Some(_) => {
+                    self.lines.marked.push(place);
+                    let of_mapping = mapping.marks.iter().map(|mark| escaped(mark.needle()));
+                    marks.extend(of_mapping);
+                }
             }
+        }
+        if !marks.is_empty() {
+            // Of nothing but literals: searched for with vector instructions.
+            let marks = regex::bytes::Regex::new(&marks.join("|")).map_err(|error| MappingError {
+                file: PathBuf::from("*.toml"),
+                reason: format!("the texts of `contains` of all files together: {error}; give fewer"),
+            })?;
+            self.lines.marks = Some(marks);
         }
         Ok(())
     }
 
     /// Decodes an object that one of the mappings recognises.
-    pub(crate) fn decode(&self, object: &Object<'_>) -> Option<Draft> {
+    pub(crate) fn object(&self, object: &Object<'_>, arrival: Timestamp) -> Option<Draft> {
         let mapping = object.0.iter().find_map(|(name, _)| {
             let places = self.by_member.get(name.as_ref())?;
-            let mut candidates = places.iter().filter_map(|place| self.all.get(*place));
-            candidates.find(|mapping| mapping.when.iter().all(|when| when.holds(object)))
+            self.at(places).find(|mapping| mapping.when.iter().all(|when| when.holds(object)))
         })?;
-        Some(mapping.decode(object))
+        Some(mapping.object(object, arrival))
     }
+
+    /// Decodes a line, bare or behind a syslog header, that one of the mappings recognises by a text in it.
+    pub(crate) fn line(&self, line: &str, arrival: Timestamp) -> Option<Draft> {
+        let marks = self.lines.marks.as_ref()?;
+        let head = line.as_bytes().get(..line.len().min(HEAD_BYTES))?;
+        if !marks.is_match(head) {
+            return None;
+        }
+        let may_be = |mapping: &&Mapping| mapping.marks.iter().any(|mark| mark.find(head).is_some());
+        let line = line.trim();
+        self.at(&self.lines.marked).filter(may_be).find_map(|mapping| carried(mapping, line, arrival))
+    }
+
+    /// Decodes a line that is pairs throughout, bare or behind a syslog header.
+    pub(crate) fn pairs(&self, line: &str, arrival: Timestamp) -> Option<Draft> {
+        let line = line.trim();
+        self.at(&self.lines.pairs).find_map(|mapping| carried(mapping, line, arrival))
+    }
+
+    /// Decodes a record below a header that names its columns.
+    pub(crate) fn row(&self, table: &Table, line: &str, arrival: Timestamp) -> Option<Draft> {
+        let native = table.read(line)?;
+        let fits = |mapping: &&Mapping| {
+            matches!(mapping.carrier, Some(Carrier::Table(kind)) if kind == table.kind)
+                && mapping.when.iter().all(|when| when.holds_of(&native))
+        };
+        let mapping = self.at(&self.lines.tables).find(fits)?;
+        Some(mapping.carried(&header::Header::default(), native, line, arrival))
+    }
+
+    fn at<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a Mapping> {
+        places.iter().filter_map(|place| self.all.get(*place).map(Arc::as_ref))
+    }
+}
+
+/// What `mapping` makes of a line, if it is one of its own.
+fn carried(mapping: &Mapping, line: &str, arrival: Timestamp) -> Option<Draft> {
+    let Carried { start, native } = mapping.carrier.as_ref()?.read(line)?;
+    if !mapping.when.iter().all(|when| when.holds_of(&native)) {
+        return None;
+    }
+    let (before, text) = line.split_at_checked(start)?;
+    let header = header::read(before, arrival)?;
+    Some(mapping.carried(&header, native, text, arrival))
+}
+
+fn escaped(mark: &[u8]) -> String {
+    regex::escape(&String::from_utf8_lossy(mark))
 }
 
 /// Mappings of the program, compiled once.
@@ -166,70 +221,10 @@ pub(crate) fn standard() -> Arc<Mappings> {
     Arc::clone(&STANDARD)
 }
 
-impl Condition {
-    fn holds(&self, object: &Object<'_>) -> bool {
-        let Some(value) = at(object, &self.member) else { return false };
-        match &self.test {
-            Test::Present => *value != Json::Null,
-            Test::Equals(text) => value.text().is_some_and(|value| value == text.as_str()),
-            Test::Prefix(text) => value.text().is_some_and(|value| value.starts_with(text.as_str())),
-        }
-    }
-}
-
-impl Mapping {
-    fn decode(&self, object: &Object<'_>) -> Draft {
-        let mut draft = Draft::new(self.format);
-        draft.native = object.flatten();
-        draft.time = self.time.iter().find_map(|member| stated(at(object, member)?));
-        let class = self.classes.iter().find(|(when, _)| when.holds(object));
-        draft.class = class.map_or(self.class, |(_, class)| *class);
-        draft.set(field::PRODUCT, &self.product);
-        for (name, members) in &self.fields {
-            let value = members.iter().find_map(|member| draft.native.get(member));
-            let value = value.map(|value| crate::formats::normal(name, value));
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                draft.set(name, &value);
-            }
-        }
-        for translation in &self.values {
-            let stated = draft.native.get(&translation.member);
-            let value = stated.and_then(|stated| translation.values.get(stated));
-            let value = value.or(translation.otherwise.as_ref().filter(|_| stated.is_some()));
-            if let Some(value) = value {
-                draft.fields.set(translation.field, value);
-            }
-        }
-        for piece in &self.message {
-            match piece {
-                Piece::Literal(text) => draft.message.push_str(text),
-                Piece::Member(name) => match draft.native.get(name) {
-                    Some(value) => push_clean(&mut draft.message, value, SHOWN_CHARS),
-                    None => draft.message.push('-'),
-                },
-            }
-        }
-        draft.finished()
-    }
-}
-
-/// Member of the dotted name, inside objects.
-fn at<'a, 'b>(object: &'a Object<'b>, member: &str) -> Option<&'a Json<'b>> {
-    if let Some(value) = object.get(member) {
-        return Some(value);
-    }
-    let (outer, inner) = member.split_once('.')?;
-    at(object.object(outer)?, inner)
-}
-
-fn stated(value: &Json<'_>) -> Option<Dated> {
-    let text = value.text()?;
-    time::iso(&text).or_else(|| time::epoch(&text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use casemate_event::{Class, field};
 
     const DOOR: &str = r#"
 product = "Door"
@@ -255,21 +250,35 @@ values = { true = "Success", false = "Failure" }
         let mut mappings = Mappings::built_in().unwrap();
         mappings.add(Path::new("site/door.toml"), DOOR).unwrap();
         let record = r#"{"at":"2026-01-02T03:04:05Z","kind":"door.open","granted":false,"badge":{"id":7,"owner":"ann"}}"#;
-        let draft = mappings.decode(&serde_json::from_str(record).unwrap()).unwrap();
+        let draft = mappings.object(&serde_json::from_str(record).unwrap(), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((draft.format.name(), draft.class), ("door", Class::Authentication));
         assert_eq!(draft.message, "door door.open by 7");
         assert_eq!(draft.fields.get(field::USER), Some("ann"));
         assert_eq!(draft.fields.get(field::STATUS), Some("Failure"));
         assert!(draft.time.is_some());
         let other = r#"{"kind":"gate.open","badge":{"id":7}}"#;
-        assert!(mappings.decode(&serde_json::from_str(other).unwrap()).is_none());
+        assert!(mappings.object(&serde_json::from_str(other).unwrap(), Timestamp::UNIX_EPOCH).is_none());
+    }
+
+    #[test]
+    fn the_program_brings_all_files_along() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/mappings");
+        let mut files: Vec<String> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
+            .collect();
+        files.sort();
+        let names: Vec<&str> = built_in::FILES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, files);
+        assert_eq!(Mappings::built_in().unwrap().all.len(), names.len());
     }
 
     #[test]
     fn wrong_files_are_refused_with_the_place() {
         refused(&DOOR.replace("product", "produkt"), "line 2");
         refused(&DOOR.replace("user.name", "user.nam"), "line 8");
-        refused(&DOOR.replace("by {badge.id}", "by {badge"), "message");
+        refused(&DOOR.replace("by {badge.id}", "by {badge"), "line 6");
         refused("", "product");
     }
 }

@@ -4,6 +4,7 @@
 //! - `hostile`: damaged, oversized and lying input
 //! - `property`: arbitrary bytes are accounted for
 //! - `resume`: a read that was interrupted goes on where it stopped
+//! - `vendors`: records of products that mapping files describe, where they are present
 //! - `collections`: the real collections, where they are present
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -14,6 +15,7 @@ mod hostile;
 mod property;
 mod records;
 mod resume;
+mod vendors;
 
 use casemate_event::{Batch, Event, Quarantined};
 use casemate_ingest::{Options, Summary};

@@ -23,9 +23,28 @@ pub enum EntityKind {
     Domain,
     /// Windows registry key.
     Registry,
+    /// Industrial device: its address, or its address and behind a slash its station or unit.
+    Asset,
+    /// One run of a program: its host and behind a slash the id that its logs tell it by (Sysmon's GUID where
+    /// there is one, else the process id, which is used again after a while).
+    ProcessId,
 }
 
 impl EntityKind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [Self; 10] = [
+        Self::Host,
+        Self::User,
+        Self::Ip,
+        Self::Process,
+        Self::File,
+        Self::Hash,
+        Self::Domain,
+        Self::Registry,
+        Self::Asset,
+        Self::ProcessId,
+    ];
+
     /// Name used in searches (`user:alice`).
     pub fn name(self) -> &'static str {
         match self {
@@ -37,7 +56,15 @@ impl EntityKind {
             Self::Hash => "hash",
             Self::Domain => "domain",
             Self::Registry => "registry",
+            Self::Asset => "asset",
+            Self::ProcessId => "process_id",
         }
+    }
+
+    /// Whether words find an entity of this kind. Made-up names (a unit, a process id) are found by asking for
+    /// the entity alone: their numbers would be found in any search for a number.
+    pub fn has_words(self) -> bool {
+        !matches!(self, Self::Asset | Self::ProcessId)
     }
 }
 
@@ -53,13 +80,15 @@ pub struct Entity {
 }
 
 impl Entity {
-    /// Canonicalises `value` for `kind`: lower case; hosts lose their domain suffix, users their domain.
+    /// Canonicalises `value` for `kind`: lower case; hosts lose their domain suffix, users their domain, ids of
+    /// processes their braces.
     pub fn new(kind: EntityKind, value: &str) -> Self {
         let lower = value.trim().to_lowercase();
         let value = match kind {
-            // An address is not a dotted host name.
-            EntityKind::Host if lower.parse::<std::net::IpAddr>().is_err() => {
-                lower.split('.').next().unwrap_or_default().to_owned()
+            EntityKind::Host => host(&lower).to_owned(),
+            EntityKind::ProcessId => {
+                let (machine, id) = lower.split_once('/').unwrap_or(("", &lower));
+                process_id(host(machine), id)
             }
             EntityKind::User => {
                 let name = lower.rsplit('\\').next().unwrap_or_default();
@@ -81,15 +110,15 @@ impl FromStr for Entity {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        use EntityKind::{Domain, File, Hash, Host, Ip, Process, Registry, User};
         let (name, value) =
             text.split_once(':').ok_or_else(|| format!("entity {text:?} is not written kind:value"))?;
-        [Host, User, Ip, Process, File, Hash, Domain, Registry]
+        EntityKind::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
             .map(|kind| Self::new(kind, value))
             .ok_or_else(|| {
-                format!("unknown entity kind {name:?}; use host, user, ip, process, file, hash, domain or registry")
+                let kinds: Vec<&str> = EntityKind::ALL.iter().map(|kind| kind.name()).collect();
+                format!("unknown entity kind {name:?}; use one of {}", kinds.join(", "))
             })
     }
 }
@@ -117,6 +146,49 @@ const ENTITY_FIELDS: [(&str, EntityKind); 20] = [
     (field::ACTOR_PROCESS_PATH, EntityKind::File),
 ];
 
+/// Which process of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessRole {
+    /// The one that was started, stopped or accessed.
+    Object,
+    /// The one that acted.
+    Actor,
+    /// The one that started the object.
+    Parent,
+}
+
+/// The id of a process that `fields` name, if they name the host too.
+pub fn process_of(fields: &Fields, role: ProcessRole) -> Option<Entity> {
+    let (uid, pid) = match role {
+        ProcessRole::Object => (field::PROCESS_UID, field::PROCESS_PID),
+        ProcessRole::Actor => (field::ACTOR_PROCESS_UID, field::ACTOR_PROCESS_PID),
+        ProcessRole::Parent => (field::PARENT_PROCESS_UID, field::PARENT_PROCESS_PID),
+    };
+    let id = fields.get(uid).or_else(|| fields.get(pid).filter(|pid| *pid != "0"))?;
+    let machine = fields.get(field::DEVICE_HOSTNAME).or_else(|| fields.get(field::DEVICE_IP))?;
+    let machine = machine.trim().to_lowercase();
+    let machine = Some(host(&machine)).filter(|name| !name.is_empty())?;
+    Some(Entity { kind: EntityKind::ProcessId, value: process_id(machine, &id.to_lowercase()) })
+}
+
+/// Name of a host without its domain; an address is not a dotted name. In lower case already.
+fn host(name: &str) -> &str {
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return name;
+    }
+    name.split('.').next().unwrap_or_default()
+}
+
+/// Both in lower case already.
+fn process_id(host: &str, id: &str) -> String {
+    let id = id.trim().trim_start_matches('{').trim_end_matches('}');
+    let mut value = String::with_capacity(host.len() + 1 + id.len());
+    value.push_str(host);
+    value.push('/');
+    value.push_str(id);
+    value
+}
+
 /// Entities named by normalised `fields`, sorted, without duplicates.
 ///
 /// Values that stand for "nobody" or "this machine" (loopback, `ANONYMOUS LOGON` …) are left out: a pivot on
@@ -127,6 +199,16 @@ pub fn entities(fields: &Fields) -> Vec<Entity> {
         .filter_map(|&(name, kind)| fields.get(name).map(|value| Entity::new(kind, value)))
         .filter(|entity| !is_placeholder(entity))
         .collect();
+    let roles = [ProcessRole::Object, ProcessRole::Actor, ProcessRole::Parent];
+    found.extend(roles.into_iter().filter_map(|role| process_of(fields, role)));
+    if let Some(asset) = fields.get(field::ASSET) {
+        let unit = Entity::new(EntityKind::Asset, asset);
+        // The device with all of its units, too.
+        if let Some((address, _)) = unit.value.split_once('/') {
+            found.push(Entity { kind: EntityKind::Asset, value: address.to_owned() });
+        }
+        found.push(unit);
+    }
     found.sort();
     found.dedup();
     found
@@ -159,6 +241,36 @@ mod tests {
         check(EntityKind::User, "alice@example.com", "user:alice");
         check(EntityKind::Process, "PowerShell.EXE", "process:powershell.exe");
         check(EntityKind::Ip, "FE80::1", "ip:fe80::1");
+        check(EntityKind::Asset, "10.0.0.5/Unit 1", "asset:10.0.0.5/unit 1");
+        check(EntityKind::ProcessId, "WS5.example.local/{3AAB-1}", "process_id:ws5/3aab-1");
+        check(EntityKind::ProcessId, "10.0.0.5/77", "process_id:10.0.0.5/77");
+    }
+
+    fn check_all(fields: &[(&str, &str)], expected: &[&str]) {
+        let fields = fields.iter().copied().collect();
+        let names: Vec<String> = entities(&fields).iter().map(Entity::to_string).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn processes_are_told_by_host_and_id() {
+        check_all(
+            &[
+                (field::DEVICE_HOSTNAME, "WS5.lab.test"),
+                (field::PROCESS_PID, "77"),
+                (field::PARENT_PROCESS_UID, "{AB-1}"),
+                (field::PARENT_PROCESS_PID, "12"),
+                (field::ACTOR_PROCESS_PID, "0"),
+            ],
+            &["host:ws5", "process_id:ws5/77", "process_id:ws5/ab-1"],
+        );
+        check_all(&[(field::PROCESS_PID, "77")], &[]);
+    }
+
+    #[test]
+    fn a_unit_is_found_with_its_device() {
+        check_all(&[(field::ASSET, "10.0.0.5/1")], &["asset:10.0.0.5", "asset:10.0.0.5/1"]);
+        check_all(&[(field::ASSET, "10.0.0.5")], &["asset:10.0.0.5"]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub const ACTOR_PROCESS_NAME: &str = "actor.process.name";
 pub const ACTOR_PROCESS_CMD_LINE: &str = "actor.process.cmd_line";
 /// Process id of the process that acted.
 pub const ACTOR_PROCESS_PID: &str = "actor.process.pid";
+/// Unique id of the process that acted.
+pub const ACTOR_PROCESS_UID: &str = "actor.process.uid";
 
 /// User acted upon: who logged on, whose account changed.
 pub const USER: &str = "user.name";
@@ -46,6 +48,8 @@ pub const PARENT_PROCESS_NAME: &str = "process.parent_process.name";
 pub const PARENT_PROCESS_CMD_LINE: &str = "process.parent_process.cmd_line";
 /// Process id of the parent of the started process.
 pub const PARENT_PROCESS_PID: &str = "process.parent_process.pid";
+/// Unique id of the parent of the started process.
+pub const PARENT_PROCESS_UID: &str = "process.parent_process.uid";
 
 /// Full path of the file acted upon.
 pub const FILE_PATH: &str = "file.path";
@@ -109,13 +113,21 @@ pub const EVENT_CODE: &str = "metadata.event_code";
 /// Product or log channel that wrote the event.
 pub const PRODUCT: &str = "metadata.product.name";
 
+/// Industrial device asked or told: its address, and behind a slash its station or unit where it is known.
+/// OCSF 1.6 has no attribute for it.
+pub const ASSET: &str = "ot.asset";
+/// Whether the operation changes what the device does or holds: `true` or `false`. OCSF 1.6 has no attribute for
+/// it.
+pub const ASSET_CHANGED: &str = "ot.changes";
+
 /// All names, in order.
-pub const ALL: [&str; 49] = [
+pub const ALL: [&str; 53] = [
     ACTIVITY,
     ACTOR_PROCESS_CMD_LINE,
     ACTOR_PROCESS_PATH,
     ACTOR_PROCESS_NAME,
     ACTOR_PROCESS_PID,
+    ACTOR_PROCESS_UID,
     ACTOR_USER,
     ACTOR_USER_UID,
     API_OPERATION,
@@ -137,6 +149,8 @@ pub const ALL: [&str; 49] = [
     EVENT_CODE,
     PRODUCT,
     MODULE_PATH,
+    ASSET,
+    ASSET_CHANGED,
     PROCESS_CMD_LINE,
     PROCESS_SHA256,
     PROCESS_PATH,
@@ -145,6 +159,7 @@ pub const ALL: [&str; 49] = [
     PARENT_PROCESS_PATH,
     PARENT_PROCESS_NAME,
     PARENT_PROCESS_PID,
+    PARENT_PROCESS_UID,
     PROCESS_PID,
     PROCESS_UID,
     QUERY_HOSTNAME,

@@ -14,7 +14,7 @@ mod log_source;
 
 pub use alert::{Alert, AlertId, AlertOrigin, Severity};
 pub use batch::{Batch, QuarantineReason, Quarantined, SourceProgress};
-pub use entity::{Entity, EntityKind, entities};
+pub use entity::{Entity, EntityKind, ProcessRole, entities, process_of};
 pub use event::{Class, Event, EventId, Stored, TemplateId, TimeQuality};
 pub use fields::Fields;
 pub use format::{Format, MappingName};

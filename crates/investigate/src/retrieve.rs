@@ -23,8 +23,6 @@ const MAX_SUBJECTS: usize = 32;
 /// Templates asked of the semantic search, and events taken of each.
 const SIMILAR_TEMPLATES: usize = 8;
 const EVENTS_PER_TEMPLATE: usize = 2;
-/// How far back the start of a parent process is looked for, and how many generations.
-const PARENT_HOURS: i64 = 24 * 7;
 const MAX_GENERATIONS: usize = 4;
 /// How far back the same thing is looked for, and how many events of it.
 const PAST_DAYS: i64 = 30;
@@ -89,7 +87,8 @@ pub(crate) fn candidates(
     }
     let mut keep = |hits: Vec<Stored>| found.extend(hits.into_iter().map(|stored| (stored.id, stored)));
     for subject in subjects.iter().take(4) {
-        keep(ancestors(store, subject)?);
+        // They may lie days before the window.
+        keep(store.ancestors(subject, MAX_GENERATIONS)?);
     }
     let (likeness, semantic) = similar(pipeline, playbook)?;
     for template in likeness.keys() {
@@ -180,43 +179,6 @@ fn entities(subjects: &[Stored], kind: EntityKind) -> Vec<Entity> {
     found.sort();
     found.dedup();
     found
-}
-
-/// Starts of the parent, its parent and so on: they may lie days before the window.
-fn ancestors(store: &Store, subject: &Stored) -> Result<Vec<Stored>, Error> {
-    let mut chain: Vec<Stored> = Vec::new();
-    let mut child = subject.clone();
-    for _ in 0..MAX_GENERATIONS {
-        let view = View(&child.event);
-        let (pid, parent) = view.lineage();
-        let (wanted, name) =
-            if view.is_launch() { (parent, view.parent_name()) } else { (pid, view.actor_name()) };
-        let Some(wanted) = wanted.filter(|pid| *pid > 4) else { break };
-        if name.is_empty() {
-            break;
-        }
-        let query = Query {
-            entities: vec![Entity { kind: EntityKind::Process, value: name.clone() }],
-            after: child.event.time.checked_sub(SignedDuration::from_hours(PARENT_HOURS)).ok(),
-            before: Some(child.event.time),
-            limit: MAX_PIVOT,
-            order: Order::NewestFirst,
-            ..Query::default()
-        };
-        let host = view.host();
-        let start = store.search(&query)?.hits.into_iter().find(|hit| {
-            let hit_view = View(&hit.event);
-            hit_view.is_launch()
-                && hit.id != child.id
-                && hit_view.host() == host
-                && hit_view.process_name() == name
-                && hit_view.lineage().0 == Some(wanted)
-        });
-        let Some(start) = start else { break };
-        chain.push(start.clone());
-        child = start;
-    }
-    Ok(chain)
 }
 
 fn similar(pipeline: &Pipeline, playbook: &Playbook) -> Result<(BTreeMap<TemplateId, usize>, bool), Error> {

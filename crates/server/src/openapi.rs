@@ -128,7 +128,7 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
     match name {
         "q" => (
             text_schema(),
-            "Words, or field:value over message, host, user, ip, process, entity, format, class, template, time, id, fields.*",
+            "Words, or field:value over message, host, user, ip, process, process_id, asset, entity, format, class, template, time, id, fields.*",
         ),
         "mode" => (
             json!({ "type": "string", "enum": ["text", "semantic"] }),
@@ -198,6 +198,11 @@ fn operations() -> Vec<Operation> {
             "/v1/events/{id}",
             "One event with its native fields and raw record",
             schema("Event"),
+        ),
+        Operation::json(
+            "/v1/events/{id}/ancestors",
+            "Starts of the processes before an event: its own process, the parent of that and so on",
+            list_of("events", "Event"),
         ),
         Operation::json(
             "/v1/search",

@@ -61,6 +61,7 @@ pub(crate) fn table() -> Vec<Route> {
         on_put("/_ingest/pipeline/{name}", api::elastic::accept),
         on_get("/v1/events", api::events::list),
         on_get("/v1/events/{id}", api::events::one),
+        on_get("/v1/events/{id}/ancestors", api::events::ancestors),
         on_get("/v1/search", api::events::search),
         on_get("/v1/alerts", api::alerts::list),
         on_post("/v1/alerts", api::alerts::create),

@@ -24,6 +24,7 @@ mod frame;
 mod guard;
 mod head;
 mod limits;
+mod lineage;
 mod maintain;
 mod manifest;
 mod meta;

@@ -201,18 +201,19 @@ const LAUNCH: Pairs = &[
     (f::PARENT_PROCESS_PATH, "ParentImage"),
     (f::PARENT_PROCESS_CMD_LINE, "ParentCommandLine"),
     (f::PARENT_PROCESS_PID, "ParentProcessId"),
+    (f::PARENT_PROCESS_UID, "ParentProcessGuid"),
     (f::ACTOR_USER, "User"),
 ];
 const IMAGE: Pairs = &[
     (f::ACTOR_PROCESS_PATH, "Image"),
     (f::ACTOR_PROCESS_PID, "ProcessId"),
-    (f::PROCESS_UID, "ProcessGuid"),
+    (f::ACTOR_PROCESS_UID, "ProcessGuid"),
     (f::ACTOR_USER, "User"),
 ];
 const IMAGE_FILE: Pairs = &[
     (f::ACTOR_PROCESS_PATH, "Image"),
     (f::ACTOR_PROCESS_PID, "ProcessId"),
-    (f::PROCESS_UID, "ProcessGuid"),
+    (f::ACTOR_PROCESS_UID, "ProcessGuid"),
     (f::ACTOR_USER, "User"),
     (f::FILE_PATH, "TargetFilename"),
 ];
@@ -220,7 +221,7 @@ const IMAGE_FILE_LINE: Pairs = &[("", "TargetFilename"), (" by ", "@Image")];
 const IMAGE_KEY: Pairs = &[
     (f::ACTOR_PROCESS_PATH, "Image"),
     (f::ACTOR_PROCESS_PID, "ProcessId"),
-    (f::PROCESS_UID, "ProcessGuid"),
+    (f::ACTOR_PROCESS_UID, "ProcessGuid"),
     (f::ACTOR_USER, "User"),
     (f::REGISTRY_KEY, "TargetObject"),
     (f::REGISTRY_VALUE, "Details"),
@@ -228,9 +229,14 @@ const IMAGE_KEY: Pairs = &[
 const BETWEEN: Pairs = &[
     (f::ACTOR_PROCESS_PATH, "SourceImage"),
     (f::ACTOR_PROCESS_PID, "SourceProcessId"),
+    // Sysmon 8 and 10 write it differently.
+    (f::ACTOR_PROCESS_UID, "SourceProcessGuid"),
+    (f::ACTOR_PROCESS_UID, "SourceProcessGUID"),
     (f::ACTOR_USER, "SourceUser"),
     (f::PROCESS_PATH, "TargetImage"),
     (f::PROCESS_PID, "TargetProcessId"),
+    (f::PROCESS_UID, "TargetProcessGuid"),
+    (f::PROCESS_UID, "TargetProcessGUID"),
     (f::USER, "TargetUser"),
 ];
 const DEFENDER: Pairs = &[
@@ -257,7 +263,7 @@ const MEANINGS: &[Meaning] = &[
     m(P::Sysmon, 1, ProcessActivity, "Launch", "process create:", LAUNCH, &[("", "CommandLine"), (" image ", "@Image"), (" parent ", "@ParentImage"), (" user ", "User")]),
     m(P::Sysmon, 2, FileSystemActivity, "Set Attributes", "file time changed:", IMAGE_FILE, IMAGE_FILE_LINE),
     m(P::Sysmon, 3, NetworkActivity, "Open", "network connection:",
-        &[(f::ACTOR_PROCESS_PATH, "Image"), (f::ACTOR_PROCESS_PID, "ProcessId"), (f::PROCESS_UID, "ProcessGuid"), (f::ACTOR_USER, "User"),
+        &[(f::ACTOR_PROCESS_PATH, "Image"), (f::ACTOR_PROCESS_PID, "ProcessId"), (f::ACTOR_PROCESS_UID, "ProcessGuid"), (f::ACTOR_USER, "User"),
           (f::SRC_IP, "SourceIp"), (f::SRC_PORT, "SourcePort"), (f::SRC_HOSTNAME, "SourceHostname"),
           (f::DST_IP, "DestinationIp"), (f::DST_PORT, "DestinationPort"), (f::DST_HOSTNAME, "DestinationHostname"), (f::PROTOCOL, "DestinationPortName")],
         &[("", "@Image"), (" ", "Protocol"), (" ", "SourceIp"), (":", "SourcePort"), (" to ", "DestinationIp"), (":", "DestinationPort"), (" ", "DestinationHostname"), (" user ", "User")]),
@@ -266,7 +272,7 @@ const MEANINGS: &[Meaning] = &[
         &[(f::PROCESS_PATH, "Image"), (f::PROCESS_PID, "ProcessId"), (f::PROCESS_UID, "ProcessGuid"), (f::ACTOR_USER, "User")], &[("", "Image")]),
     m(P::Sysmon, 6, ModuleActivity, "Load", "driver load:", &[(f::MODULE_PATH, "ImageLoaded")], &[("", "ImageLoaded"), (" signature ", "Signature"), (" ", "SignatureStatus")]),
     m(P::Sysmon, 7, ModuleActivity, "Load", "module load:",
-        &[(f::MODULE_PATH, "ImageLoaded"), (f::ACTOR_PROCESS_PATH, "Image"), (f::ACTOR_PROCESS_PID, "ProcessId"), (f::PROCESS_UID, "ProcessGuid"), (f::ACTOR_USER, "User")],
+        &[(f::MODULE_PATH, "ImageLoaded"), (f::ACTOR_PROCESS_PATH, "Image"), (f::ACTOR_PROCESS_PID, "ProcessId"), (f::ACTOR_PROCESS_UID, "ProcessGuid"), (f::ACTOR_USER, "User")],
         &[("", "ImageLoaded"), (" by ", "@Image"), (" signature ", "SignatureStatus")]),
     m(P::Sysmon, 8, ProcessActivity, "Inject", "remote thread:", BETWEEN, &[("", "@SourceImage"), (" into ", "@TargetImage"), (" start ", "StartModule"), (" ", "StartFunction")]),
     m(P::Sysmon, 9, BaseEvent, "Read", "raw disk read:", IMAGE, &[("", "@Image"), (" of ", "Device")]),
@@ -283,7 +289,7 @@ const MEANINGS: &[Meaning] = &[
     m(P::Sysmon, 20, BaseEvent, "Create", "WMI consumer:", &[(f::ACTOR_USER, "User")], &[("", "Operation"), (" ", "Name"), (" ", "Type"), (" ", "Destination"), (" user ", "User")]),
     m(P::Sysmon, 21, BaseEvent, "Create", "WMI binding:", &[(f::ACTOR_USER, "User")], &[("", "Operation"), (" ", "Consumer"), (" ", "Filter"), (" user ", "User")]),
     m(P::Sysmon, 22, DnsActivity, "Query", "DNS query:",
-        &[(f::ACTOR_PROCESS_PATH, "Image"), (f::ACTOR_PROCESS_PID, "ProcessId"), (f::PROCESS_UID, "ProcessGuid"), (f::ACTOR_USER, "User"), (f::QUERY_HOSTNAME, "QueryName"), (f::STATUS_DETAIL, "QueryStatus")],
+        &[(f::ACTOR_PROCESS_PATH, "Image"), (f::ACTOR_PROCESS_PID, "ProcessId"), (f::ACTOR_PROCESS_UID, "ProcessGuid"), (f::ACTOR_USER, "User"), (f::QUERY_HOSTNAME, "QueryName"), (f::STATUS_DETAIL, "QueryStatus")],
         &[("", "QueryName"), (" by ", "@Image"), (" results ", "QueryResults")]),
     m(P::Sysmon, 23, FileSystemActivity, "Delete", "file delete:", IMAGE_FILE, IMAGE_FILE_LINE),
     m(P::Sysmon, 24, BaseEvent, "Clipboard", "clipboard change:", IMAGE, &[("", "@Image"), (" ", "ClientInfo")]),

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Templates a semantic search considers; their events are then searched.
 const SIMILAR_TEMPLATES: usize = 20;
 
+/// Longest chain of processes told.
+const MAX_GENERATIONS: usize = 16;
+
 /// What a search found.
 pub(crate) struct Found {
     pub(crate) total: u64,
@@ -61,6 +64,14 @@ pub(crate) async fn search(
 pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>> {
     let stored = blocking(&app, move |app| event(app, &id)).await?;
     Ok(Json(full_json(&stored)))
+}
+
+/// `GET /v1/events/{id}/ancestors`
+pub(crate) async fn ancestors(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>> {
+    let starts =
+        blocking(&app, move |app| Ok(app.pipeline.store().ancestors(&event(app, &id)?, MAX_GENERATIONS)?));
+    let events: Vec<Value> = starts.await?.iter().map(|stored| Value::Object(short_json(stored))).collect();
+    Ok(Json(json!({ "events": events })))
 }
 
 /// The event whose number is written `id`.

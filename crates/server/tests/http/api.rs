@@ -27,6 +27,10 @@ fn logs_become_events_and_alerts() {
     assert_eq!(event["native"]["CommandLine"], "whoami /all");
     assert!(event["raw"].as_str().unwrap().contains("whoami /all"));
     assert!(event["entities"].as_array().unwrap().contains(&json!("host:ws5")));
+    let chain = get(server.addr, "/v1/events/2/ancestors").ok();
+    assert_eq!(chain["events"].as_array().unwrap().len(), 1);
+    assert_eq!(chain["events"][0]["id"], 1);
+    assert_eq!(get(server.addr, "/v1/events?entity=process_id:ws5/4120").ok()["total"], 4);
 }
 
 #[test]

@@ -17,11 +17,11 @@ impl Expr {
             Self::Not(part) => !part.matches(event, id),
             Self::Phrase(phrase) => {
                 has_phrase(&event.message, phrase)
-                    || event.entities().iter().any(|entity| has_phrase(&entity.value, phrase))
+                    || named(event).any(|entity| has_phrase(&entity.value, phrase))
             }
             Self::Pattern(glob) => {
                 words(&event.message).iter().any(|word| glob.matches(word))
-                    || event.entities().iter().any(|entity| Test::Like(glob.clone()).holds(&entity.value))
+                    || named(event).any(|entity| Test::Like(glob.clone()).holds(&entity.value))
             }
             Self::MessagePattern(glob) => words(&event.message).iter().any(|word| glob.matches(word)),
             Self::Message(phrase) => has_phrase(&event.message, phrase),
@@ -66,6 +66,11 @@ impl Test {
             Self::In(base, bits) => value.parse().is_ok_and(|address| within(address, *base, *bits)),
         }
     }
+}
+
+/// Entities of an event that words find.
+fn named(event: &Event) -> impl Iterator<Item = Entity> {
+    event.entities().into_iter().filter(|entity| entity.kind.has_words())
 }
 
 /// Whether the words of `text` hold those of `phrase` in a row.

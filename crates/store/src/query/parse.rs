@@ -21,8 +21,8 @@ const MAX_DEPTH: usize = 16;
 const MAX_CLAUSES: usize = 256;
 const MAX_PATTERNS: usize = 32;
 
-const FIELDS: &str = "fields are message, host, user, ip, process, file, hash, domain, registry, entity, class, format, \
-                      template, source, id, time, raw, native.NAME and normalised names such as process.cmd_line; \
+const FIELDS: &str = "fields are message, host, user, ip, process, file, hash, domain, registry, asset, process_id, entity, class, \
+                      format, template, source, id, time, raw, native.NAME and normalised names such as process.cmd_line; \
                       put a value that contains a colon in double quotes";
 const QUOTES: &str = "put values with spaces, colons or brackets in double quotes, as in process:\"a b.exe\"";
 const TIMES: &str = "write times as 2024-01-31T08:00:00Z, -15m, -24h, -7d, now or -1d@d";

@@ -82,7 +82,7 @@ pub(super) fn search(store: &Store, parts: &[Part], expr: &Expr, limit: usize) -
 
 fn bm25(stored: &Stored, wanted: &[String], rarity: &dyn Fn(&str) -> f64) -> f64 {
     let mut words = words(&stored.event.message);
-    for entity in stored.event.entities() {
+    for entity in stored.event.entities().into_iter().filter(|entity| entity.kind.has_words()) {
         words.extend(crate::query::words(&entity.value));
     }
     let length = 1.0 - B + B * words.len() as f64 / USUAL_WORDS;

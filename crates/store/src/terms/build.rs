@@ -4,7 +4,7 @@ use super::dictionary::Writer;
 use super::{Kind, MAX_ENTITY, MAX_VALUE, TermSource};
 use crate::Result;
 use crate::query::{MAX_WORD, class_name, each_word};
-use casemate_event::{Class, Event, Format, entities};
+use casemate_event::{Class, EntityKind, Event, Format, entities};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use roaring::RoaringBitmap;
 use std::hash::{BuildHasher, Hash};
@@ -69,7 +69,7 @@ impl Builder {
             self.field(row, name, value);
         }
         for entity in entities(&event.fields) {
-            self.entity(row, entity.kind.name(), &entity.value);
+            self.entity(row, entity.kind, &entity.value);
         }
         let class = self.classes.get(&event.class).copied().unwrap_or_else(|| {
             let token = format!("{}\0{}", class_name(event.class), event.class.uid());
@@ -182,13 +182,16 @@ impl Builder {
         }
     }
 
-    fn entity(&mut self, row: u32, kind: &str, value: &str) {
+    fn entity(&mut self, row: u32, kind: EntityKind, value: &str) {
         if value.len() <= MAX_ENTITY {
-            let term = self.term(Kind::Entity, &[kind.as_bytes(), b":", value.as_bytes()]);
+            let term = self.term(Kind::Entity, &[kind.name().as_bytes(), b":", value.as_bytes()]);
             self.push(term, row);
         } else {
             let term = self.term(Kind::LongEntity, &[]);
             self.push(term, row);
+        }
+        if !kind.has_words() {
+            return;
         }
         each_word(value, &mut |word| {
             if word != value.as_bytes() {

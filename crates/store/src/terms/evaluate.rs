@@ -28,17 +28,6 @@ pub(crate) fn evaluate(expr: &Expr, terms: &dyn TermSource, rows: &dyn Rows) -> 
     Evaluation { terms, rows }.expr(expr)
 }
 
-const ENTITY_KINDS: [EntityKind; 8] = [
-    EntityKind::Host,
-    EntityKind::User,
-    EntityKind::Ip,
-    EntityKind::Process,
-    EntityKind::File,
-    EntityKind::Hash,
-    EntityKind::Domain,
-    EntityKind::Registry,
-];
-
 struct Evaluation<'a> {
     terms: &'a dyn TermSource,
     rows: &'a dyn Rows,
@@ -82,10 +71,12 @@ impl Evaluation<'_> {
                 let mut rows = self.message_pattern(glob)?;
                 let fits = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| glob.matches(text));
                 rows |= self.terms.union(&key(Kind::EntityWord, b""), &mut |word, _| fits(word))?;
-                rows |= self.terms.union(&key(Kind::Entity, b""), &mut |name, _| {
-                    let value = name.iter().position(|byte| *byte == b':').map(|colon| &name[colon + 1..]);
-                    value.is_some_and(fits)
-                })?;
+                for kind in EntityKind::ALL.into_iter().filter(|kind| kind.has_words()) {
+                    let prefix = format!("{}:", kind.name());
+                    rows |= self
+                        .terms
+                        .union(&key(Kind::Entity, prefix.as_bytes()), &mut |value, _| fits(value))?;
+                }
                 self.with_long_entities(exact(rows))
             }
             Expr::Entity(kind, test) => self.entity(*kind, test),
@@ -159,7 +150,7 @@ impl Evaluation<'_> {
     fn whole_entity(&self, phrase: &[String]) -> Result<RoaringBitmap> {
         let mut rows = RoaringBitmap::new();
         if let [word] = phrase {
-            for kind in ENTITY_KINDS {
+            for kind in EntityKind::ALL.into_iter().filter(|kind| kind.has_words()) {
                 rows |=
                     self.terms.postings(&key(Kind::Entity, format!("{}:{word}", kind.name()).as_bytes()))?;
             }

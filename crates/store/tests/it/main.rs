@@ -7,6 +7,7 @@
 //! | `findings` | alerts fold, are counted once, and survive |
 //! | `crash` | a process killed while appending loses and doubles nothing it acknowledged |
 //! | `damage` | a cut or flipped bit anywhere is noticed or made good, never a panic or a wrong answer |
+//! | `lineage` | a process is followed to those that started it |
 //! | `keep` | retention deletes whole segments, backups open as what was copied |
 //! | `access` | read-only directories, locks, full disks |
 //! | `measure` | nothing: prints how fast it is, when asked (`--ignored --nocapture`) |
@@ -18,6 +19,7 @@ mod crash;
 mod damage;
 mod findings;
 mod keep;
+mod lineage;
 mod measure;
 mod search;
 

@@ -212,6 +212,35 @@ pub fn read_stream(
     intake.finish()
 }
 
+/// What is known of a stream that may come again, because its sender did not hear that it had arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// What makes it the same stream; batches carry it in their
+    /// [`SourceProgress`](casemate_event::SourceProgress).
+    pub key: &'a str,
+    /// Records of it that are stored already: decoded again, not handed on.
+    pub resume_from: u64,
+}
+
+/// As [`read_stream`], so that an interrupted read of the same bytes goes on where it stopped.
+///
+/// # Errors
+/// As for [`read_file`].
+pub fn resume_stream(
+    (name, known): (&str, Known<'_>),
+    reader: impl Read,
+    options: &Options,
+    hint: Option<Format>,
+    sink: &mut dyn FnMut(Batch) -> Result<(), SinkError>,
+) -> Result<Summary> {
+    let mut progress = |_| {};
+    let mut intake = intake::Intake::new(name.to_owned(), options, sink, &mut progress);
+    intake.hint = hint;
+    intake.resume(known.key, known.resume_from);
+    source::read_whole_stream(&mut intake, reader)?;
+    intake.finish()
+}
+
 /// Decodes records that their sender has framed already: one message, one document, one line each.
 ///
 /// Gives one batch without progress, however many records there are: the caller bounds them. Each record comes

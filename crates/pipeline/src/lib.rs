@@ -11,7 +11,7 @@ mod template_index;
 use casemate_detect::{ALERT_LEVEL, Correlator, Rule, Rules};
 use casemate_event::{Alert, Batch, EventId, Format, Stored, TemplateId};
 use casemate_inference::Embedder;
-use casemate_ingest::{Options, Summary};
+use casemate_ingest::{Known, Options, Summary};
 use casemate_store::{Raise, Store};
 use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
@@ -194,6 +194,31 @@ impl Pipeline {
         let read = casemate_ingest::read_stream(name, reader, &options(), format, &mut sink);
         self.store.sync()?;
         Ok(read?)
+    }
+
+    /// As [`ingest_stream`](Self::ingest_stream), once: `key` stands for these very bytes, and what of them was
+    /// taken in before, whole or in part, is not taken in again. `None` if that was all of it.
+    ///
+    /// # Errors
+    /// As [`ingest_stream`](Self::ingest_stream).
+    pub fn ingest_stream_once(
+        &self,
+        name: &str,
+        key: &str,
+        reader: impl Read,
+        format: Option<Format>,
+    ) -> Result<Option<Summary>> {
+        let progress = self.store.source_progress(key)?;
+        if progress.as_ref().is_some_and(|progress| progress.complete) {
+            // It may be known and not yet be durable.
+            self.store.sync()?;
+            return Ok(None);
+        }
+        let known = Known { key, resume_from: progress.map_or(0, |progress| progress.position) };
+        let mut sink = |batch| self.append(&batch);
+        let read = casemate_ingest::resume_stream((name, known), reader, &options(), format, &mut sink);
+        self.store.sync()?;
+        Ok(Some(read?))
     }
 
     /// Stores a batch, durable with the next sync.

@@ -67,7 +67,11 @@ fn check(request: &Request, local: SocketAddr) -> Result<()> {
     }
     match media_type(headers).as_deref() {
         Some("application/json" | "application/octet-stream" | "application/x-ndjson") => Ok(()),
-        Some("application/vnd.elasticsearch+x-ndjson" | "application/vnd.elasticsearch+json") => Ok(()),
+        Some(
+            "application/x-protobuf"
+            | "application/vnd.elasticsearch+x-ndjson"
+            | "application/vnd.elasticsearch+json",
+        ) => Ok(()),
         found => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             format!(

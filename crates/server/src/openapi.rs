@@ -166,6 +166,10 @@ fn operations() -> Vec<Operation> {
             "200",
             schema("Ingested"),
         ),
+        Operation {
+            body: Some(json!({ "application/x-protobuf": {}, JSON: {} })),
+            ..shipped("post", "/v1/logs", "OTLP/HTTP: log records; durable when answered")
+        },
         Operation::json("/services/collector/health", "Splunk HEC: whether it takes events", any()),
         shipped("post", "/services/collector", "Splunk HEC: events; durable when answered"),
         shipped("post", "/services/collector/event", "Splunk HEC: events; durable when answered"),
@@ -303,7 +307,7 @@ fn schemas() -> Value {
             "native": map, "raw": text, "raw_hex": text, "template": text,
         })),
         "Ingested": object(&["bytes", "records", "events", "quarantined", "event_ids", "alerts"], &json!({
-            "bytes": integer, "records": integer, "events": counts, "quarantined": counts, "problems": list(&text),
+            "bytes": integer, "records": integer, "skipped": integer, "events": counts, "quarantined": counts, "problems": list(&text),
             "event_ids": { "type": ["object", "null"], "properties": { "first": integer, "last": integer } },
             "alerts": any,
         })),

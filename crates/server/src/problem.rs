@@ -54,6 +54,19 @@ impl Problem {
         )
     }
 
+    /// Records that could not be stored; what was acknowledged before stays.
+    ///
+    /// Always 503, for a full disk too: 507 is taken by senders as a reason to give the records up.
+    pub(crate) fn not_stored(error: &casemate_store::Error) -> Self {
+        tracing::error!(%error, "received records could not be stored");
+        if error.is_full() {
+            let detail = "the disk of the data directory is full, and nothing of this is acknowledged; what was \
+                          acknowledged before stays. Free space there; senders are to try again";
+            return Self::busy(detail, 30);
+        }
+        Self::busy("the records could not be stored and are not acknowledged; send them again", 5)
+    }
+
     /// Adds a response header, such as `Allow`.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

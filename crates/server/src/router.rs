@@ -37,6 +37,7 @@ fn on_put<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -
 pub(crate) fn table() -> Vec<Route> {
     vec![
         on_post("/v1/ingest/{format}", api::ingest::ingest),
+        on_post("/v1/logs", api::otlp::logs),
         on_get("/services/collector/health", api::hec::health),
         on_post("/services/collector", api::hec::events),
         on_post("/services/collector/event", api::hec::events),

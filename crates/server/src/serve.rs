@@ -143,6 +143,7 @@ async fn assemble(
         stopping,
         ingest_permits: Arc::new(Semaphore::new(INGEST_AT_ONCE)),
         ingest_turn: Mutex::new(()),
+        taking: Mutex::default(),
     };
     Ok((Arc::new(app), worker))
 }

@@ -1,5 +1,6 @@
 //! What do all request handlers share?
 
+use crate::api::once::Taking;
 use crate::headline::Headlines;
 use crate::hub::Hub;
 use crate::metrics::Requests;
@@ -33,6 +34,8 @@ pub(crate) struct App {
     pub(crate) ingest_permits: Arc<Semaphore>,
     /// Held while a body is taken in, so that the event ids of one request are one range.
     pub(crate) ingest_turn: Mutex<()>,
+    /// Requests that are to be taken in once.
+    pub(crate) taking: Mutex<Taking>,
 }
 
 /// Runs blocking work (the store, the embedder) off the async threads.

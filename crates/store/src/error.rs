@@ -91,6 +91,20 @@ impl Error {
         }
     }
 
+    /// Whether the device has no space left.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Append { source } | Self::Disk(source) => {
+                matches!(source, casemate_disk::Error::Full { .. })
+            }
+            Self::Table { source, .. } => matches!(
+                &**source,
+                redb::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull
+            ),
+            _ => false,
+        }
+    }
+
     /// Whether the caller sent something wrong, as opposed to the store failing.
     pub fn is_bad_input(&self) -> bool {
         matches!(self, Self::Query { .. } | Self::Watermark { .. })

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::Path;
 
 const TEMPLATES: TableDefinition<u64, &[u8]> = TableDefinition::new("templates");
@@ -124,6 +125,13 @@ impl Meta {
         let table = read.open_table(SOURCES).map_err(self.tables.error("read"))?;
         let value = table.get(key).map_err(self.tables.error("read"))?;
         value.map(|value| self.decode(value.value())).transpose()
+    }
+
+    pub(crate) fn forget_progress(&self, keys: Range<&str>) -> Result<()> {
+        self.write(|write| {
+            write.open_table(SOURCES)?.retain_in(keys, |_, _| false)?;
+            Ok(())
+        })
     }
 
     pub(crate) fn is_resolved(&self, id: QuarantineId) -> Result<bool> {

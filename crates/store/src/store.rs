@@ -296,6 +296,15 @@ impl Store {
         }
     }
 
+    /// Forgets how far the sources with keys in this range have been taken in, as far as that has moved to the
+    /// tables. For keys that mean something for a limited time.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn forget_progress(&self, keys: Range<&str>) -> Result<()> {
+        self.inner.meta.forget_progress(keys)
+    }
+
     /// Template `id`, if an event was folded to it.
     ///
     /// # Errors

@@ -2,12 +2,14 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test support")]
 
+pub(crate) mod http;
+
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use tempfile::TempDir;
 
 /// Root of the workspace.
@@ -91,16 +93,13 @@ impl Site {
 
     /// Starts `casemate serve` without a model on a free port and waits until it says that it serves.
     pub(crate) fn serve(&self) -> Server {
-        let args = ["serve", "--model", "none", "--listen", "127.0.0.1:0"];
-        let mut child = self.command(&args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("http://") {
-            line.clear();
-            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "the server ended before it served");
-        }
-        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
-        Server { child, address }
+        self.serve_with(&[])
+    }
+
+    /// As [`serve`](Self::serve), with further arguments.
+    pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
+        let args = [&["serve", "--model", "none", "--listen", "127.0.0.1:0"], args].concat();
+        Server::start(&mut self.command(&args))
     }
 
     /// Runs as a user who may not write the data directory; `None`, with a message, where that cannot be
@@ -147,9 +146,45 @@ fn finish(command: &mut Command) -> Output {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
+    /// Where receivers listen, by scheme (`syslog+tcp`).
+    pub(crate) receivers: Vec<(String, String)>,
+    // What is said later goes here; closed, it would end the server.
+    _stderr: BufReader<ChildStderr>,
 }
 
 impl Server {
+    /// Starts the command and waits until it says that it serves.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let (mut said, mut receivers) = (String::new(), Vec::new());
+        let address = loop {
+            let mut line = String::new();
+            let read = stderr.read_line(&mut line).unwrap();
+            said.push_str(&line);
+            assert_ne!(read, 0, "the server ended before it served: {said}");
+            let Some((scheme, address)) = line.split_once("://") else { continue };
+            let scheme = scheme.rsplit(' ').next().unwrap().to_owned();
+            let address = address.split(['/', ' ', '\n']).next().unwrap().to_owned();
+            if line.starts_with("casemate: serving") {
+                break address;
+            }
+            receivers.push((scheme, address));
+        };
+        Self { child, address, receivers, _stderr: stderr }
+    }
+
+    /// Where the receiver for `scheme` listens.
+    pub(crate) fn receiver(&self, scheme: &str) -> &str {
+        &self.receivers.iter().find(|(known, _)| known == scheme).unwrap().1
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -95,11 +95,11 @@ pub(crate) async fn bulk_of(
 async fn take(app: Arc<App>, index: Option<String>, request: Request) -> Result<Response> {
     let began = Instant::now();
     let _permit = framed::permit(&app)?;
-    let body = framed::body(request).await?;
+    let received = framed::receive(request).await?;
     let items = blocking(&app, move |app| {
-        let Bulk { told, items } = parse(&body, index.as_deref())?;
+        let Bulk { told, items } = parse(&received.body, index.as_deref())?;
         if !told.is_empty() {
-            framed::store(app, "elastic-bulk", told)?;
+            framed::store(app, "elastic-bulk", &received, told)?;
         }
         Ok(items)
     });

@@ -2,11 +2,12 @@
 //! that are durable before they are acknowledged.
 
 use crate::api::ingest::{self, MAX_BODY_BYTES};
+use crate::api::once::{self, Once};
 use crate::problem::{Problem, Result};
 use crate::state::App;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
-use casemate_event::{Batch, TimeQuality, field};
+use casemate_event::{Batch, SourceProgress, TimeQuality, field};
 use casemate_receive::Records;
 use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
@@ -33,15 +34,23 @@ pub(crate) fn permit(app: &App) -> Result<OwnedSemaphorePermit> {
         .map_err(|_| Problem::busy("too many bodies are being taken in at once; send this one again", 2))
 }
 
+/// A body, and the key its sender gave it.
+pub(crate) struct Received {
+    pub(crate) body: Vec<u8>,
+    key: Option<String>,
+}
+
 /// The body, unpacked if it says that it is packed.
-pub(crate) async fn body(request: Request) -> Result<Vec<u8>> {
+pub(crate) async fn receive(request: Request) -> Result<Received> {
     let packed = is_gzip(request.headers())?;
-    let bytes = ingest::read(request).await?;
+    let key = once::key(request.headers())?;
+    let body = ingest::read(request).await?;
     if !packed {
-        return Ok(bytes);
+        return Ok(Received { body, key });
     }
-    let unpacking = tokio::task::spawn_blocking(move || unpack(&bytes));
-    unpacking.await.map_err(|error| Problem::internal("unpacking the body", &error))?
+    let unpacking = tokio::task::spawn_blocking(move || unpack(&body));
+    let body = unpacking.await.map_err(|error| Problem::internal("unpacking the body", &error))??;
+    Ok(Received { body, key })
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool> {
@@ -67,21 +76,35 @@ fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Stores records of one source. Durable when it returns; detection follows in the background.
-pub(crate) fn store(app: &App, source: &str, told: Vec<Told>) -> Result<()> {
+/// Stores records of one source, which were told in what was received: all or nothing, and once if it has a key.
+/// Durable when it returns; detection follows in the background.
+pub(crate) fn store(app: &App, source: &str, received: &Received, told: Vec<Told>) -> Result<()> {
+    let once = received.key.as_deref().map(|key| Once::begin(app, key, &received.body)).transpose()?;
+    if once.as_ref().is_some_and(Once::is_done) {
+        return Ok(app.pipeline.store().sync()?);
+    }
     let mut records = Vec::with_capacity(told.len());
     let mut besides = Vec::with_capacity(told.len());
     for (index, (raw, beside)) in told.into_iter().enumerate() {
         records.push((index as u64 + 1, raw));
         besides.push(beside);
     }
-    let failed = |error: casemate_receive::Error| {
-        tracing::error!(%error, "received records could not be stored");
-        Problem::busy("the records could not be stored and nothing of them was; send them again", 5)
-    };
-    let mut batch = app.intake.decode(Records { source, records: &records }).map_err(failed)?;
+    let mut batch = app.intake.decode(Records { source, records: &records }).map_err(not_stored)?;
     tell(&mut batch, &besides);
-    app.intake.append(source, &batch).map_err(failed)
+    batch.progress = once.as_ref().map(|once| SourceProgress {
+        sha256: once.key.clone(),
+        name: source.to_owned(),
+        position: records.len() as u64,
+        complete: true,
+    });
+    app.intake.append(source, &batch).map_err(not_stored)
+}
+
+fn not_stored(error: casemate_receive::Error) -> Problem {
+    match error {
+        casemate_receive::Error::Store(error) => Problem::not_stored(&error),
+        other => Problem::internal("decoding the records", &other),
+    }
 }
 
 /// Adds what senders said to the events; what a record says itself goes first.

@@ -3,7 +3,7 @@
 //! Tokens are not checked: whoever reaches loopback may send. Everything is durable when it is answered, so an
 //! acknowledgement asked for is given at once.
 
-use crate::api::framed::{self, Beside, Told};
+use crate::api::framed::{self, Beside, Received, Told};
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
 use axum::Json;
@@ -50,17 +50,17 @@ pub(crate) async fn events(State(app): State<Arc<App>>, request: Request) -> Res
     let channel = channel(request.headers(), request.uri().query());
     let taken = async {
         let _permit = framed::permit(&app)?;
-        let body = framed::body(request).await?;
-        blocking(&app, move |app| take_events(app, &body)).await
+        let received = framed::receive(request).await?;
+        blocking(&app, move |app| take_events(app, &received)).await
     };
     answer(taken.await, channel)
 }
 
-fn take_events(app: &App, body: &[u8]) -> Result<Option<Invalid>> {
-    let (told, invalid) = parse(body);
+fn take_events(app: &App, received: &Received) -> Result<Option<Invalid>> {
+    let (told, invalid) = parse(&received.body);
     // Splunk takes what comes before the first event that is not valid.
     if !told.is_empty() {
-        framed::store(app, "splunk-hec", told)?;
+        framed::store(app, "splunk-hec", received, told)?;
     }
     Ok(invalid)
 }
@@ -124,14 +124,15 @@ pub(crate) async fn raw(State(app): State<Arc<App>>, request: Request) -> Respon
         let params = Query::<RawParams>::try_from_uri(request.uri());
         let Query(params) = params.map_err(|error| Problem::bad_request(error.body_text()))?;
         let _permit = framed::permit(&app)?;
-        let body = framed::body(request).await?;
-        blocking(&app, move |app| take_raw(app, &params, &body)).await
+        let received = framed::receive(request).await?;
+        blocking(&app, move |app| take_raw(app, &params, &received)).await
     };
     answer(taken.await, channel)
 }
 
-fn take_raw(app: &App, params: &RawParams, body: &[u8]) -> Result<Option<Invalid>> {
-    let lines = body.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+fn take_raw(app: &App, params: &RawParams, received: &Received) -> Result<Option<Invalid>> {
+    let lines =
+        received.body.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let told: Vec<Told> = lines
         .filter(|line| !line.trim_ascii().is_empty())
         .map(|line| {
@@ -144,7 +145,7 @@ fn take_raw(app: &App, params: &RawParams, body: &[u8]) -> Result<Option<Invalid
     if told.is_empty() {
         return Ok(Some(Invalid(5, "No data", 0)));
     }
-    framed::store(app, "splunk-hec", told)?;
+    framed::store(app, "splunk-hec", received, told)?;
     Ok(None)
 }
 

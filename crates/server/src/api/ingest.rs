@@ -1,5 +1,6 @@
 //! How does log data come in over HTTP? A whole body or nothing: it is read first, then stored, then answered.
 
+use crate::api::once::{self, Once};
 use crate::hub::lock;
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// Longest body taken; more is sent in parts or read with `casemate ingest`.
 pub(crate) const MAX_BODY_BYTES: usize = 64 << 20;
+/// Name of the source.
+const SOURCE: &str = "http";
 /// Longest pause within a body.
 const STALL: Duration = Duration::from_secs(30);
 
@@ -32,8 +35,9 @@ pub(crate) async fn ingest(
     let Ok(_permit) = Arc::clone(&app.ingest_permits).try_acquire_owned() else {
         return Err(Problem::busy("too many bodies are being taken in at once; send this one again", 2));
     };
+    let key = once::key(request.headers())?;
     let body = read(request).await?;
-    blocking(&app, move |app| store(app, hint, &body)).await.map(Json)
+    blocking(&app, move |app| store(app, hint, key.as_deref(), &body)).await.map(Json)
 }
 
 fn parse_format(name: &str) -> Result<Option<Format>> {
@@ -110,12 +114,19 @@ async fn next_chunk(body: &mut Body) -> Result<Option<axum::body::Bytes>> {
     }
 }
 
-fn store(app: &App, hint: Option<Format>, body: &[u8]) -> Result<Value> {
+fn store(app: &App, hint: Option<Format>, key: Option<&str>, body: &[u8]) -> Result<Value> {
     let pipeline = &app.pipeline;
+    let once = key.map(|key| Once::begin(app, key, body)).transpose()?;
     let (first, summary, last) = {
         let _turn = lock(&app.ingest_turn);
         let before = pipeline.store().last_id();
-        let summary = pipeline.ingest_stream("http", body, hint).map_err(ingest_problem)?;
+        let summary = match &once {
+            None => pipeline.ingest_stream(SOURCE, body, hint).map_err(ingest_problem)?,
+            Some(once) => {
+                let taken = pipeline.ingest_stream_once(SOURCE, &once.key, body, hint);
+                taken.map_err(ingest_problem)?.unwrap_or_else(|| taken_before(once, body))
+            }
+        };
         (before.0 + 1, summary, pipeline.store().last_id().0)
     };
     // What is stored stays stored: a failure from here on must not make the sender send it again.
@@ -129,11 +140,24 @@ fn store(app: &App, hint: Option<Format>, body: &[u8]) -> Result<Value> {
     Ok(summary_json(&summary, (first, last), &alerts))
 }
 
+/// What is said of a body that was taken in whole by an earlier request.
+fn taken_before(once: &Once<'_>, body: &[u8]) -> Summary {
+    let skipped = once.known.as_ref().map_or(0, |known| known.position);
+    Summary { bytes: body.len() as u64, skipped, ..Summary::default() }
+}
+
 fn ingest_problem(error: casemate_pipeline::Error) -> Problem {
     match error {
+        casemate_pipeline::Error::Ingest(casemate_ingest::Error::Sink { source, .. }) => {
+            match source.downcast::<casemate_store::Error>() {
+                Ok(error) => Problem::not_stored(&error),
+                Err(error) => Problem::internal("storing the body", &error),
+            }
+        }
         casemate_pipeline::Error::Ingest(error) => {
             Problem::internal("taking in the body (what was accepted before stays)", &error)
         }
+        casemate_pipeline::Error::Store(error) => Problem::not_stored(&error),
         other => Problem::internal("storing the body", &other),
     }
 }
@@ -150,6 +174,7 @@ fn summary_json(summary: &Summary, (first, last): (u64, u64), alerts: &[Alert]) 
     json!({
         "bytes": summary.bytes,
         "records": summary.records,
+        "skipped": summary.skipped,
         "events": events,
         "quarantined": quarantined,
         "problems": summary.problems,

@@ -7,5 +7,7 @@ pub(crate) mod framed;
 pub(crate) mod hec;
 pub(crate) mod ingest;
 pub(crate) mod investigations;
+pub(crate) mod once;
+pub(crate) mod otlp;
 pub(crate) mod stream;
 pub(crate) mod system;

@@ -12,6 +12,7 @@ mod windows;
 mod windows_map;
 mod windows_shapes;
 mod zeek;
+mod zeek_ot;
 
 pub(crate) use generic::pairs;
 

@@ -35,7 +35,9 @@ impl Columns {
         if !self.open {
             return false;
         }
-        let Some((name, value)) = line.split_once(self.separator.as_str()) else { return false };
+        // Tools that make times anonymous leave a space after `#open` and `#close`.
+        let parts = line.split_once(self.separator.as_str()).or_else(|| line.split_once(' '));
+        let Some((name, value)) = parts else { return false };
         match name {
             "#fields" => self.fields = value.split(self.separator.as_str()).map(str::to_owned).collect(),
             "#unset_field" => self.unset = value.to_owned(),
@@ -122,7 +124,25 @@ pub(crate) fn decode_json(object: &Object<'_>) -> Option<Draft> {
 
 /// Name of the log that has such fields: JSON written without `_path` does not say.
 fn guess_path(native: &Fields) -> &'static str {
-    const MARKS: [(&str, &str); 25] = [
+    const MARKS: [(&str, &str); 43] = [
+        ("request_subfunction_code", "modbus_detailed"),
+        ("modbus_detailed_link_id", "modbus_detailed"),
+        ("trip_control_code", "dnp3_control"),
+        ("object_count", "dnp3_objects"),
+        ("fc_request", "dnp3"),
+        ("fc_reply", "dnp3"),
+        ("rosctr_name", "s7comm"),
+        ("opcode_name", "s7comm_plus"),
+        ("szl_id_name", "s7comm_read_szl"),
+        ("blocklength", "s7comm_upload_download"),
+        ("cip_service", "cip"),
+        ("enip_command", "enip"),
+        ("io_data", "cip_io"),
+        ("bvlc_function", "bacnet"),
+        ("device_state", "bacnet_device_control"),
+        ("pdu_service", "bacnet_property"),
+        ("crc_transmitted", "genisys"),
+        ("identifier_str", "opcua_binary"),
         ("qtype_name", "dns"),
         ("trans_id", "dns"),
         ("status_code", "http"),
@@ -168,6 +188,11 @@ fn normalise(native: Fields, path: &str, format: Format) -> Draft {
     draft.copy(field::DST_PORT, &["id.resp_p"]);
     let shown = by_path(&mut draft, path);
     let mut line = format!("Zeek {path}").trim_end().to_owned();
+    if draft.fields.get(field::ASSET_CHANGED) == Some("true") {
+        // Rare among all the reading, and what matters.
+        line.push(' ');
+        line.push_str(&draft.fields.get(field::ACTIVITY).unwrap_or_default().to_lowercase());
+    }
     if let Some(source) = draft.fields.get(field::SRC_IP) {
         line.push_str(&format!(" {source}"));
         if let Some(target) = draft.fields.get(field::DST_IP) {
@@ -190,6 +215,9 @@ fn normalise(native: Fields, path: &str, format: Format) -> Draft {
 /// Normalises what is peculiar to one log; the columns worth showing.
 fn by_path(draft: &mut Draft, path: &str) -> &'static [&'static str] {
     draft.class = Class::NetworkActivity;
+    if let Some(shown) = super::zeek_ot::by_path(draft, path) {
+        return shown;
+    }
     match path {
         "conn" => {
             draft.set(field::ACTIVITY, "Traffic");
@@ -316,19 +344,8 @@ fn by_path(draft: &mut Draft, path: &str) -> &'static [&'static str] {
         }
         other => {
             draft.set(field::PROTOCOL, other);
-            draft.copy(field::API_OPERATION, &["func", "function", "fc_request", "command", "operation"]);
-            &[
-                "func",
-                "function",
-                "fc_request",
-                "command",
-                "operation",
-                "user",
-                "username",
-                "arg",
-                "exception",
-                "reply_code",
-            ]
+            draft.copy(field::API_OPERATION, &["function", "command", "operation"]);
+            &["function", "command", "operation", "user", "username", "arg", "exception", "reply_code"]
         }
     }
 }

@@ -15,6 +15,8 @@ struct Totals {
     quarantined: u64,
     problems: Vec<String>,
     templates: HashSet<u64>,
+    /// Events about an industrial device.
+    devices: u64,
     /// Events whose class is known.
     classed: u64,
     raw_bytes: u64,
@@ -43,6 +45,7 @@ fn read(kind: &str, wanted: impl Fn(&str) -> bool) -> Option<Totals> {
         let mut sink = |batch: Batch| {
             for event in &batch.events {
                 totals.templates.insert(event.template.0);
+                totals.devices += u64::from(event.field("ot.asset").is_some());
                 totals.classed += u64::from(event.class.uid() != 0);
                 totals.raw_bytes += event.raw.len() as u64;
                 assert!(!event.message.is_empty() && !event.message.contains('\n'));
@@ -124,6 +127,61 @@ fn cloudtrail() {
     assert!(totals.count() > 2500);
 }
 
+/// Industrial protocols: logs with their headers, and those whose headers the collection has cut off.
+#[test]
+fn ot_ics() {
+    let Some(totals) = read("ot-ics", |name| name.contains("icsnpp") && name.ends_with(".log")) else {
+        return;
+    };
+    assert!(totals.events[&Format::ZeekTsv] > 20_000, "{:?}", totals.events);
+    assert_eq!(totals.quarantined, 0);
+    // Logs of connections are about no device in particular; who-is asks everyone.
+    let zeek = totals.events[&Format::ZeekTsv];
+    assert!(totals.devices as f64 > 0.95 * zeek as f64, "{} of {zeek}", totals.devices);
+
+    const SENDER: &str = "is_orig\tsource_h\tsource_p\tdestination_h\tdestination_p";
+    let cut: [(&str, &str, &str, usize, usize); 4] = [
+        ("modbus", "icsnpp-modbus/testing/baseline/analyzer.basic/modbus.log", "func\texception", 24, 9),
+        (
+            "enip",
+            "icsnpp-enip/tests/baseline/analyzer.basic/enip.log",
+            "SENDER\tenip_command_code\tenip_command\tlength\tsession_handle\tenip_status\tsender_context\toptions",
+            269,
+            0,
+        ),
+        (
+            "cip",
+            "icsnpp-enip/tests/baseline/analyzer.basic/cip.log",
+            "SENDER\tcip_sequence_count\tdirection\tcip_service_code\tcip_service\tcip_status_code\tcip_status\tcip_extended_status_code\tcip_extended_status\tclass_id\tclass_name\tinstance_id\tattribute_id",
+            1158,
+            2,
+        ),
+        (
+            "cip",
+            "icsnpp-enip/tests/baseline/analyzer.set_attr_single_service/cip.log",
+            "SENDER\tcip_sequence_count\tdirection\tcip_service_code\tcip_service\tcip_status_code\tcip_status\tcip_extended_status_code\tcip_extended_status\tclass_id\tclass_name\tinstance_id\tattribute_id",
+            1,
+            1,
+        ),
+    ];
+    for (log, file, columns, count, changes) in cut {
+        let text = fs_err::read(workspace().join("../shared/data/ot-ics").join(file)).unwrap();
+        let path = format!("#path\t{log}");
+        let fields = format!(
+            "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\t{}",
+            columns.replace("SENDER", SENDER)
+        );
+        let header = [b"#separator \\x09".as_slice(), path.as_bytes(), fields.as_bytes()];
+        let lines = (1..).zip(text.split(|byte| *byte == b'\n').skip(1));
+        let batch = casemate_ingest::read_records(file, &header, lines, &options()).unwrap();
+        assert_eq!((batch.events.len(), batch.quarantined.len()), (count, 0), "{file}");
+        let field =
+            |name, value| batch.events.iter().filter(|event| event.field(name) == Some(value)).count();
+        assert_eq!(field("ot.changes", "true"), changes, "{file}");
+        assert!(batch.events.iter().all(|event| event.field("ot.asset").is_some()), "{file}");
+    }
+}
+
 #[test]
 fn everything_else() {
     for kind in [
@@ -132,7 +190,6 @@ fn everything_else() {
         "cloud-other",
         "azure-m365",
         "crowdstrike",
-        "ot-ics",
         "vendor-syslog",
         "loghub",
         "windows-siem-raw",

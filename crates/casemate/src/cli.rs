@@ -67,7 +67,8 @@ pub(crate) enum Command {
     /// Find events by text, entity and time, or templates by meaning
     #[command(after_help = "Examples:\n  casemate search 'process:rundll32.exe AND comsvcs' --limit 5\n  \
         casemate search --entity user:alice --after 2026-01-01T00:00:00Z\n  \
-        casemate search --semantic 'password dump of lsass'\n  casemate search --quarantine")]
+        casemate search --semantic 'password dump of lsass'\n  \
+        casemate search --hybrid 'who dumped lsass on ws5' --filter 'earliest=-7d'\n  casemate search --quarantine")]
     Search(SearchArgs),
     /// Investigate alerts and print the reports
     #[command(after_help = "Examples:\n  casemate investigate 3\n  casemate investigate --all --model small")]
@@ -179,6 +180,12 @@ pub(crate) struct SearchArgs {
     /// Search message templates by meaning instead of events by words
     #[arg(long, conflicts_with_all = ["entity", "after", "before", "quarantine"], requires = "query")]
     pub(crate) semantic: bool,
+    /// Take the query as plain words: find events by words, entities and meaning at once, and say how
+    #[arg(long, conflicts_with_all = ["semantic", "quarantine"], requires = "query")]
+    pub(crate) hybrid: bool,
+    /// With --hybrid: only events that match this query
+    #[arg(long, value_name = "QUERY", requires = "hybrid", default_value = "")]
+    pub(crate) filter: String,
     /// List quarantined records instead
     #[arg(long, conflicts_with_all = ["entity", "after", "before", "query"])]
     pub(crate) quarantine: bool,
@@ -344,6 +351,9 @@ pub(crate) struct IngestBenchArgs {
     /// Directory for what is written while measuring
     #[arg(long, value_name = "DIR")]
     pub(crate) scratch: Option<PathBuf>,
+    /// Fill a data directory with so many events, open it and ask it, instead of the usual rows
+    #[arg(long, value_name = "N")]
+    pub(crate) scale: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -361,6 +371,7 @@ pub(crate) enum IngestWork {
     Durable,
     Tantivy,
     Search,
+    Hybrid,
 }
 
 impl IngestWork {
@@ -370,6 +381,7 @@ impl IngestWork {
             Self::Durable => "durable",
             Self::Tantivy => "tantivy",
             Self::Search => "search",
+            Self::Hybrid => "hybrid",
         }
     }
 }

@@ -6,7 +6,10 @@
 //!
 //! It decides nothing about a verdict and knows nothing of questions.
 
+mod hybrid;
 mod template_index;
+
+pub use hybrid::{Found, Way};
 
 use casemate_detect::{ALERT_LEVEL, Correlator, Rule, Rules};
 use casemate_event::{Alert, Batch, EventId, Format, Stored, TemplateId};
@@ -254,7 +257,7 @@ impl Pipeline {
     ) -> Result<()> {
         let last = self.store.last_id();
         let start = self.store.watermark(DETECTED)?;
-        if start >= last {
+        if start >= last || self.rules.is_empty() {
             return Ok(());
         }
         if !correlator.is_idle() && correlator.observed() != start {

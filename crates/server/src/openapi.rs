@@ -104,7 +104,7 @@ impl Operation {
 }
 
 const JSON: &str = "application/json";
-const SEARCH: &[&str] = &["q", "mode", "after", "before", "entity", "limit", "order"];
+const SEARCH: &[&str] = &["q", "mode", "filter", "after", "before", "entity", "limit", "order"];
 
 fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -131,9 +131,11 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
             "Words, or field:value over message, host, user, ip, process, process_id, asset, entity, format, class, template, time, id, fields.*",
         ),
         "mode" => (
-            json!({ "type": "string", "enum": ["text", "semantic"] }),
-            "By words, or by meaning of the message",
+            json!({ "type": "string", "enum": ["text", "semantic", "hybrid"] }),
+            "By a query over words and fields; by meaning of the message; or q as plain words, found by words, \
+             entities and meaning at once, each event with how it was found",
         ),
+        "filter" => (text_schema(), "With mode hybrid: only events that match this query"),
         "after" => (text_schema(), "Only events at or after this time (RFC 3339; UTC without a zone)"),
         "before" => (text_schema(), "Only events at or before this time"),
         "entity" => (text_schema(), "kind:value, such as host:ws5; any of several, separated by commas"),

@@ -72,6 +72,9 @@ pub(crate) struct SearchParams {
     pub(crate) q: String,
     #[serde(default)]
     pub(crate) mode: Mode,
+    /// What narrows a search whose `q` is plain words, in the query language.
+    #[serde(default)]
+    pub(crate) filter: String,
     #[serde(default)]
     pub(crate) after: String,
     #[serde(default)]
@@ -89,6 +92,7 @@ pub(crate) enum Mode {
     #[default]
     Text,
     Semantic,
+    Hybrid,
 }
 
 /// [`Order`] as written in a query string.

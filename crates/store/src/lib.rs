@@ -51,4 +51,5 @@ pub use meta::Template;
 pub use quarantine::{QuarantineId, StoredQuarantined};
 pub use query::{Order, Query, SearchResult};
 pub use retention::{Deleted, Retention};
+pub use search::{Clue, Ranked};
 pub use store::Store;

@@ -120,10 +120,11 @@ fn take_stats(slots: &[Slot], meta: &Meta) -> Result<Stats> {
     let mut sealed = Stats::default();
     for slot in slots {
         let Slot::Open(segment) = slot else { continue };
-        match segment.stats() {
+        let new = segment.entry.end_id() > applied;
+        match if new { segment.stats() } else { segment.counters() } {
             Ok(stats) => {
                 sealed.extend_counters(&stats);
-                if segment.entry.end_id() > applied {
+                if new {
                     meta.apply(&stats, segment.entry.end_id())?;
                 }
             }

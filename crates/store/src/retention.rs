@@ -65,7 +65,7 @@ impl Store {
         let mut sealed = Stats::default();
         for slot in segments.iter() {
             if let Slot::Open(segment) = slot {
-                sealed.extend_counters(&segment.stats()?);
+                sealed.extend_counters(&segment.counters()?);
             }
         }
         *lock(&inner.sealed) = sealed;

@@ -14,7 +14,10 @@ use std::sync::Arc;
 
 #[cfg(test)]
 mod agree;
+mod rank;
 mod relevance;
+
+pub use rank::{Clue, Ranked};
 
 /// Events read only to be counted, where the index alone cannot say whether they match.
 const MAX_CHECKED: u64 = 5000;
@@ -25,16 +28,19 @@ impl Store {
     /// # Errors
     /// [`Error::Query`](crate::Error::Query) if its text does not parse; damage, naming the file.
     pub fn search(&self, query: &Query) -> Result<SearchResult> {
-        let expr = compile(query)?;
-        let view = self.inner.view();
-        let parts = view.open_segments().map(|segment| Part::Segment(Arc::clone(segment)));
-        let parts: Vec<Part> =
-            parts.chain(view.heads.iter().map(|head| Part::Head(Arc::clone(head)))).collect();
+        let (expr, parts) = (compile(query)?, self.parts());
         match query.order {
             Order::Relevance => relevance::search(self, &parts, &expr, query.limit),
             Order::OldestFirst => Search::new(self, &expr, query.limit, |time| -time).run(parts),
             Order::NewestFirst => Search::new(self, &expr, query.limit, |time| time).run(parts),
         }
+    }
+
+    /// The segments and heads of now, in order of their events.
+    fn parts(&self) -> Vec<Part> {
+        let view = self.inner.view();
+        let segments = view.open_segments().map(|segment| Part::Segment(Arc::clone(segment)));
+        segments.chain(view.heads.iter().map(|head| Part::Head(Arc::clone(head)))).collect()
     }
 }
 
@@ -60,10 +66,32 @@ enum Part {
     Head(Arc<Head>),
 }
 
-/// What a part found: rows, whether that is certain, and the time of each row.
-struct Found {
-    candidates: Candidates,
-    times: Arc<[i64]>,
+/// Time of each row of a part, in nanoseconds since 1970.
+enum Times<'a> {
+    Written(&'a [[u8; 8]]),
+    Copied(Vec<i64>),
+}
+
+impl Times<'_> {
+    fn get(&self, row: u32) -> i64 {
+        match self {
+            Self::Written(times) => times.get(row as usize).map_or(0, |time| i64::from_le_bytes(*time)),
+            Self::Copied(times) => times.get(row as usize).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Rows whose times lie within the bounds, both included.
+    fn between(&self, from: i64, to: i64) -> RoaringBitmap {
+        let within = |time: i64| (from..=to).contains(&time);
+        match self {
+            Self::Written(times) => rows_where(times.iter().map(|time| within(i64::from_le_bytes(*time)))),
+            Self::Copied(times) => rows_where(times.iter().map(|time| within(*time))),
+        }
+    }
+}
+
+fn rows_where(flags: impl Iterator<Item = bool>) -> RoaringBitmap {
+    (0..).zip(flags).filter(|(_, flag)| *flag).map(|(row, _)| row).collect()
 }
 
 impl Part {
@@ -87,7 +115,7 @@ impl Part {
     }
 
     /// Finds candidates. `None` if its times rule out that there are any.
-    fn find(&self, expr: &Expr) -> Result<Option<Found>> {
+    fn find(&self, expr: &Expr) -> Result<Option<Candidates>> {
         let (first, last) = self.time_range();
         let (from, to) = bounds(expr);
         if first > last
@@ -96,25 +124,22 @@ impl Part {
         {
             return Ok(None);
         }
-        self.with_terms(|terms, times| {
-            let within = Within { first_id: self.first_id(), range: (first, last), times };
-            let candidates = evaluate(expr, terms, &within)?;
-            Ok(Some(Found { candidates, times: times()? }))
-        })
+        self.with_terms(|terms| evaluate(expr, terms, &Within { part: self, range: (first, last) })).map(Some)
     }
 
-    /// Calls `search` with the terms, and with what gives the times of the rows.
-    fn with_terms<T>(
-        &self,
-        search: impl FnOnce(&dyn TermSource, &dyn Fn() -> Result<Arc<[i64]>>) -> Result<T>,
-    ) -> Result<T> {
+    /// Calls `search` with the terms.
+    fn with_terms<T>(&self, search: impl FnOnce(&dyn TermSource) -> Result<T>) -> Result<T> {
         match self {
-            Self::Segment(segment) => segment.with_terms(|terms| search(terms, &|| segment.times())),
-            Self::Head(head) => {
-                let index = head.index();
-                search(&index.terms, &|| Ok(index.times.as_slice().into()))
-            }
+            Self::Segment(segment) => segment.with_terms(search),
+            Self::Head(head) => search(&head.index().terms),
         }
+    }
+
+    fn times(&self) -> Result<Times<'_>> {
+        Ok(match self {
+            Self::Segment(segment) => Times::Written(segment.times()?),
+            Self::Head(head) => Times::Copied(head.index().times.clone()),
+        })
     }
 
     fn event(&self, row: u32, store: &Store) -> Result<Stored> {
@@ -147,30 +172,22 @@ fn bounds(expr: &Expr) -> (Option<Timestamp>, Option<Timestamp>) {
 }
 
 struct Within<'a> {
-    first_id: u64,
+    part: &'a Part,
     range: (i64, i64),
-    times: &'a dyn Fn() -> Result<Arc<[i64]>>,
 }
 
 impl Rows for Within<'_> {
     fn first_id(&self) -> u64 {
-        self.first_id
+        self.part.first_id()
     }
 
-    fn between(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<RoaringBitmap> {
+    fn between(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<Option<RoaringBitmap>> {
         let from = from.map_or(i64::MIN, nanoseconds);
         let to = to.map_or(i64::MAX, nanoseconds);
-        let times = (self.times)()?;
         if from <= self.range.0 && self.range.1 <= to {
-            let mut all = RoaringBitmap::new();
-            all.insert_range(0..times.len() as u32);
-            return Ok(all);
+            return Ok(None);
         }
-        Ok((0_u32..)
-            .zip(times.iter())
-            .filter(|(_, time)| (from..=to).contains(time))
-            .map(|(row, _)| row)
-            .collect())
+        self.part.times().map(|times| Some(times.between(from, to)))
     }
 }
 
@@ -194,23 +211,27 @@ struct Hit {
     part: usize,
 }
 
-impl<'a, F: Fn(i64) -> i64> Search<'a, F> {
+impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
     fn new(store: &'a Store, expr: &'a Expr, limit: usize, rank: F) -> Self {
         Self { store, expr, limit, rank, best: BinaryHeap::new(), total: 0, counted: true, checked: 0 }
     }
 
     fn run(mut self, mut parts: Vec<Part>) -> Result<SearchResult> {
         // Those that may hold the best first, so that the others need not be looked through.
+        let rank = self.rank;
         let best_of = |part: &Part| {
             let (first, last) = part.time_range();
-            if first > last { i64::MIN } else { (self.rank)(first).max((self.rank)(last)) }
+            let clamped = |time: i64| rank(time.max(-i64::MAX));
+            if first > last { i64::MIN } else { clamped(first).max(clamped(last)) }
         };
         parts.sort_by_cached_key(|part| Reverse(best_of(part)));
         for (place, part) in parts.iter().enumerate() {
             let Some(found) = part.find(self.expr)? else { continue };
-            if found.candidates.exact {
-                self.total += found.candidates.rows.len();
-                self.take_all(place, part, &found);
+            if found.exact {
+                self.total += found.rows.len();
+                if self.limit > 0 && self.would_take_of(best_of(part)) {
+                    self.take_all(place, part, &found)?;
+                }
             } else {
                 self.take_checked(place, part, &found)?;
             }
@@ -223,17 +244,19 @@ impl<'a, F: Fn(i64) -> i64> Search<'a, F> {
         Ok(SearchResult { total: self.total, counted: self.counted, hits: hits.collect::<Result<_>>()? })
     }
 
-    fn take_all(&mut self, place: usize, part: &Part, found: &Found) {
-        for row in &found.candidates.rows {
-            self.offer(self.hit(place, part, row, found));
+    fn take_all(&mut self, place: usize, part: &Part, found: &Candidates) -> Result<()> {
+        let times = part.times()?;
+        for row in &found.rows {
+            self.offer(self.hit(place, part, row, &times));
         }
+        Ok(())
     }
 
     /// As [`take_all`](Self::take_all), reading each event to see whether it matches: the best first, until no
     /// more can be among the best and enough have been counted.
-    fn take_checked(&mut self, place: usize, part: &Part, found: &Found) -> Result<()> {
-        let mut hits: Vec<Hit> =
-            found.candidates.rows.iter().map(|row| self.hit(place, part, row, found)).collect();
+    fn take_checked(&mut self, place: usize, part: &Part, found: &Candidates) -> Result<()> {
+        let times = part.times()?;
+        let mut hits: Vec<Hit> = found.rows.iter().map(|row| self.hit(place, part, row, &times)).collect();
         hits.sort_unstable_by(|a, b| b.cmp(a));
         let count = hits.len() as u64;
         for (looked_at, hit) in (0..).zip(hits) {
@@ -253,10 +276,14 @@ impl<'a, F: Fn(i64) -> i64> Search<'a, F> {
         Ok(())
     }
 
-    fn hit(&self, part_place: usize, part: &Part, row: u32, found: &Found) -> Hit {
-        let time = found.times.get(row as usize).copied().unwrap_or_default();
-        let rank = (self.rank)(time.max(-i64::MAX));
+    fn hit(&self, part_place: usize, part: &Part, row: u32, times: &Times<'_>) -> Hit {
+        let rank = (self.rank)(times.get(row).max(-i64::MAX));
         Hit { rank, id: Reverse(part.first_id() + u64::from(row)), part: part_place }
+    }
+
+    /// Whether a hit may be taken whose rank is no better than `best`.
+    fn would_take_of(&self, best: i64) -> bool {
+        self.best.len() < self.limit || self.best.peek().is_some_and(|worst| best >= worst.0.rank)
     }
 
     fn would_take(&self, hit: &Hit) -> bool {

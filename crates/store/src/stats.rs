@@ -65,6 +65,13 @@ impl Stats {
         self.sources.insert(progress.sha256.clone(), progress.clone());
     }
 
+    /// What is counted, without templates and sources.
+    pub(crate) fn counters(&self) -> Self {
+        let mut counters = Self::default();
+        counters.extend_counters(self);
+        counters
+    }
+
     /// Adds what is counted, without templates and sources.
     pub(crate) fn extend_counters(&mut self, later: &Self) {
         for (format, count) in &later.by_format {

@@ -18,6 +18,9 @@ struct EventLine {
     format: Format,
     message: String,
     entities: Vec<Entity>,
+    /// For a hybrid search, how it was found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    found_by: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,7 +70,7 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
     }
     let entities = args.entity.iter().map(|text| text.parse::<Entity>());
     let query = Query {
-        text: args.query.clone(),
+        text: if args.hybrid { args.filter.clone() } else { args.query.clone() },
         after: args.after,
         before: args.before,
         entities: entities.collect::<Result<_, _>>().map_err(|error| Failure::input(anyhow!(error)))?,
@@ -75,6 +78,20 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
         order: Order::OldestFirst,
         ..Query::default()
     };
+    if args.hybrid {
+        let found = pipeline.find(&args.query, &query).map_err(|error| match error {
+            casemate_pipeline::Error::Store(error @ casemate_store::Error::Query { .. }) => {
+                Failure::input(error)
+            }
+            error => error.into(),
+        })?;
+        let total = found.len() as u64;
+        let events = found.into_iter().map(|found| EventLine {
+            found_by: found.by.iter().map(ToString::to_string).collect(),
+            ..EventLine::from(found.stored)
+        });
+        return print(global, started, &Events { total, events: events.collect() }, Events::print);
+    }
     let found = match pipeline.store().search(&query) {
         Ok(found) => found,
         Err(error @ casemate_store::Error::Query { .. }) => return Err(Failure::input(error)),
@@ -112,6 +129,9 @@ impl Events {
     fn print(&self) -> std::io::Result<()> {
         for event in &self.events {
             output::line(&format!("{:>8}  {:.3}  {}", event.id.0, event.time, printable(&event.message)))?;
+            if !event.found_by.is_empty() {
+                output::line(&format!("          by {}", printable(&event.found_by.join("; "))))?;
+            }
         }
         output::line(&format!("{} of {} events", self.events.len(), self.total))
     }
@@ -148,7 +168,14 @@ impl From<Stored> for EventLine {
     fn from(stored: Stored) -> Self {
         let entities = stored.event.entities();
         let Stored { id, event } = stored;
-        Self { id, time: event.time, format: event.format, message: event.message, entities }
+        Self {
+            id,
+            time: event.time,
+            format: event.format,
+            message: event.message,
+            entities,
+            found_by: Vec::new(),
+        }
     }
 }
 

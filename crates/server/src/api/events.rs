@@ -6,7 +6,7 @@ use crate::state::{App, blocking};
 use axum::Json;
 use axum::extract::{Path, State};
 use casemate_event::{EventId, Stored, TemplateId};
-use casemate_pipeline::Error as PipelineError;
+use casemate_pipeline::{Error as PipelineError, Way};
 use casemate_store::Order;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -20,11 +20,14 @@ const SIMILAR_TEMPLATES: usize = 20;
 const MAX_GENERATIONS: usize = 16;
 
 /// What a search found.
+#[derive(Default)]
 pub(crate) struct Found {
     pub(crate) total: u64,
     pub(crate) events: Vec<Stored>,
     /// For a semantic search: the templates nearest in meaning, best first.
     pub(crate) templates: Vec<SimilarTemplate>,
+    /// For a hybrid search: how each event was found.
+    pub(crate) by: Vec<Vec<Way>>,
 }
 
 /// A template near in meaning to what was asked.
@@ -84,14 +87,24 @@ pub(crate) fn event(app: &App, id: &str) -> Result<Stored> {
     store.get(id)?.ok_or_else(missing)
 }
 
-/// Runs a search of either mode.
+/// Runs a search of any mode.
 pub(crate) fn find(app: &App, params: &SearchParams, default: Order) -> Result<Found> {
     match params.mode {
         Mode::Text => {
             let result = app.pipeline.store().search(&params.to_query(params.q.trim(), default)?)?;
-            Ok(Found { total: result.total, events: result.hits, templates: Vec::new() })
+            Ok(Found { total: result.total, events: result.hits, ..Found::default() })
         }
         Mode::Semantic => find_similar(app, params),
+        Mode::Hybrid => {
+            if params.q.trim().is_empty() {
+                return Err(Problem::bad_request("a hybrid search needs words in q="));
+            }
+            let within = params.to_query(params.filter.trim(), default)?;
+            let found = app.pipeline.find(&params.q, &within).map_err(similar_problem)?;
+            let total = found.len() as u64;
+            let (events, by) = found.into_iter().map(|found| (found.stored, found.by)).unzip();
+            Ok(Found { total, events, by, ..Found::default() })
+        }
     }
 }
 
@@ -108,7 +121,7 @@ fn find_similar(app: &App, params: &SearchParams) -> Result<Found> {
         }
     }
     if templates.is_empty() {
-        return Ok(Found { total: 0, events: Vec::new(), templates });
+        return Ok(Found::default());
     }
     query.templates = templates.iter().map(|template| template.id).collect();
     let result = store.search(&query)?;
@@ -116,7 +129,7 @@ fn find_similar(app: &App, params: &SearchParams) -> Result<Found> {
     // Nearest in meaning first; the store's order (newest first) within one template.
     let rank = |stored: &Stored| query.templates.iter().position(|id| *id == stored.event.template);
     events.sort_by_key(|stored| rank(stored).unwrap_or(usize::MAX));
-    Ok(Found { total: result.total, events, templates })
+    Ok(Found { total: result.total, events, templates, ..Found::default() })
 }
 
 fn similar_problem(error: PipelineError) -> Problem {
@@ -129,12 +142,29 @@ fn similar_problem(error: PipelineError) -> Problem {
 
 impl Found {
     fn to_json(&self) -> Value {
-        let events: Vec<Value> = self.events.iter().map(|stored| Value::Object(short_json(stored))).collect();
+        let mut events: Vec<Value> =
+            self.events.iter().map(|stored| Value::Object(short_json(stored))).collect();
+        for (event, by) in events.iter_mut().zip(&self.by) {
+            event["found_by"] = by.iter().map(way_json).collect();
+        }
         let mut found = json!({ "total": self.total, "events": events });
         if !self.templates.is_empty() {
             found["templates"] = json!(self.templates);
         }
         found
+    }
+}
+
+fn way_json(way: &Way) -> Value {
+    match way {
+        Way::Words { rank, words } => json!({ "way": "words", "rank": rank, "words": words }),
+        Way::Entities { rank, entities } => {
+            let names: Vec<String> = entities.iter().map(ToString::to_string).collect();
+            json!({ "way": "entities", "rank": rank, "entities": names })
+        }
+        Way::Meaning { rank, template, similarity } => {
+            json!({ "way": "meaning", "rank": rank, "template": template.to_string(), "similarity": similarity })
+        }
     }
 }
 

@@ -124,6 +124,8 @@ pub(crate) struct EventRow {
     pub(crate) format: &'static str,
     pub(crate) message: String,
     pub(crate) entities: Vec<EntityLink>,
+    /// How a search found it, where that is worth saying.
+    pub(crate) found_by: String,
 }
 
 /// Entities shown per row; the event's own page shows all.
@@ -138,6 +140,7 @@ pub(crate) fn event_row(stored: &Stored) -> EventRow {
         format: event.format.name(),
         message: shorten(&event.message, MESSAGE_CHARS),
         entities: entity_links(event.entities().iter().take(ENTITIES_PER_ROW)),
+        found_by: String::new(),
     }
 }
 

@@ -20,6 +20,7 @@ const TEMPLATE_CHARS: usize = 160;
 struct SearchPage {
     params: SearchParams,
     is_semantic: bool,
+    is_hybrid: bool,
     can_semantic: bool,
     asked: bool,
     problem: Option<String>,
@@ -65,19 +66,24 @@ fn view(
     found: Option<Found>,
     problem: Option<String>,
 ) -> Result<Html<String>> {
-    let found = found.unwrap_or(Found { total: 0, events: Vec::new(), templates: Vec::new() });
+    let found = found.unwrap_or_default();
     let templates = found.templates.iter().map(|template| TemplateRow {
         similarity: format!("{:.2}", template.similarity),
         text: shorten(&template.text, TEMPLATE_CHARS),
         count: template.count,
     });
+    let mut rows: Vec<EventRow> = found.events.iter().map(event_row).collect();
+    for (row, by) in rows.iter_mut().zip(&found.by) {
+        row.found_by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    }
     render(&SearchPage {
         is_semantic: params.mode == Mode::Semantic,
+        is_hybrid: params.mode == Mode::Hybrid,
         can_semantic: app.pipeline.has_embedder(),
         asked,
         problem,
         total: found.total,
-        rows: found.events.iter().map(event_row).collect(),
+        rows,
         templates: templates.collect(),
         params,
     })

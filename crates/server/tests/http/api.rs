@@ -34,6 +34,21 @@ fn logs_become_events_and_alerts() {
 }
 
 #[test]
+fn a_question_is_answered_whichever_way_and_says_how() {
+    let server = start();
+    let found = get(server.addr, "/v1/search?mode=hybrid&q=what+did+alice+do+with+whoami%3F&limit=3").ok();
+    let first = &found["events"][0];
+    let ways: Vec<&str> =
+        first["found_by"].as_array().unwrap().iter().map(|by| by["way"].as_str().unwrap()).collect();
+    assert_eq!(ways, ["words", "entities"], "{first}");
+    assert_eq!(first["found_by"][1]["entities"][0], "user:alice");
+    let none = get(server.addr, "/v1/search?mode=hybrid&q=alice&filter=earliest%3Dnow").ok();
+    assert_eq!(none["total"], 0);
+    let page = get(server.addr, "/search?mode=hybrid&q=alice");
+    assert!(page.text().contains("entities user:alice"));
+}
+
+#[test]
 fn bad_requests_say_what_to_do() {
     let server = start();
     let check = |path: &str, status: u16, expected: &str| {
@@ -51,6 +66,8 @@ fn bad_requests_say_what_to_do() {
     check("/v1/search", 400, "q=");
     check("/v1/search?q=x&mode=semantic", 501, "casemate-stage fetch");
     check("/v1/search?q=x&mode=magic", 400, "semantic");
+    check("/v1/search?entity=host:ws5&mode=hybrid", 400, "q=");
+    check("/v1/search?q=x&mode=hybrid&filter=%28%28", 400, "to look for");
     check("/v1/alerts/7", 404, "no alert 7");
     check("/v1/investigations/7", 404, "POST /v1/investigations");
     check("/v1/investigations/7/stream", 404, "POST /v1/investigations");

@@ -15,17 +15,16 @@ use crate::pack::unpack;
 use crate::quarantine::{QuarantineId, StoredQuarantined};
 use crate::stats::Stats;
 use crate::terms::{Dictionary, SealedTerms, TermSource};
-use crate::varint::Reader;
 use crate::{Error, Result};
 use casemate_disk::Sealed;
 use casemate_event::{Quarantined, Stored};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const MAGIC: [u8; 8] = *b"CMSEGMNT";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where everything is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,12 +35,18 @@ struct Directory {
     /// First row, offset, packed and unpacked length of each chunk.
     chunks: Vec<ChunkEntry>,
     events: u32,
-    times: Section,
+    /// What `stats` counts, without its templates and sources.
+    counters: Section,
     stats: Section,
     quarantined: Section,
+    /// Time of each row: nanoseconds since 1970, eight bytes, least first.
+    times: Section,
     dictionary: Section,
     postings: Section,
+    /// Identity of the template at each place, eight bytes, least first.
     templates: Section,
+    /// Place of the template of each row, four bytes, least first.
+    places: Section,
     /// Earliest and latest time, in nanoseconds since 1970.
     first_time: i64,
     last_time: i64,
@@ -69,7 +74,6 @@ pub(crate) struct Segment {
     pub(crate) entry: SegmentEntry,
     file: Sealed,
     directory: Directory,
-    times: OnceLock<Arc<[i64]>>,
 }
 
 impl Segment {
@@ -101,7 +105,7 @@ impl Segment {
             sealed_at: sealed_at
                 .map_or(0, |time| jiff::Timestamp::try_from(time).map_or(0, |time| time.as_second())),
         };
-        Ok(Self { entry, file, directory, times: OnceLock::new() })
+        Ok(Self { entry, file, directory })
     }
 
     /// The event in row `row`.
@@ -134,23 +138,9 @@ impl Segment {
         Ok(events)
     }
 
-    /// Time of each row, in nanoseconds since 1970.
-    pub(crate) fn times(&self) -> Result<Arc<[i64]>> {
-        if let Some(times) = self.times.get() {
-            return Ok(Arc::clone(times));
-        }
-        let bytes = self.section(self.directory.times)?;
-        let mut reader = Reader(&bytes);
-        let mut time = 0_i64;
-        let times: Option<Arc<[i64]>> = (0..self.directory.events)
-            .map(|_| {
-                time = time.wrapping_add(reader.signed()?);
-                Some(time)
-            })
-            .collect();
-        let times =
-            times.ok_or_else(|| self.section_damaged(self.directory.times, "its times do not decode"))?;
-        Ok(Arc::clone(self.times.get_or_init(|| times)))
+    /// Time of each row: nanoseconds since 1970, least byte first.
+    pub(crate) fn times(&self) -> Result<&[[u8; 8]]> {
+        Ok(self.whole(self.directory.times)?.as_chunks().0)
     }
 
     /// Earliest and latest time, in nanoseconds since 1970.
@@ -160,12 +150,8 @@ impl Segment {
 
     /// Calls `search` with the terms of its events.
     pub(crate) fn with_terms<T>(&self, search: impl FnOnce(&dyn TermSource) -> Result<T>) -> Result<T> {
-        let whole = |section: Section| {
-            let start = section.offset as usize;
-            self.file.bytes(start..start + section.packed as usize)
-        };
         let damaged = |what: &str| self.section_damaged(self.directory.dictionary, what);
-        let dictionary = Dictionary::open(whole(self.directory.dictionary)?);
+        let dictionary = Dictionary::open(self.whole(self.directory.dictionary)?);
         let section = self.directory.postings;
         let postings = |range: Range<usize>| {
             if range.start > range.end || range.end > section.packed as usize {
@@ -177,10 +163,16 @@ impl Segment {
         search(&SealedTerms {
             rows: self.directory.events,
             dictionary: dictionary.ok_or_else(|| damaged("its terms do not decode"))?,
-            templates: whole(self.directory.templates)?,
+            templates: self.whole(self.directory.templates)?,
             postings: &postings,
+            places: &|| self.whole(self.directory.places),
             damaged: &damaged,
         })
+    }
+
+    /// What its events add to counters.
+    pub(crate) fn counters(&self) -> Result<Stats> {
+        self.decoded(self.directory.counters)
     }
 
     /// What its events add to counters, templates and sources.
@@ -218,6 +210,12 @@ impl Segment {
             .map_err(|error| self.section_damaged(section, &format!("a section does not decode ({error})")))
     }
 
+    /// A section that is not compressed.
+    fn whole(&self, section: Section) -> Result<&[u8]> {
+        let start = section.offset as usize;
+        Ok(self.file.bytes(start..start + section.packed as usize)?)
+    }
+
     fn section(&self, section: Section) -> Result<Vec<u8>> {
         let start = section.offset as usize;
         let packed = self.file.bytes(start..start + section.packed as usize)?;
@@ -243,11 +241,21 @@ impl Directory {
         let ends = self.chunks.first().is_none_or(|chunk| chunk.row == 0)
             && self.chunks.last().map_or(self.events == 0, |chunk| chunk.row < self.events);
         let chunks = self.chunks.iter().all(|chunk| within(chunk.offset, chunk.packed.into()));
-        let sections =
-            [self.times, self.stats, self.quarantined, self.dictionary, self.postings, self.templates];
+        let sections = [
+            self.counters,
+            self.stats,
+            self.quarantined,
+            self.times,
+            self.dictionary,
+            self.postings,
+            self.templates,
+            self.places,
+        ];
         let sections = sections.iter().all(|section| within(section.offset, section.packed));
+        let columns = self.times.packed == u64::from(self.events) * 8
+            && self.places.packed == u64::from(self.events) * 4;
         let counted = self.first_id.checked_add(self.events.into()).is_some()
             && self.first_quarantined.checked_add(self.quarantined_count).is_some();
-        ordered && ends && chunks && sections && counted
+        ordered && ends && chunks && sections && columns && counted
     }
 }

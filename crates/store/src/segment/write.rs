@@ -4,7 +4,7 @@ use super::{ChunkEntry, Directory, MAGIC, Section, VERSION};
 use crate::pack::pack;
 use crate::stats::Stats;
 use crate::terms::Builder;
-use crate::{Error, Result, varint};
+use crate::{Error, Result};
 use casemate_event::Quarantined;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -37,20 +37,24 @@ pub(crate) struct Contents<'a> {
 /// # Errors
 /// The system's refusal; nothing is at `path` then.
 pub(crate) fn write(path: &Path, contents: &Contents<'_>) -> Result<()> {
-    let mut times = Vec::with_capacity(contents.times.len() * 3);
-    let mut before = 0_i64;
-    for &time in contents.times {
-        varint::put_signed(&mut times, time.wrapping_sub(before));
-        before = time;
-    }
-    let stats = encode(contents.stats)?;
+    let (counters, stats) = (encode(&contents.stats.counters())?, encode(contents.stats)?);
     let quarantined = encode(contents.quarantined)?;
-    let (dictionary, postings, templates) = contents.terms.seal();
+    let (dictionary, postings) = contents.terms.seal();
+    let (templates, places) = contents.terms.templates();
+    let times: Vec<u8> = contents.times.iter().flat_map(|time| time.to_le_bytes()).collect();
     let templates: Vec<u8> = templates.iter().flat_map(|id| id.to_le_bytes()).collect();
-    let lengths =
-        [times.len(), stats.len(), quarantined.len(), dictionary.len(), postings.len(), templates.len()];
+    let places: Vec<u8> = places.iter().flat_map(|place| place.to_le_bytes()).collect();
     // What is searched stays as it is; the rest is compressed.
-    let sections = [pack(&times)?, pack(&stats)?, pack(&quarantined)?, dictionary, postings, templates];
+    let sections = [
+        (pack(&counters)?, counters.len()),
+        (pack(&stats)?, stats.len()),
+        (pack(&quarantined)?, quarantined.len()),
+        as_it_is(times),
+        as_it_is(dictionary),
+        as_it_is(postings),
+        as_it_is(templates),
+        as_it_is(places),
+    ];
     casemate_disk::write_sealed(path, MAGIC, VERSION, |out| {
         let mut out = Counting { inner: out, offset: 0 };
         let mut chunks = Vec::with_capacity(contents.chunks.len());
@@ -59,24 +63,27 @@ pub(crate) fn write(path: &Path, contents: &Contents<'_>) -> Result<()> {
             chunks.push(ChunkEntry { row: chunk.row, offset: out.offset, packed, unpacked });
             out.write_all(chunk.bytes)?;
         }
-        let mut places = [Section::default(); 6];
-        for ((place, packed), unpacked) in places.iter_mut().zip(&sections).zip(lengths) {
-            *place = Section { offset: out.offset, packed: packed.len() as u64, unpacked: unpacked as u64 };
+        let mut written = [Section::default(); 8];
+        for (section, (packed, unpacked)) in written.iter_mut().zip(&sections) {
+            *section =
+                Section { offset: out.offset, packed: packed.len() as u64, unpacked: *unpacked as u64 };
             out.write_all(packed)?;
         }
-        let [times, stats, quarantined, dictionary, postings, templates] = places;
+        let [counters, stats, quarantined, times, dictionary, postings, templates, places] = written;
         let directory = Directory {
             first_id: contents.first_id,
             first_quarantined: contents.first_quarantined,
             quarantined_count: contents.quarantined.len() as u64,
             chunks,
             events: contents.events,
-            times,
+            counters,
             stats,
             quarantined,
+            times,
             dictionary,
             postings,
             templates,
+            places,
             first_time: contents.times.iter().min().copied().unwrap_or(i64::MAX),
             last_time: contents.times.iter().max().copied().unwrap_or(i64::MIN),
         };
@@ -85,6 +92,11 @@ pub(crate) fn write(path: &Path, contents: &Contents<'_>) -> Result<()> {
         out.write_all(&(directory.len() as u64).to_le_bytes())
     })?;
     Ok(())
+}
+
+fn as_it_is(bytes: Vec<u8>) -> (Vec<u8>, usize) {
+    let length = bytes.len();
+    (bytes, length)
 }
 
 fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {

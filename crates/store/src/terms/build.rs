@@ -1,7 +1,7 @@
 //! How are terms gathered while events come in? Every term once in one buffer, and per term a chain of rows.
 
 use super::dictionary::Writer;
-use super::{Kind, MAX_ENTITY, MAX_VALUE, TermSource};
+use super::{Kind, MAX_ENTITY, MAX_VALUE, PlaceColumn, TermSource};
 use crate::Result;
 use crate::query::{MAX_WORD, class_name, each_word};
 use casemate_event::{Class, EntityKind, Event, Format, entities};
@@ -30,6 +30,8 @@ pub(crate) struct Builder {
     templates: HashMap<u64, Template>,
     /// Identities of templates by place.
     template_ids: Vec<u64>,
+    /// Place of the template of each row.
+    places: Vec<u32>,
     fields: HashMap<String, Field>,
     classes: HashMap<Class, u32>,
     formats: HashMap<Format, u32>,
@@ -47,6 +49,8 @@ struct Link {
 
 #[derive(Debug)]
 struct Template {
+    place: u32,
+    /// Term of its rows.
     rows: u32,
     /// Hashes of the words that its text shares with its messages.
     words: Vec<u64>,
@@ -101,6 +105,7 @@ impl Builder {
         }
         let Some(template) = self.templates.get_mut(&event.template.0) else { return };
         let (rows, shared) = (template.rows, std::mem::take(&mut template.words));
+        self.places.push(template.place);
         self.push(rows, row);
         let mut seen = 0_u128;
         each_word(&event.message, &mut |word| {
@@ -141,8 +146,8 @@ impl Builder {
                 self.push(term, place);
             }
         });
-        let rows = self.term(Kind::Template, &[&event.template.0.to_be_bytes()]);
-        self.templates.insert(event.template.0, Template { rows, words });
+        let rows = self.term(Kind::Place, &[&place.to_be_bytes()]);
+        self.templates.insert(event.template.0, Template { place, rows, words });
     }
 
     fn field(&mut self, row: u32, name: &str, value: &str) {
@@ -260,8 +265,13 @@ impl Builder {
         (rows, ends)
     }
 
-    /// Everything as a dictionary, its postings, and identities of templates by place.
-    pub(crate) fn seal(&self) -> (Vec<u8>, Vec<u8>, Vec<u64>) {
+    /// Identities of templates by place, and the place of each row.
+    pub(crate) fn templates(&self) -> (&[u64], &[u32]) {
+        (&self.template_ids, &self.places)
+    }
+
+    /// All terms as a dictionary and its postings.
+    pub(crate) fn seal(&self) -> (Vec<u8>, Vec<u8>) {
         let mut order: Vec<u32> =
             (0..self.tails.len() as u32).filter(|term| self.counts[*term as usize] > 0).collect();
         order.sort_unstable_by(|a, b| {
@@ -274,8 +284,7 @@ impl Builder {
             let rows = &rows[end - self.counts[term as usize] as usize..end];
             writer.add(key_at(&self.keys, &self.key_ends, term), rows);
         }
-        let (dictionary, postings) = writer.finish();
-        (dictionary, postings, self.template_ids.clone())
+        writer.finish()
     }
 }
 
@@ -304,8 +313,12 @@ impl TermSource for Builder {
         Ok(union)
     }
 
-    fn template(&self, place: u32) -> Option<u64> {
-        self.template_ids.get(place as usize).copied()
+    fn place(&self, template: u64) -> Option<u32> {
+        self.templates.get(&template).map(|template| template.place)
+    }
+
+    fn place_column(&self) -> Result<PlaceColumn<'_>> {
+        Ok(PlaceColumn::Plain(&self.places))
     }
 }
 

@@ -19,14 +19,17 @@ pub(crate) trait Rows {
     /// Number of the event in row 0.
     fn first_id(&self) -> u64;
 
-    /// Rows whose times lie within the bounds, both included.
-    fn between(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<RoaringBitmap>;
+    /// Rows whose times lie within the bounds, both included; `None` for all.
+    fn between(&self, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<Option<RoaringBitmap>>;
 }
 
 /// Finds the rows that may match `expr`.
 pub(crate) fn evaluate(expr: &Expr, terms: &dyn TermSource, rows: &dyn Rows) -> Result<Candidates> {
     Evaluation { terms, rows }.expr(expr)
 }
+
+/// Rows of the column of places that are looked through in the time that one term takes to be looked up.
+const ROWS_PER_LOOKUP: u64 = 2000;
 
 struct Evaluation<'a> {
     terms: &'a dyn TermSource,
@@ -87,9 +90,9 @@ impl Evaluation<'_> {
             Expr::Class(test) => {
                 self.named(Kind::Class, |name| name.split('\0').any(|name| test.holds(name)))
             }
-            Expr::Template(id) => self.terms.postings(&key(Kind::Template, &id.0.to_be_bytes())).map(exact),
+            Expr::Template(id) => self.of_places(&self.terms.place(id.0).into_iter().collect()).map(exact),
             Expr::Id(test) => Ok(exact(self.numbered(test))),
-            Expr::Time(from, to) => self.rows.between(*from, *to).map(exact),
+            Expr::Time(from, to) => Ok(exact(self.rows.between(*from, *to)?.unwrap_or_else(|| self.all()))),
         }
     }
 
@@ -113,21 +116,28 @@ impl Evaluation<'_> {
     fn word(&self, word: &str) -> Result<RoaringBitmap> {
         let places = self.terms.postings(&key(Kind::TemplateWord, word.as_bytes()))?;
         let own = self.terms.postings(&key(Kind::Word, word.as_bytes()))?;
-        Ok(own | self.of_templates(places)?)
+        Ok(own | self.regular(&places)?)
     }
 
     /// Rows of the templates at these places whose messages have all words of their template.
-    fn of_templates(&self, places: RoaringBitmap) -> Result<RoaringBitmap> {
-        let mut rows = RoaringBitmap::new();
-        for place in places {
-            if let Some(id) = self.terms.template(place) {
-                rows |= self.terms.postings(&key(Kind::Template, &id.to_be_bytes()))?;
-            }
-        }
+    fn regular(&self, places: &RoaringBitmap) -> Result<RoaringBitmap> {
+        let rows = self.of_places(places)?;
         if rows.is_empty() {
             return Ok(rows);
         }
         Ok(rows - self.terms.postings(&key(Kind::Irregular, b""))?)
+    }
+
+    /// Rows of the templates at these places.
+    fn of_places(&self, places: &RoaringBitmap) -> Result<RoaringBitmap> {
+        if places.len() > u64::from(self.terms.rows()) / ROWS_PER_LOOKUP {
+            return Ok(self.terms.place_column()?.rows_at(places));
+        }
+        let mut rows = RoaringBitmap::new();
+        for place in places {
+            rows |= self.terms.postings(&key(Kind::Place, &place.to_be_bytes()))?;
+        }
+        Ok(rows)
     }
 
     fn message_pattern(&self, glob: &Glob) -> Result<RoaringBitmap> {
@@ -138,7 +148,7 @@ impl Evaluation<'_> {
         let places = self
             .terms
             .union(&key(Kind::TemplateWord, prefix.as_bytes()), &mut |word, _| fits(&token(word)))?;
-        Ok(own | self.of_templates(places)?)
+        Ok(own | self.regular(&places)?)
     }
 
     /// Rows with an entity whose name has this word among others.

@@ -3,17 +3,19 @@
 //! A term is a kind, for some kinds the name of a field, and a token. Words that a message shares with its
 //! template are indexed once per template, not per event: a row holds a word if it is among its own or, unless
 //! the row is irregular (its message lacks a word of its template), among those of its template. So repeats of
-//! a template cost next to nothing.
+//! a template cost next to nothing. Templates are numbered by place; the place of each row is a column beside.
 
 mod build;
 mod dictionary;
 mod evaluate;
+mod places;
 mod posting;
 mod sealed;
 
 pub(crate) use build::Builder;
 pub(crate) use dictionary::Dictionary;
 pub(crate) use evaluate::{Candidates, Rows, evaluate};
+pub(crate) use places::PlaceColumn;
 pub(crate) use sealed::SealedTerms;
 
 use crate::Result;
@@ -42,8 +44,8 @@ pub(crate) enum Kind {
     /// Word of a field's value that is not all of it.
     ValueWord = b'p',
     Source = b's',
-    /// Rows folded to a template.
-    Template = b'r',
+    /// Rows folded to the template at a place.
+    Place = b'r',
     /// Places of templates that hold a word.
     TemplateWord = b't',
     /// Rows with a word in this field of which only the beginning is indexed.
@@ -78,6 +80,9 @@ pub(crate) trait TermSource {
     /// prefix, and how many rows it has. Rows of those for which it says so are put together.
     fn union(&self, prefix: &[u8], wanted: &mut dyn FnMut(&[u8], u32) -> bool) -> Result<RoaringBitmap>;
 
-    /// Identity of the template at a place.
-    fn template(&self, place: u32) -> Option<u64>;
+    /// Place of the template with this identity.
+    fn place(&self, template: u64) -> Option<u32>;
+
+    /// The place of each row.
+    fn place_column(&self) -> Result<PlaceColumn<'_>>;
 }

@@ -71,17 +71,11 @@ pub(crate) fn decode(bytes: &[u8], all: u32) -> Option<RoaringBitmap> {
             return Some(rows);
         }
         BITS => {
-            for (place, byte) in rest.iter().enumerate() {
-                let mut byte = *byte;
-                while byte != 0 {
-                    let row = u32::try_from(place * 8).ok()? + byte.trailing_zeros();
-                    if row >= all {
-                        return None;
-                    }
-                    ascending.push(row);
-                    byte &= byte - 1;
-                }
+            if rest.len() > (all as usize).div_ceil(8) {
+                return None;
             }
+            let rows = RoaringBitmap::from_lsb0_bytes(0, rest);
+            return rows.max().is_none_or(|last| last < all).then_some(rows);
         }
         _ => return None,
     }

@@ -1,8 +1,8 @@
 //! How are the terms of a segment read? From verified bytes of its file, which are checked all the same.
 
-use super::TermSource;
 use super::dictionary::{Dictionary, Place};
 use super::posting;
+use super::{PlaceColumn, TermSource};
 use crate::Result;
 use roaring::RoaringBitmap;
 
@@ -10,9 +10,12 @@ use roaring::RoaringBitmap;
 pub(crate) struct SealedTerms<'a> {
     pub(crate) rows: u32,
     pub(crate) dictionary: Dictionary<'a>,
+    /// Identity of the template at each place, eight bytes each, least first.
     pub(crate) templates: &'a [u8],
     /// Gives verified bytes of the postings.
     pub(crate) postings: &'a dyn Fn(std::ops::Range<usize>) -> Result<&'a [u8]>,
+    /// Gives the place of each row, verified.
+    pub(crate) places: &'a dyn Fn() -> Result<&'a [u8]>,
     /// Makes an error that names the file.
     pub(crate) damaged: &'a dyn Fn(&str) -> crate::Error,
 }
@@ -62,8 +65,13 @@ impl TermSource for SealedTerms<'_> {
         Ok(union)
     }
 
-    fn template(&self, place: u32) -> Option<u64> {
-        let bytes = self.templates.get(place as usize * 8..)?.first_chunk()?;
-        Some(u64::from_le_bytes(*bytes))
+    fn place(&self, template: u64) -> Option<u32> {
+        let (templates, _) = self.templates.as_chunks::<8>();
+        let wanted = template.to_le_bytes();
+        templates.iter().position(|id| *id == wanted).map(|place| place as u32)
+    }
+
+    fn place_column(&self) -> Result<PlaceColumn<'_>> {
+        (self.places)().map(PlaceColumn::Written)
     }
 }

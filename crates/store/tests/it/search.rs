@@ -1,6 +1,6 @@
 use super::*;
 use casemate_event::{Entity, EntityKind, EventId};
-use casemate_store::{Error, Order};
+use casemate_store::{Clue, Error, Order};
 
 fn filled() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -216,4 +216,43 @@ fn hostile_queries_never_panic() {
         }
         drop(store.search(&Query { limit: 1, ..query(&text) }));
     }
+}
+
+#[test]
+fn rare_clues_come_first_whatever_the_segments() {
+    let (_dir, store) = filled();
+    let clues = [
+        Clue::Word("rundll32.exe".to_owned()),
+        Clue::Word("run-42".to_owned()),
+        Clue::Entity("user:user3".parse().unwrap()),
+        Clue::Entity("host:ws2".parse().unwrap()),
+        Clue::Entity("host:nobody".parse().unwrap()),
+        Clue::Word("!".to_owned()),
+    ];
+    let within = Query { limit: 200, ..query("id<=90") };
+    // The same by asking for each clue alone and adding up.
+    let texts = ["\"rundll32.exe\"", "\"run-42\"", "user:user3", "host:ws2"];
+    let found: Vec<Vec<u64>> = texts.iter().map(|text| ids(&store, &query(text))).collect();
+    let count = store.event_count() as f64;
+    let rarity = |with: usize| (1.0 + (count - with as f64 + 0.5) / (with as f64 + 0.5)).ln();
+    let mut expected: Vec<(f64, u64)> = (1..=90_u64)
+        .map(|id| {
+            let led = found.iter().filter(|ids| ids.contains(&id));
+            (led.map(|ids| rarity(ids.len())).sum(), id)
+        })
+        .filter(|(score, _)| *score > 0.0)
+        .collect();
+    expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+    let ranked = store.rank(&within, &clues, usize::MAX).unwrap();
+    assert!(ranked.len() > 20, "{}", ranked.len());
+    let got: Vec<u64> = ranked.iter().map(|ranked| ranked.stored.id.0).collect();
+    assert_eq!(got, expected.iter().map(|(_, id)| *id).collect::<Vec<_>>());
+    assert!(ranked.iter().zip(&expected).all(|(ranked, (score, _))| (ranked.score - score).abs() < 1e-9));
+    assert!(ranked[0].clues.contains(&1), "the rarest clue of all leads to the first");
+
+    let few = store.rank(&Query { limit: 5, ..within.clone() }, &clues, usize::MAX).unwrap();
+    assert_eq!(few.iter().map(|ranked| ranked.stored.id.0).collect::<Vec<_>>(), got[..5]);
+    let one_each = store.rank(&within, &clues, 1).unwrap();
+    assert!(one_each.windows(2).all(|pair| pair[0].clues != pair[1].clues));
+    assert!(store.rank(&within, &[], 5).unwrap().is_empty());
 }

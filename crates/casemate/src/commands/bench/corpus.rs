@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use casemate_event::{Batch, Format};
 use casemate_ingest::Options;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A file of records, one a line.
@@ -41,20 +42,23 @@ const MAX_OF_A_FILE: usize = 6_000;
 
 /// Writes `records` records of a kind under `data` to a file in `scratch`.
 pub(super) fn write(data: &Path, scratch: &Path, kind: Kind, records: u64) -> Outcome<Corpus> {
-    let real = real(data, kind)?;
-    if real.is_empty() {
-        return Err(Failure::input(anyhow!(
-            "{} holds no {} records to measure on: give a directory of logs with --data",
-            data.display(),
-            kind.name
-        )));
-    }
+    write_some(&real(data, kind)?, scratch, kind, 0..records)
+}
+
+/// Writes the records with these numbers: the real ones first, then as many fresh ones as are asked for.
+pub(super) fn write_some(
+    real: &[Vec<u8>],
+    scratch: &Path,
+    kind: Kind,
+    numbers: Range<u64>,
+) -> Outcome<Corpus> {
+    let records = numbers.end - numbers.start;
     let path = scratch.join(format!("{}.log", kind.name));
     let mut out = BufWriter::new(fs_err::File::create(&path)?);
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ numbers.start);
     let mut bytes = 0;
     let mut line = Vec::new();
-    for number in 0..records {
+    for number in numbers {
         let record = &real[number as usize % real.len()];
         line.clear();
         if (number as usize) < real.len() {
@@ -71,7 +75,7 @@ pub(super) fn write(data: &Path, scratch: &Path, kind: Kind, records: u64) -> Ou
 }
 
 /// Records as received, each on one line.
-fn real(data: &Path, kind: Kind) -> Outcome<Vec<Vec<u8>>> {
+pub(super) fn real(data: &Path, kind: Kind) -> Outcome<Vec<Vec<u8>>> {
     let mut records: Vec<Vec<u8>> = Vec::new();
     let folders = kind.folders.iter().map(|folder| data.join(folder)).filter(|folder| folder.is_dir());
     for path in casemate_ingest::expand(&folders.collect::<Vec<_>>()).map_err(Failure::input)? {
@@ -90,6 +94,13 @@ fn real(data: &Path, kind: Kind) -> Outcome<Vec<Vec<u8>>> {
         }
     }
     records.truncate(MAX_REAL);
+    if records.is_empty() {
+        return Err(Failure::input(anyhow!(
+            "{} holds no {} records to measure on: give a directory of logs with --data",
+            data.display(),
+            kind.name
+        )));
+    }
     Ok(records)
 }
 

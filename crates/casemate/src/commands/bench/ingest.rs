@@ -9,7 +9,7 @@ use crate::failure::{Failure, Outcome};
 use crate::machine;
 use anyhow::{Context, anyhow};
 use casemate_detect::Rules;
-use casemate_event::{Batch, EventId};
+use casemate_event::{Batch, Event, EventId};
 use casemate_ingest::Options;
 use casemate_pipeline::Pipeline;
 use casemate_store::{Order, Query};
@@ -37,24 +37,37 @@ const RSIGMA: &str = "rsigma";
 
 /// What a process of its own measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Measured {
-    seconds: f64,
-    items: u64,
-    bytes: u64,
-    peak_rss: u64,
-    templates: u64,
+pub(super) struct Measured {
+    pub(super) seconds: f64,
+    pub(super) items: u64,
+    pub(super) bytes: u64,
+    pub(super) peak_rss: u64,
+    pub(super) templates: u64,
     /// Milliseconds each search took, ascending.
-    searches: Vec<f64>,
+    pub(super) searches: Vec<f64>,
 }
 
-pub(super) fn run(_: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> {
+impl Measured {
+    /// The 95th percentile of what searches took.
+    pub(super) fn searches_row(&self, name: &str) -> Row {
+        let at = |share: usize| self.searches.get(self.searches.len() * share / 100).copied().unwrap_or(0.0);
+        let mut row = Row::new(name, "ms", Better::Less, at(95), BTreeMap::new(), self.searches.len());
+        row.more.insert("median", at(50));
+        row.more.insert("slowest", self.searches.last().copied().unwrap_or(0.0));
+        row
+    }
+}
+
+pub(super) fn run(global: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> {
     if let Some(row) = args.rows.iter().find(|row| !ROWS.contains(&row.as_str())) {
         return Err(Failure::input(anyhow!("no row {row:?}: rows are {}", ROWS.join(", "))));
     }
     if let Some(peer) = args.peer.iter().find(|peer| *peer != TANTIVY && *peer != RSIGMA) {
         return Err(Failure::input(anyhow!("no peer {peer:?}: give {TANTIVY} or {RSIGMA}")));
     }
-    let wanted = |row: &str| args.rows.is_empty() || args.rows.iter().any(|wanted| wanted == row);
+    // Alone with --scale: that takes long enough.
+    let all = args.rows.is_empty() && args.scale.is_none();
+    let wanted = |row: &str| all || args.rows.iter().any(|wanted| wanted == row);
     let scratch = tempfile::tempdir_in(args.scratch.as_deref().unwrap_or(&std::env::temp_dir()))?;
     let mut rows = Vec::new();
     for (name, kind) in [("parse_syslog", corpus::SYSLOG), ("parse_windows_json", corpus::WINDOWS)] {
@@ -70,13 +83,16 @@ pub(super) fn run(_: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> {
         let rsigma = args.peer.iter().any(|peer| peer == RSIGMA).then_some(args.rsigma.as_path());
         rows.push(super::sigma::row(&args.data, rsigma, scratch.path(), args.runs)?);
     }
+    if let Some(events) = args.scale {
+        rows.extend(super::scale::rows(global, args, events, scratch.path())?);
+    }
     Ok(rows)
 }
 
 fn parse(name: &str, corpus: &Corpus, runs: usize) -> Outcome<Row> {
     let mut rates = Vec::new();
     for _ in 0..runs.max(1) {
-        let measured = child(IngestWork::Parse, None, std::slice::from_ref(&corpus.path))?;
+        let measured = child(IngestWork::Parse, None, None, std::slice::from_ref(&corpus.path))?;
         if measured.items != corpus.records {
             return Err(anyhow!("{} records of {} were found", measured.items, corpus.records).into());
         }
@@ -108,9 +124,9 @@ fn durable(args: &IngestBenchArgs, scratch: &Path) -> Outcome<Vec<Row>> {
     let mut last = Measured::default();
     for _ in 0..args.runs.max(1) {
         let dir = scratch.join("data");
-        last = child(IngestWork::Durable, Some(&dir), &files)?;
+        last = child(IngestWork::Durable, Some(&dir), None, &files)?;
         ours.push(last.items as f64 / last.seconds);
-        let asked = child(IngestWork::Search, Some(&dir), &[])?;
+        let asked = child(IngestWork::Search, Some(&dir), None, &[])?;
         opened.push(asked.seconds * 1e3);
         searched.push(asked.searches);
         fs_err::remove_dir_all(&dir)?;
@@ -119,7 +135,7 @@ fn durable(args: &IngestBenchArgs, scratch: &Path) -> Outcome<Vec<Row>> {
             for (files, rates) in
                 [(files.as_slice(), &mut peer), (std::slice::from_ref(&messages), &mut of_messages)]
             {
-                let measured = child(IngestWork::Tantivy, Some(&dir), files)?;
+                let measured = child(IngestWork::Tantivy, Some(&dir), None, files)?;
                 rates.push(measured.items as f64 / measured.seconds);
                 fs_err::remove_dir_all(&dir)?;
             }
@@ -164,11 +180,19 @@ fn write_messages(files: &[PathBuf], to: &Path) -> Outcome<()> {
     Ok(out.flush()?)
 }
 
-fn child(work: IngestWork, dir: Option<&Path>, files: &[PathBuf]) -> Outcome<Measured> {
+pub(super) fn child(
+    work: IngestWork,
+    dir: Option<&Path>,
+    models: Option<&Path>,
+    files: &[PathBuf],
+) -> Outcome<Measured> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["bench", "ingest-worker", work.name()]).args(files);
     if let Some(dir) = dir {
         command.arg("--into").arg(dir);
+    }
+    if let Some(models) = models {
+        command.arg("--models").arg(models);
     }
     let output = command.output().context("cannot start a process to measure in")?;
     if !output.status.success() {
@@ -178,13 +202,14 @@ fn child(work: IngestWork, dir: Option<&Path>, files: &[PathBuf]) -> Outcome<Mea
 }
 
 /// The process of its own.
-pub(super) fn work(args: &IngestWorkerArgs) -> Outcome {
+pub(super) fn work(global: &Global, args: &IngestWorkerArgs) -> Outcome {
     let into = args.into.clone().unwrap_or_default();
     let mut measured = match args.work {
         IngestWork::Parse => parse_files(&args.files)?,
         IngestWork::Durable => ingest_files(&args.files, &into)?,
         IngestWork::Tantivy => index_lines(&args.files, &into)?,
         IngestWork::Search => search(&into)?,
+        IngestWork::Hybrid => super::scale::hybrid(&into, &global.models)?,
     };
     measured.peak_rss = machine::peak_rss_bytes().unwrap_or(0);
     serde_json::to_writer(std::io::stdout().lock(), &measured)?;
@@ -225,15 +250,11 @@ fn ingest_files(files: &[PathBuf], dir: &Path) -> Outcome<Measured> {
 /// Opens what was ingested, timed, and asks of it what an analyst would of events spread over it: words and
 /// phrases of their messages, what else was about the same entities, with and without bounds in time.
 fn search(dir: &Path) -> Outcome<Measured> {
-    const SAMPLES: u64 = 20;
     let started = Instant::now();
     let store = casemate_store::Store::open(dir)?;
     let mut measured = Measured { seconds: started.elapsed().as_secs_f64(), ..Measured::default() };
     measured.items = store.event_count();
-    for sample in 0..SAMPLES {
-        let id = EventId(1 + measured.items * sample / SAMPLES);
-        let Some(stored) = store.get(id)? else { continue };
-        let event = &stored.event;
+    for event in samples(&store)? {
         let words: Vec<&str> =
             event.message.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).collect();
         let hour = jiff::SignedDuration::from_hours(1);
@@ -272,6 +293,15 @@ fn search(dir: &Path) -> Outcome<Measured> {
     }
     measured.searches.sort_by(f64::total_cmp);
     Ok(measured)
+}
+
+/// Events spread over the store.
+pub(super) fn samples(store: &casemate_store::Store) -> Outcome<Vec<Event>> {
+    const SAMPLES: u64 = 20;
+    let count = store.event_count();
+    let ids = (0..SAMPLES).map(|sample| EventId(1 + count * sample / SAMPLES));
+    let read = ids.map(|id| Ok(store.get(id)?.map(|stored| stored.event)));
+    Ok(read.collect::<Outcome<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// The peer: tantivy on two threads, each record as received a document, one commit at the end.

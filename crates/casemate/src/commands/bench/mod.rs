@@ -6,6 +6,7 @@ mod embeddings;
 mod engine;
 mod inference;
 mod ingest;
+mod scale;
 mod sigma;
 mod text;
 mod vector;
@@ -31,7 +32,7 @@ pub(crate) fn run(global: &Global, args: &BenchArgs) -> Outcome {
         BenchCommand::VectorWorker(args) => return vector::work(args),
         BenchCommand::SigmaWorker(args) => return sigma::work(args),
         BenchCommand::Worker(args) => return worker::run(args),
-        BenchCommand::IngestWorker(args) => return ingest::work(args),
+        BenchCommand::IngestWorker(args) => return ingest::work(global, args),
     };
     let report = Report { machine: machine(isa.unwrap_or_else(Isa::best)), rows };
     if global.json {

@@ -1,0 +1,240 @@
+//! Which events do the most, and the rarest, of some clues lead to?
+//!
+//! Rows that the same clues lead to are one class. Classes are split off one clue at a time, the best of what is
+//! left first, so that of ten million rows only those few are looked at that can be among the best.
+
+use super::{Part, compile};
+use crate::query::{Expr, Query, Test};
+use crate::terms::{Rows, evaluate};
+use crate::{Result, Store};
+use casemate_event::{Entity, Stored, TemplateId};
+use jiff::Timestamp;
+use roaring::RoaringBitmap;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+/// Clues that are followed: the rarest.
+const MAX_CLUES: usize = 16;
+/// Classes looked at before what was found is good enough.
+const MAX_STEPS: usize = 2048;
+
+/// Something that makes an event worth finding.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Clue {
+    /// A word of its message, or an entity or a word of its name.
+    Word(String),
+    /// An entity that it is about.
+    Entity(Entity),
+    /// The template that it is folded to, and what that counts instead of how seldom it is.
+    Template(TemplateId, f64),
+}
+
+/// An event and what led to it.
+#[derive(Debug, Clone)]
+pub struct Ranked {
+    /// The event.
+    pub stored: Stored,
+    /// Sum of what the clues that led to it count.
+    pub score: f64,
+    /// Places of the clues that led to it.
+    pub clues: Vec<usize>,
+}
+
+impl Store {
+    /// The events among those that match `within` that clues lead to, at most `within.limit`, the best first:
+    /// each clue counts the logarithm of how seldom it is. Of those that the same clues lead to, the latest
+    /// `each` are returned.
+    ///
+    /// # Errors
+    /// As [`search`](Store::search).
+    pub fn rank(&self, within: &Query, clues: &[Clue], each: usize) -> Result<Vec<Ranked>> {
+        if clues.is_empty() || within.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let expr = compile(within)?;
+        let parts = self.parts();
+        let wanted: Vec<Expr> = clues.iter().map(Clue::expr).collect();
+        let mut ranking = Ranking::new(&parts, &expr, &wanted)?;
+        for (rarity, clue) in ranking.rarity.iter_mut().zip(clues) {
+            if let Clue::Template(_, counts) = clue {
+                *rarity = *counts;
+            }
+        }
+        let mut ranked = Vec::new();
+        for class in ranking.best(within.limit, each, Ties::LatestFirst) {
+            if class.clues.is_empty() {
+                break;
+            }
+            for (place, row) in class.rows {
+                let stored = parts[place].event(row, self)?;
+                if expr.matches(&stored.event, stored.id) {
+                    ranked.push(Ranked { stored, score: class.score, clues: class.clues.clone() });
+                }
+            }
+        }
+        Ok(ranked)
+    }
+}
+
+impl Clue {
+    fn expr(&self) -> Expr {
+        match self {
+            Self::Word(word) => Expr::Phrase(crate::query::words(word)),
+            Self::Entity(entity) => Expr::Entity(entity.kind, Test::Is(entity.value.clone())),
+            Self::Template(id, _) => Expr::Template(*id),
+        }
+    }
+}
+
+/// Which of equals come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ties {
+    EarliestFirst,
+    LatestFirst,
+}
+
+/// What may match in each part, and what each clue leads to there.
+pub(super) struct Ranking {
+    /// Place of a part, its candidates, and those of them that each clue leads to.
+    parts: Vec<(usize, RoaringBitmap, Vec<RoaringBitmap>)>,
+    /// Candidates in all parts, and whether they all match.
+    pub(super) total: u64,
+    pub(super) exact: bool,
+    /// Rarity of each clue.
+    pub(super) rarity: Vec<f64>,
+}
+
+/// Rows that the same clues lead to.
+pub(super) struct Ranks {
+    pub(super) score: f64,
+    pub(super) clues: Vec<usize>,
+    /// Place of the part, and row.
+    pub(super) rows: Vec<(usize, u32)>,
+}
+
+impl Ranking {
+    pub(super) fn new(parts: &[Part], expr: &Expr, clues: &[Expr]) -> Result<Self> {
+        let mut ranking = Self { parts: Vec::new(), total: 0, exact: true, rarity: Vec::new() };
+        let (mut rows, mut with_clue) = (0_u64, vec![0_u64; clues.len()]);
+        for (place, part) in parts.iter().enumerate() {
+            let Some(found) = part.find(expr)? else { continue };
+            let mut of_clues = part.with_terms(|terms| {
+                rows += u64::from(terms.rows());
+                let one = |clue: &Expr| Ok(evaluate(clue, terms, &NoRows)?.rows);
+                clues.iter().map(one).collect::<Result<Vec<_>>>()
+            })?;
+            ranking.total += found.rows.len();
+            ranking.exact &= found.exact;
+            for (of_clue, count) in of_clues.iter_mut().zip(&mut with_clue) {
+                *count += of_clue.len();
+                *of_clue &= &found.rows;
+            }
+            ranking.parts.push((place, found.rows, of_clues));
+        }
+        let rarity = |with: u64| (1.0 + (rows as f64 - with as f64 + 0.5) / (with as f64 + 0.5)).ln();
+        ranking.rarity = with_clue.into_iter().map(rarity).collect();
+        Ok(ranking)
+    }
+
+    /// The best classes, best first, and of each up to `each` rows, until they have `wanted` rows together.
+    pub(super) fn best(&self, wanted: usize, each: usize, ties: Ties) -> Vec<Ranks> {
+        let mut order: Vec<usize> = (0..self.rarity.len()).collect();
+        order.sort_by(|a, b| self.rarity[*b].total_cmp(&self.rarity[*a]).then(a.cmp(b)));
+        order.truncate(MAX_CLUES);
+        let mut open = BinaryHeap::new();
+        let all = self.parts.iter().map(|(_, candidates, _)| candidates.clone()).collect();
+        let bound = order.iter().map(|clue| self.rarity[*clue]).sum();
+        open.push(Open { bound, next: 0, clues: Vec::new(), rows: all });
+        let (mut best, mut left) = (Vec::new(), wanted);
+        for _ in 0..MAX_STEPS {
+            if left == 0 {
+                break;
+            }
+            let Some(class) = open.pop() else { break };
+            let Some(&clue) = order.get(class.next) else {
+                let rows = self.first(&class.rows, left.min(each), ties);
+                left -= rows.len();
+                best.push(Ranks { score: class.bound, clues: class.clues, rows });
+                continue;
+            };
+            let next = class.next + 1;
+            let with = class.rows.iter().zip(&self.parts).map(|(rows, part)| rows & &part.2[clue]);
+            let with: Vec<RoaringBitmap> = with.collect();
+            let split = with.iter().any(|rows| !rows.is_empty());
+            let mut without = class.rows;
+            if split {
+                without.iter_mut().zip(&with).for_each(|(rows, with)| *rows -= with);
+                let clues = class.clues.iter().copied().chain([clue]).collect();
+                open.push(Open { bound: class.bound, next, clues, rows: with });
+            }
+            if without.iter().any(|rows| !rows.is_empty()) {
+                let bound = class.bound - self.rarity[clue];
+                open.push(Open { bound, next, clues: class.clues, rows: without });
+            }
+        }
+        best
+    }
+
+    /// The first `count` rows of a class.
+    fn first(&self, rows: &[RoaringBitmap], count: usize, ties: Ties) -> Vec<(usize, u32)> {
+        let places = self.parts.iter().map(|(place, ..)| *place).zip(rows);
+        match ties {
+            Ties::EarliestFirst => places
+                .flat_map(|(place, rows)| rows.iter().map(move |row| (place, row)))
+                .take(count)
+                .collect(),
+            Ties::LatestFirst => places
+                .rev()
+                .flat_map(|(place, rows)| rows.iter().rev().map(move |row| (place, row)))
+                .take(count)
+                .collect(),
+        }
+    }
+}
+
+/// A class not split by all clues yet.
+struct Open {
+    /// Most that a row of it may score.
+    bound: f64,
+    /// Clues it has been split by.
+    next: usize,
+    /// Those of them that lead to it.
+    clues: Vec<usize>,
+    /// Its rows in each part.
+    rows: Vec<RoaringBitmap>,
+}
+
+impl Ord for Open {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Of equals the one split furthest, so that one is finished before another is begun.
+        let furthest = self.next.cmp(&other.next);
+        self.bound.total_cmp(&other.bound).then(furthest).then_with(|| other.clues.cmp(&self.clues))
+    }
+}
+
+impl PartialOrd for Open {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Open {}
+
+/// Clues need neither times nor numbers.
+struct NoRows;
+
+impl Rows for NoRows {
+    fn first_id(&self) -> u64 {
+        1
+    }
+
+    fn between(&self, _: Option<Timestamp>, _: Option<Timestamp>) -> Result<Option<RoaringBitmap>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,52 @@
+//! Which template is each row folded to? A column of places, one per row.
+
+use roaring::RoaringBitmap;
+
+/// The place of each row, as held in memory or as written: four bytes each, least first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PlaceColumn<'a> {
+    Plain(&'a [u32]),
+    Written(&'a [u8]),
+}
+
+impl PlaceColumn<'_> {
+    /// Rows at any of `places`.
+    pub(crate) fn rows_at(&self, places: &RoaringBitmap) -> RoaringBitmap {
+        let mut wanted = vec![0_u64; places.max().map_or(0, |last| last as usize / 64 + 1)];
+        for place in places {
+            wanted[place as usize / 64] |= 1 << (place % 64);
+        }
+        match self {
+            Self::Plain(column) => rows(column.iter().copied(), &wanted),
+            Self::Written(bytes) => {
+                let (column, _) = bytes.as_chunks::<4>();
+                rows(column.iter().map(|place| u32::from_le_bytes(*place)), &wanted)
+            }
+        }
+    }
+}
+
+fn rows(column: impl ExactSizeIterator<Item = u32>, wanted: &[u64]) -> RoaringBitmap {
+    let mut bits = vec![0_u8; column.len().div_ceil(8)];
+    for (row, place) in column.enumerate() {
+        let set = wanted.get(place as usize / 64).is_some_and(|word| word >> (place % 64) & 1 == 1);
+        bits[row / 8] |= u8::from(set) << (row % 8);
+    }
+    RoaringBitmap::from_lsb0_bytes(0, &bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_places() {
+        let column = [0, 3, 1, 3, 200, 0];
+        let written: Vec<u8> = column.iter().flat_map(|place: &u32| place.to_le_bytes()).collect();
+        for column in [PlaceColumn::Plain(&column), PlaceColumn::Written(&written)] {
+            let rows = |places: &[u32]| column.rows_at(&places.iter().copied().collect());
+            assert_eq!(rows(&[3, 200]).iter().collect::<Vec<_>>(), [1, 3, 4]);
+            assert!(rows(&[7]).is_empty() && rows(&[]).is_empty());
+        }
+    }
+}

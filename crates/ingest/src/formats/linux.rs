@@ -10,10 +10,8 @@ use casemate_event::{Class, field};
 pub(crate) fn add_content(draft: &mut Draft, program: &str, text: &str) {
     let program = base_name(program);
     // "message repeated 2 times: [ Failed password … ]" says what the message says.
-    let text = match text.split_once("times: [ ") {
-        Some((head, inner)) if head.starts_with("message repeated") => inner.trim_end_matches(']').trim(),
-        _ => text,
-    };
+    let repeated = text.strip_prefix("message repeated ").and_then(|rest| rest.split_once("times: [ "));
+    let text = repeated.map_or(text, |(_, inner)| inner.trim_end_matches(']').trim());
     if let Some(rest) = text.strip_prefix("pam_") {
         pam(draft, rest);
         return;

@@ -283,21 +283,21 @@ impl Decoder {
     fn text(&self, text: &str) -> Draft {
         auditd::decode(text)
             .or_else(|| self.mappings.line(text, self.arrival))
-            .or_else(|| syslog::decode(text, self.arrival).map(|draft| self.pairs_within(draft, text)))
+            .or_else(|| {
+                let draft = syslog::decode(text, self.arrival)?;
+                let pairs = may_be_pairs(&draft).then(|| self.mappings.pairs(text, self.arrival)).flatten();
+                Some(pairs.unwrap_or(draft))
+            })
             .or_else(|| self.mappings.pairs(text, self.arrival))
             .unwrap_or_else(|| generic::text(text))
     }
 }
 
-impl Decoder {
-    /// What the pairs say that a syslog line of no other meaning consists of.
-    fn pairs_within(&self, draft: Draft, line: &str) -> Draft {
-        let first = draft.native("message").split(' ').next().unwrap_or_default();
-        if draft.class != Class::BaseEvent || !first.contains('=') {
-            return draft;
-        }
-        self.mappings.pairs(line, self.arrival).unwrap_or(draft)
-    }
+/// Whether a syslog line of no other meaning begins with a pair.
+fn may_be_pairs(draft: &Draft) -> bool {
+    let text = draft.native("message").as_bytes();
+    let first = text.iter().find(|byte| matches!(byte, b'=' | b' '));
+    draft.class == Class::BaseEvent && first == Some(&b'=')
 }
 
 /// Whether what follows an opening brace looks like the members of a JSON object.

@@ -7,7 +7,6 @@ use crate::json::{Json, Object};
 use crate::text::{clean, ip, push_clean};
 use casemate_event::{Class, Fields, Format, LogSource, field};
 use jiff::Timestamp;
-use memchr::memmem::Finder;
 use std::collections::HashMap;
 
 /// Longest value shown in a message, in characters.
@@ -21,7 +20,7 @@ pub(super) struct Mapping {
     /// How a line becomes names and values; none for records that are JSON.
     pub(super) carrier: Option<Carrier>,
     /// One of these is near the beginning of every line of this format, where there are any.
-    pub(super) marks: Vec<Finder<'static>>,
+    pub(super) marks: Vec<String>,
     pub(super) when: Vec<Condition>,
     pub(super) class: Class,
     pub(super) classes: Vec<(Condition, Class)>,

@@ -4,7 +4,6 @@ use super::decode::{Condition, Mapping, Piece, Test, Translation};
 use crate::carrier::table::Kind;
 use crate::carrier::{Carrier, Detail, KeyValue, Pattern, Separated, compile_pattern};
 use casemate_event::{Class, Format, LogSource, MappingName, field};
-use memchr::memmem::Finder;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -127,7 +126,7 @@ pub(super) fn compile(name: &str, text: &str) -> Result<Mapping, String> {
         format,
         product: file.product,
         carrier,
-        marks: marks.iter().map(|mark| Finder::new(mark).into_owned()).collect(),
+        marks,
         when: file.when.into_iter().map(|when| source.condition(when)).collect::<Result<_, _>>()?,
         class: file.class,
         classes,

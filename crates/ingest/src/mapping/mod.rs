@@ -136,7 +136,7 @@ impl Mappings {
                 Some(_) if mapping.marks.is_empty() => self.lines.pairs.push(place),
                 Some(_) => {
                     self.lines.marked.push(place);
-                    let of_mapping = mapping.marks.iter().map(|mark| escaped(mark.needle()));
+                    let of_mapping = mapping.marks.iter().map(|mark| regex::escape(rarest(mark)));
                     marks.extend(of_mapping);
                 }
             }
@@ -168,7 +168,7 @@ impl Mappings {
         if !marks.is_match(head) {
             return None;
         }
-        let may_be = |mapping: &&Mapping| mapping.marks.iter().any(|mark| mark.find(head).is_some());
+        let may_be = |mapping: &&Mapping| mapping.marks.iter().any(|mark| memchr::memmem::find(head, mark.as_bytes()).is_some());
         let line = line.trim();
         self.at(&self.lines.marked).filter(may_be).find_map(|mapping| carried(mapping, line, arrival))
     }
@@ -206,8 +206,19 @@ fn carried(mapping: &Mapping, line: &str, arrival: Timestamp) -> Option<Draft> {
     Some(mapping.carried(&header, native, text, arrival))
 }
 
-fn escaped(mark: &[u8]) -> String {
-    regex::escape(&String::from_utf8_lossy(mark))
+/// The four bytes of a mark that are least to be expected in other lines: the first search is for these, and
+/// whatever it stops at for nothing costs time.
+fn rarest(mark: &str) -> &str {
+    let rarity = |part: &str| -> u32 {
+        let of_byte = |byte| match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b' ' | b'.' => 0,
+            b':' | b'[' | b']' | b'(' | b')' | b'-' | b'/' => 1,
+            _ => 2,
+        };
+        part.bytes().map(of_byte).sum()
+    };
+    let parts = (0..mark.len()).filter_map(|start| mark.get(start..start + 4));
+    parts.min_by_key(|part| std::cmp::Reverse(rarity(part))).unwrap_or(mark)
 }
 
 /// Mappings of the program, compiled once.

@@ -42,6 +42,9 @@ pub(crate) struct Global {
     /// Further directory of Sigma rules; may be given several times
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) rules: Vec<PathBuf>,
+    /// Directory of mapping files (`NAME.toml`) for formats of the site; one of a built-in name takes its place
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) mappings: Option<PathBuf>,
     /// Print one JSON document on stdout; everything else goes to stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -59,7 +62,8 @@ pub(crate) enum Command {
     /// Take in log files and directories, then raise alerts
     #[command(
         after_help = "Formats are recognised by content, never by name: Windows event JSON, EVTX, syslog, \
-        auditd, Zeek, Suricata EVE, CloudTrail, JSON lines, plain text; .zip and .gz of them.\n\
+        auditd, Zeek, Suricata EVE, CloudTrail, CEF, LEEF, key=value, CSV, W3C, JSON lines, plain text; .zip and .gz of \
+        them. --mappings adds formats of your own.\n\
         Exit status 1 if anything was quarantined or a file was damaged; what could be read is in all the same.\n\n\
         Example:\n  casemate ingest export.evtx /var/log/remote/"
     )]

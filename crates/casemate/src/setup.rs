@@ -5,6 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::models;
 use anyhow::anyhow;
 use casemate_detect::Rules;
+use casemate_ingest::Mappings;
 use casemate_investigate::{Investigator, Playbooks, Site};
 use casemate_pipeline::Pipeline;
 use serde_json::Value;
@@ -36,8 +37,14 @@ fn config_dir(global: &Global, name: &str) -> Outcome<PathBuf> {
 /// Opens the data directory with rules and, where it is there, the embedding model.
 pub(crate) fn pipeline(global: &Global) -> Outcome<Pipeline> {
     let rules = rules(global)?;
+    let mappings =
+        global.mappings.as_deref().map(Mappings::with_directory).transpose().map_err(Failure::input)?;
     let embedder = models::load_embedder(&global.models)?;
-    Ok(Pipeline::open(&global.data_dir, rules, embedder)?)
+    let pipeline = Pipeline::open(&global.data_dir, rules, embedder)?;
+    Ok(match mappings {
+        Some(mappings) => pipeline.with_mappings(Arc::new(mappings)),
+        None => pipeline,
+    })
 }
 
 /// Everything an investigation needs, opened.

@@ -94,7 +94,7 @@ impl Correlator {
         if matched.is_empty() || self.is_idle() {
             return Vec::new();
         }
-        let view = View::new(&stored.event);
+        let view = View::new(&stored.event, rules.log_source(stored.event.format));
         let indexes = matched.iter().filter_map(|rule| rules.by_id.get(&rule.id).copied());
         let mut fired: Vec<Fired> =
             indexes.map(|rule| Fired { rule, events: vec![stored.id], group: Vec::new() }).collect();

@@ -1,24 +1,25 @@
 //! Which Sigma log sources does this event belong to?
 //!
 //! Sigma names a source by product, category and service. The mapping from Windows channels and event ids,
-//! syslog programs and Zeek logs follows the Sigma specification's log source guide. Sources that no decoder
-//! writes (cloud consoles other than CloudTrail, EDR products) have no entry: their rules load and never
-//! match.
+//! syslog programs and Zeek logs follows the Sigma specification's log source guide; mapping files state that of
+//! their format. Sources that no decoder writes have no entry: their rules load and never match.
 
-use casemate_event::{Event, Format, field};
+use casemate_event::{Event, Format, LogSource, field};
+use std::borrow::Cow;
 
 /// The log sources of one event: any rule whose product, category and service are each among these, or
 /// unstated, applies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Sources {
-    pub(crate) product: &'static str,
-    pub(crate) categories: &'static [&'static str],
+pub(crate) struct Sources<'a> {
+    pub(crate) product: &'a str,
+    pub(crate) categories: Cow<'a, [&'a str]>,
     pub(crate) services: Vec<String>,
 }
 
-/// Log sources of `event`; `None` where Sigma has no name for them.
-pub(crate) fn sources(event: &Event) -> Option<Sources> {
+/// Log sources of `event`, whose mapping file says `mapped`; `None` where Sigma has no name for them.
+pub(crate) fn sources<'a>(event: &Event, mapped: Option<&'a LogSource>) -> Option<Sources<'a>> {
     match event.format {
+        Format::Mapped(_) => mapped.map(|source| of_mapping(event, source)),
         Format::WindowsJson | Format::Evtx => Some(windows(event)),
         Format::Auditd => Some(auditd(event)),
         Format::SyslogRfc3164 | Format::SyslogRfc5424 => {
@@ -28,13 +29,21 @@ pub(crate) fn sources(event: &Event) -> Option<Sources> {
         Format::ZeekTsv | Format::ZeekJson => Some(zeek(event)),
         Format::SuricataEve => Some(suricata(event)),
         Format::CloudTrail => {
-            Some(Sources { product: "aws", categories: &[], services: vec!["cloudtrail".to_owned()] })
+            let services = vec!["cloudtrail".to_owned()];
+            Some(Sources { product: "aws", services, ..Sources::default() })
         }
         _ => None,
     }
 }
 
-fn windows(event: &Event) -> Sources {
+fn of_mapping<'a>(event: &Event, source: &'a LogSource) -> Sources<'a> {
+    let members = source.service_members.iter().filter_map(|member| event.native.get(member));
+    let services = source.services.iter().cloned().chain(members.map(str::to_ascii_lowercase)).collect();
+    let categories: Vec<&str> = source.categories.iter().map(String::as_str).collect();
+    Sources { product: &source.product, categories: categories.into(), services }
+}
+
+fn windows<'a>(event: &Event) -> Sources<'a> {
     let channel = event.native.get("Channel").unwrap_or_default().to_ascii_lowercase();
     let id: u32 = event.native.get("EventID").and_then(|id| id.parse().ok()).unwrap_or_default();
     let services = WINDOWS_SERVICES
@@ -56,7 +65,7 @@ fn windows(event: &Event) -> Sources {
         1006..=1012 | 1017..=1019 | 1115 | 1116 if channel == DEFENDER => &["antivirus"],
         _ => &[],
     };
-    Sources { product, categories, services }
+    Sources { product, categories: categories.into(), services }
 }
 
 fn sysmon_categories(id: u32) -> &'static [&'static str] {
@@ -92,7 +101,7 @@ fn sysmon_categories(id: u32) -> &'static [&'static str] {
     }
 }
 
-fn syslog(event: &Event) -> Sources {
+fn syslog<'a>(event: &Event) -> Sources<'a> {
     let program = event.native.get("program").unwrap_or_default().to_ascii_lowercase();
     let program = program.rsplit('/').next().unwrap_or_default();
     let mut services = vec!["syslog".to_owned()];
@@ -112,18 +121,18 @@ fn syslog(event: &Event) -> Sources {
     if program == "sshd-session" {
         services.push("sshd".to_owned());
     }
-    Sources { product: "linux", categories: &[], services }
+    Sources { product: "linux", services, ..Sources::default() }
 }
 
-fn auditd(event: &Event) -> Sources {
+fn auditd<'a>(event: &Event) -> Sources<'a> {
     let categories: &'static [&'static str] = match event.native.get("type") {
         Some("EXECVE") => &["process_creation"],
         _ => &[],
     };
-    Sources { product: "linux", categories, services: vec!["auditd".to_owned()] }
+    Sources { product: "linux", categories: categories.into(), services: vec!["auditd".to_owned()] }
 }
 
-fn zeek(event: &Event) -> Sources {
+fn zeek<'a>(event: &Event) -> Sources<'a> {
     // The log's name is the event code; as a column (`_path`) it is only in some JSON.
     let path =
         event.field(field::EVENT_CODE).or_else(|| event.native.get("_path")).map(str::to_ascii_lowercase);
@@ -132,17 +141,17 @@ fn zeek(event: &Event) -> Sources {
         Some("http") => &["proxy", "webserver"],
         _ => &[],
     };
-    Sources { product: "zeek", categories, services: path.into_iter().collect() }
+    Sources { product: "zeek", categories: categories.into(), services: path.into_iter().collect() }
 }
 
-fn suricata(event: &Event) -> Sources {
+fn suricata<'a>(event: &Event) -> Sources<'a> {
     let kind = event.native.get("event_type").unwrap_or_default().to_ascii_lowercase();
     let categories: &'static [&'static str] = match kind.as_str() {
         "dns" => &["dns"],
         "http" => &["proxy", "webserver"],
         _ => &[],
     };
-    Sources { product: "suricata", categories, services: vec![kind] }
+    Sources { product: "suricata", categories: categories.into(), services: vec![kind] }
 }
 
 const DEFENDER: &str = "microsoft-windows-windows defender/operational";
@@ -226,9 +235,10 @@ mod tests {
     use crate::view::tests::event;
 
     fn check(format: Format, native: &[(&str, &str)], expected: (&str, &[&str], &[&str])) {
-        let found = sources(&event(format, native)).unwrap();
+        let event = event(format, native);
+        let found = sources(&event, None).unwrap();
         let services: Vec<&str> = found.services.iter().map(String::as_str).collect();
-        assert_eq!((found.product, found.categories, services.as_slice()), expected, "{native:?}");
+        assert_eq!((found.product, &*found.categories, services.as_slice()), expected, "{native:?}");
     }
 
     #[test]
@@ -263,6 +273,23 @@ mod tests {
         check(Format::ZeekTsv, &[("_path", "smb_files")], ("zeek", &[], &["smb_files"]));
         check(Format::ZeekJson, &[("_path", "http")], ("zeek", &["proxy", "webserver"], &["http"]));
         check(Format::CloudTrail, &[], ("aws", &[], &["cloudtrail"]));
-        assert_eq!(sources(&event(Format::Text, &[])), None);
+        assert_eq!(sources(&event(Format::Text, &[]), None), None);
+    }
+
+    #[test]
+    fn mapping_files_say_their_sources() {
+        let own = LogSource {
+            product: "gate".to_owned(),
+            categories: vec!["firewall".to_owned()],
+            services: vec!["log".to_owned()],
+            service_members: vec!["kind".to_owned()],
+            ..LogSource::default()
+        };
+        let format = Format::Mapped(casemate_event::MappingName::new("gate").unwrap());
+        let event = event(format, &[("kind", "Event")]);
+        let found = sources(&event, Some(&own)).unwrap();
+        assert_eq!((found.product, &*found.categories), ("gate", ["firewall"].as_slice()));
+        assert_eq!(found.services, ["log", "event"]);
+        assert_eq!(sources(&event, None), None);
     }
 }

@@ -4,7 +4,7 @@ use crate::correlation::Correlation;
 use crate::logsource::{Sources, sources};
 use crate::view::View;
 use crate::{Correlator, Result, Rule, load};
-use casemate_event::Event;
+use casemate_event::{Event, Format, LogSource};
 use rsigma_eval::Engine;
 use std::collections::HashMap;
 use std::fmt;
@@ -37,6 +37,8 @@ pub struct Rules {
     pub(crate) groups: HashMap<String, Engine>,
     /// Correlation rules, after those that they refer to.
     pub(crate) correlations: Vec<Correlation>,
+    /// What mapping files say of their formats.
+    log_sources: HashMap<Format, LogSource>,
 }
 
 impl Rules {
@@ -49,6 +51,15 @@ impl Rules {
     /// [`Error::Read`] if one of `dirs` cannot be read.
     pub fn load(dirs: &[PathBuf]) -> Result<(Self, Vec<Problem>)> {
         load::load(dirs)
+    }
+
+    /// Says where the events of formats belong that mapping files define; without it no rule matches them.
+    pub fn set_log_sources(&mut self, sources: impl IntoIterator<Item = (Format, LogSource)>) {
+        self.log_sources = sources.into_iter().collect();
+    }
+
+    pub(crate) fn log_source(&self, format: Format) -> Option<&LogSource> {
+        self.log_sources.get(&format)
     }
 
     /// Number of rules loaded.
@@ -79,8 +90,9 @@ impl Rules {
     /// Every rule that `event` matches, whatever its severity (see [`ALERT_LEVEL`](crate::ALERT_LEVEL)), in
     /// the order the rules were read.
     pub fn matches(&self, event: &Event) -> Vec<&Rule> {
-        let Some(sources) = sources(event) else { return Vec::new() };
-        let view = View::new(event);
+        let mapped = self.log_source(event.format);
+        let Some(sources) = sources(event, mapped) else { return Vec::new() };
+        let view = View::new(event, mapped);
         let mut found: Vec<usize> = Vec::new();
         self.for_each_group(&sources, |engine| {
             // Compiled rules carry their index as id.
@@ -93,9 +105,10 @@ impl Rules {
     }
 
     /// Calls `visit` with every group whose product, category and service are among `sources` or unstated.
-    fn for_each_group(&self, sources: &Sources, mut visit: impl FnMut(&Engine)) {
+    fn for_each_group(&self, sources: &Sources<'_>, mut visit: impl FnMut(&Engine)) {
         let mut group = String::with_capacity(64);
-        for product in ["", sources.product] {
+        let product = Some(sources.product).filter(|product| !product.is_empty());
+        for product in std::iter::once("").chain(product) {
             for category in std::iter::once("").chain(sources.categories.iter().copied()) {
                 for service in std::iter::once("").chain(sources.services.iter().map(String::as_str)) {
                     group.clear();

@@ -1,6 +1,6 @@
 //! How does a rule see an event? Vendor fields, under the names Sigma's generic categories expect.
 
-use casemate_event::{Event, Format};
+use casemate_event::{Event, Format, LogSource};
 use rsigma_eval::{Event as Matchable, EventValue};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -13,6 +13,8 @@ use std::borrow::Cow;
 pub(crate) struct View<'a> {
     event: &'a Event,
     aliases: &'static [(&'static str, &'static str)],
+    /// What the mapping file of its format says.
+    mapped: Option<&'a LogSource>,
     derived: Derived<'a>,
 }
 
@@ -70,7 +72,7 @@ const EVE: &[(&str, &str)] = &[
 ];
 
 impl<'a> View<'a> {
-    pub(crate) fn new(event: &'a Event) -> Self {
+    pub(crate) fn new(event: &'a Event, mapped: Option<&'a LogSource>) -> Self {
         let native = |name| event.native.get(name);
         let mut derived = Vec::new();
         if matches!(event.format, Format::WindowsJson | Format::Evtx) {
@@ -95,7 +97,7 @@ impl<'a> View<'a> {
             Format::SuricataEve => EVE,
             _ => &[],
         };
-        Self { event, aliases, derived }
+        Self { event, aliases, mapped, derived }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
@@ -107,6 +109,7 @@ impl<'a> View<'a> {
                 let (_, vendor) = self.aliases.iter().chain(SYSTEM).find(|(sigma, _)| *sigma == name)?;
                 native.get(vendor)
             })
+            .or_else(|| native.get(self.mapped?.fields.get(name)?))
             .or_else(|| native.get_ignore_case(name))
     }
 
@@ -220,7 +223,7 @@ pub(crate) mod tests {
 
     fn check(format: Format, native: &[(&str, &str)], field: &str, expected: Option<&str>) {
         let event = event(format, native);
-        assert_eq!(View::new(&event).get(field), expected, "{field} of {native:?}");
+        assert_eq!(View::new(&event, None).get(field), expected, "{field} of {native:?}");
     }
 
     #[test]

@@ -245,7 +245,8 @@ pub fn resume_stream(
 ///
 /// Gives one batch without progress, however many records there are: the caller bounds them. Each record comes
 /// with the position its event gets. Nothing is unpacked, and line ends inside a record do not split it.
-/// `header` lines are read first for the columns they name (Zeek); they are no records.
+/// `header` lines are read first for the columns they name ([`column_comments`], [`column_names`]); they are no
+/// records.
 ///
 /// # Errors
 /// None from the content of a record; [`Error`] is for a decoder that cannot go on.
@@ -263,6 +264,38 @@ pub fn read_records<'r>(
     };
     source::read_framed(name, header, records, options, &mut sink)?;
     Ok(whole)
+}
+
+/// Comments among `lines` (whole lines of a file) that name the columns of what follows the last of them: those of
+/// Zeek and of W3C extended logs.
+pub fn column_comments(lines: &[u8]) -> Option<Vec<Vec<u8>>> {
+    /// Most lines of one header.
+    const MOST: usize = 16;
+    if !lines.starts_with(b"#") && memchr::memmem::find(lines, b"\n#").is_none() {
+        return None;
+    }
+    let mut header = None;
+    let mut comments: Vec<Vec<u8>> = Vec::new();
+    for line in lines.split(|byte| *byte == b'\n').chain([b"".as_slice()]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.starts_with(b"#") {
+            comments.push(line.to_vec());
+            continue;
+        }
+        let names = |line: &Vec<u8>| line.starts_with(b"#fields") || line.starts_with(b"#Fields:");
+        if comments.iter().any(names) {
+            comments.truncate(MOST);
+            header = Some(std::mem::take(&mut comments));
+        }
+        comments.clear();
+    }
+    header
+}
+
+/// The first line of a file that begins with `head`, if it names the columns of the lines after it.
+pub fn column_names(head: &[u8]) -> Option<&[u8]> {
+    carrier::table::Table::opened_by(head)?;
+    head.split(|byte| *byte == b'\n').next().map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> Error {

@@ -14,7 +14,7 @@ pub use hybrid::{Found, Way};
 use casemate_detect::{ALERT_LEVEL, Correlator, Rule, Rules};
 use casemate_event::{Alert, Batch, EventId, Format, Stored, TemplateId};
 use casemate_inference::Embedder;
-use casemate_ingest::{Known, Options, Summary};
+use casemate_ingest::{Known, Mappings, Options, Summary};
 use casemate_store::{Raise, Store};
 use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
@@ -124,6 +124,7 @@ pub struct Pipeline {
     templates: TemplateIndex,
     /// What correlation rules have seen; held while catching up.
     correlator: Mutex<Correlator>,
+    mappings: Arc<Mappings>,
 }
 
 impl Pipeline {
@@ -138,7 +139,24 @@ impl Pipeline {
         let store = Arc::new(Store::open(data_dir)?);
         let templates = TemplateIndex::open(data_dir.join("templates.hnsw"), embedder.as_ref());
         let correlator = Mutex::new(rules.correlator());
-        Ok(Self { store, rules, embedder, templates, correlator })
+        let mappings = Options::default().mappings;
+        let pipeline =
+            Self { store, rules, embedder, templates, correlator, mappings: Arc::clone(&mappings) };
+        Ok(pipeline.with_mappings(mappings))
+    }
+
+    /// Takes records in, and matches rules, by these mapping files instead of those of the program alone.
+    #[must_use]
+    pub fn with_mappings(mut self, mappings: Arc<Mappings>) -> Self {
+        let sources = mappings.log_sources().map(|(format, source)| (format, source.clone()));
+        self.rules.set_log_sources(sources);
+        self.mappings = mappings;
+        self
+    }
+
+    /// How records are decoded that arrive now.
+    pub fn ingest_options(&self) -> Options {
+        Options { arrival: Timestamp::now(), mappings: Arc::clone(&self.mappings), ..Options::default() }
     }
 
     /// The events.
@@ -179,7 +197,7 @@ impl Pipeline {
         let summary = casemate_ingest::read_file(
             path,
             &sha256,
-            &options(),
+            &self.ingest_options(),
             resume_from,
             &mut |batch| self.append(&batch),
             &mut |done| on_progress(Stage::Ingest, done.min(total), total),
@@ -194,7 +212,7 @@ impl Pipeline {
     /// If the stream or the store fails.
     pub fn ingest_stream(&self, name: &str, reader: impl Read, format: Option<Format>) -> Result<Summary> {
         let mut sink = |batch| self.append(&batch);
-        let read = casemate_ingest::read_stream(name, reader, &options(), format, &mut sink);
+        let read = casemate_ingest::read_stream(name, reader, &self.ingest_options(), format, &mut sink);
         self.store.sync()?;
         Ok(read?)
     }
@@ -219,7 +237,8 @@ impl Pipeline {
         }
         let known = Known { key, resume_from: progress.map_or(0, |progress| progress.position) };
         let mut sink = |batch| self.append(&batch);
-        let read = casemate_ingest::resume_stream((name, known), reader, &options(), format, &mut sink);
+        let read =
+            casemate_ingest::resume_stream((name, known), reader, &self.ingest_options(), format, &mut sink);
         self.store.sync()?;
         Ok(Some(read?))
     }
@@ -349,10 +368,6 @@ impl Pipeline {
         let embedder = self.embedder.as_ref().ok_or(Error::NoEmbedder)?;
         self.templates.search(embedder, text, k)
     }
-}
-
-fn options() -> Options {
-    Options { arrival: Timestamp::now(), ..Options::default() }
 }
 
 fn remember(alerts: &mut Vec<Alert>, alert: Alert) {

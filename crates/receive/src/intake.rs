@@ -6,7 +6,7 @@
 use crate::sources::{Silence, Sources};
 use crate::{Error, Result};
 use casemate_event::{Batch, Class, Event, Fields, Format, TimeQuality};
-use casemate_ingest::{Options, read_records, template};
+use casemate_ingest::{read_records, template};
 use casemate_pipeline::Pipeline;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Intake {
     /// # Errors
     /// None from their content.
     pub fn decode(&self, records: Records<'_>) -> Result<Batch> {
-        let options = Options { arrival: Timestamp::now(), ..Options::default() };
+        let options = self.pipeline.ingest_options();
         let framed = records.records.iter().map(|(position, raw)| (*position, raw.as_slice()));
         Ok(read_records(records.source, &[], framed, &options)?)
     }

@@ -39,7 +39,17 @@ impl Table {
     /// The second line must have as many values, one of them with a digit or empty, or not be there.
     pub(crate) fn opened_by(head: &[u8]) -> Option<Self> {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
-        let first = text(lines.next()?)?;
+        let table = Self::named(text(lines.next()?)?)?;
+        let count = table.names.len();
+        let second = lines.find_map(|line| text(line).filter(|line| !line.trim().is_empty()))?;
+        let values: Vec<_> = split(second, table.delimiter).take(count + 1).collect();
+        let is_record = values.len() == count
+            && values.iter().any(|value| value.is_empty() || value.bytes().any(|byte| byte.is_ascii_digit()));
+        is_record.then_some(table)
+    }
+
+    /// The table of a line of names.
+    pub(crate) fn named(first: &str) -> Option<Self> {
         let delimiter = DELIMITERS.into_iter().max_by_key(|delimiter| {
             let count = memchr::memchr_iter(*delimiter, first.as_bytes()).count();
             // Of equals the first.
@@ -51,15 +61,8 @@ impl Table {
         let are_names = (MIN_COLUMNS..=MAX_PAIRS).contains(&names.len())
             && distinct.len() == names.len()
             && names.iter().all(|name| is_name(name));
-        if !are_names {
-            return None;
-        }
-        let second = lines.find_map(|line| text(line).filter(|line| !line.trim().is_empty()))?;
-        let values: Vec<_> = split(second, delimiter).take(MAX_PAIRS + 1).collect();
-        let is_record = values.len() == names.len()
-            && values.iter().any(|value| value.is_empty() || value.bytes().any(|byte| byte.is_ascii_digit()));
         let header = first.to_owned();
-        is_record.then_some(Self { kind: Kind::Named, delimiter, names, header, date: String::new() })
+        are_names.then_some(Self { kind: Kind::Named, delimiter, names, header, date: String::new() })
     }
 
     /// Takes a directive of a W3C extended log; whether it was one.

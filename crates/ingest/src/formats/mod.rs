@@ -156,8 +156,11 @@ impl Decoder {
 
     /// Takes a line that may name the columns of what follows, and is no record.
     pub(crate) fn header(&mut self, line: &[u8]) {
-        if let Ok(text) = std::str::from_utf8(line) {
-            let _ = self.zeek.header(text) || Table::directive(&mut self.table, text);
+        if let Ok(text) = std::str::from_utf8(line)
+            && !self.zeek.header(text)
+            && !Table::directive(&mut self.table, text)
+        {
+            self.table = Table::named(text);
         }
     }
 

@@ -106,6 +106,9 @@ impl Mapping {
     ) -> Draft {
         let mut draft = Draft::new(self.format);
         draft.native = native;
+        self.fill(&mut draft, arrival);
+        draft.time = draft.time.or(header.time);
+        // After the vendor's own, which may have these names and mean something else.
         let (facility, severity) = header.priority.map_or((None, None), syslog_loose::decompose_pri);
         let said = [
             ("facility", facility.map_or("", |facility| facility.as_str())),
@@ -119,8 +122,6 @@ impl Mapping {
                 draft.native.set_known(name, value);
             }
         }
-        self.fill(&mut draft, arrival);
-        draft.time = draft.time.or(header.time);
         if draft.fields.get(field::DEVICE_HOSTNAME).is_none() {
             draft.set(field::DEVICE_HOSTNAME, header.host);
         }
@@ -144,6 +145,9 @@ impl Mapping {
         draft.set(field::PRODUCT, &self.product);
         for (name, members) in &self.fields {
             let values = members.iter().filter_map(|member| draft.native.get(member));
+            let is_hostname = matches!(*name, field::SRC_HOSTNAME | field::DST_HOSTNAME);
+            // Where an address or a name may stand, an address is no name.
+            let values = values.filter(|value| !is_hostname || ip(value).is_none());
             let value = values.map(|value| normal(name, value)).find(|value| !value.is_empty());
             if let Some(value) = value {
                 draft.set(name, &value);

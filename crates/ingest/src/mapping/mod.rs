@@ -168,7 +168,9 @@ impl Mappings {
         if !marks.is_match(head) {
             return None;
         }
-        let may_be = |mapping: &&Mapping| mapping.marks.iter().any(|mark| memchr::memmem::find(head, mark.as_bytes()).is_some());
+        let may_be = |mapping: &&Mapping| {
+            mapping.marks.iter().any(|mark| memchr::memmem::find(head, mark.as_bytes()).is_some())
+        };
         let line = line.trim();
         self.at(&self.lines.marked).filter(may_be).find_map(|mapping| carried(mapping, line, arrival))
     }
@@ -218,7 +220,7 @@ fn rarest(mark: &str) -> &str {
         part.bytes().map(of_byte).sum()
     };
     let parts = (0..mark.len()).filter_map(|start| mark.get(start..start + 4));
-    parts.min_by_key(|part| std::cmp::Reverse(rarity(part))).unwrap_or(mark)
+    parts.min_by_key(|part| Reverse(rarity(part))).unwrap_or(mark)
 }
 
 /// Mappings of the program, compiled once.

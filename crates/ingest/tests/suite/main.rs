@@ -4,6 +4,7 @@
 //! - `hostile`: damaged, oversized and lying input
 //! - `property`: arbitrary bytes are accounted for
 //! - `resume`: a read that was interrupted goes on where it stopped
+//! - `guide`: the example of a new format in ARCHITECTURE.md
 //! - `vendors`: records of products that mapping files describe, where they are present
 //! - `collections`: the real collections, where they are present
 
@@ -11,6 +12,7 @@
 
 mod collections;
 mod golden;
+mod guide;
 mod hostile;
 mod property;
 mod records;

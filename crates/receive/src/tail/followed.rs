@@ -4,10 +4,10 @@ use super::{Identity, STILL};
 use crate::intake::Intake;
 use crate::{Error, Result};
 use casemate_event::{Batch, QuarantineReason, Quarantined, SourceProgress};
-use casemate_ingest::{Options, read_records};
+use casemate_ingest::read_records;
 use fs_err::File;
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -21,8 +21,6 @@ const RECENT_BYTES: usize = 4096;
 /// Read at once; a line that is longer comes in pieces.
 const CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_LINES: usize = 5000;
-/// Lines of a column header kept.
-const HEADER_LINES: usize = 16;
 
 /// One file that is followed.
 pub(crate) struct Followed {
@@ -169,6 +167,7 @@ impl Followed {
             if chunk.is_empty() {
                 break;
             }
+            begun.note_names(&chunk);
             begun.note_header(&chunk);
             begun.lines += memchr::memchr_iter(b'\n', &chunk).count() as u64;
             begun.moved_on(&chunk);
@@ -232,7 +231,11 @@ impl Followed {
             return Ok(Step::Nothing);
         }
         let chunk = chunk.get(..lines.end).unwrap_or_default();
-        let batch = self.decode(begun, chunk, &lines)?;
+        if let Some(begun) = &mut self.begun {
+            begun.note_names(chunk);
+        }
+        let Some(begun) = &self.begun else { return Ok(Step::Nothing) };
+        let batch = self.decode(intake, begun, chunk, &lines)?;
         let offset = begun.offset + chunk.len() as u64;
         self.commit(intake, batch, offset)?;
         if let Some(begun) = &mut self.begun {
@@ -244,7 +247,7 @@ impl Followed {
         Ok(Step::More)
     }
 
-    fn decode(&self, begun: &Begun, chunk: &[u8], lines: &Lines) -> Result<Batch> {
+    fn decode(&self, intake: &Intake, begun: &Begun, chunk: &[u8], lines: &Lines) -> Result<Batch> {
         let name = self.name();
         let mut kept = Vec::new();
         let mut too_long = |number: u64, position: u64, raw: &[u8]| {
@@ -273,7 +276,7 @@ impl Followed {
             too_long(begun.pieces + 1, begun.lines + 1, chunk.get(..end).unwrap_or_default());
         }
         let header: Vec<&[u8]> = begun.header.iter().map(Vec::as_slice).collect();
-        let options = Options { arrival: Timestamp::now(), ..Options::default() };
+        let options = intake.pipeline().ingest_options();
         let mut batch = read_records(&name, &header, records, &options)?;
         batch.quarantined.append(&mut kept);
         Ok(batch)
@@ -331,11 +334,23 @@ impl Begun {
         self.recent.drain(..excess);
     }
 
-    /// Zeek names its columns at the head of a file: what is read later needs them.
+    /// Zeek, IIS and others name their columns in comments, mostly at the head of a file: what is read later needs
+    /// them.
     fn note_header(&mut self, chunk: &[u8]) {
-        if self.offset == 0 && chunk.starts_with(b"#separator") {
-            let lines = chunk.split(|byte| *byte == b'\n').take_while(|line| line.starts_with(b"#"));
-            self.header = lines.take(HEADER_LINES).map(<[u8]>::to_vec).collect();
+        if let Some(header) = casemate_ingest::column_comments(chunk) {
+            self.header = header;
+        }
+    }
+
+    /// Other files name them in their first line; it may have come alone.
+    fn note_names(&mut self, chunk: &[u8]) {
+        let head = match self.lines {
+            0 => Cow::Borrowed(chunk),
+            1 if self.header.is_empty() => Cow::Owned([self.head.as_slice(), chunk].concat()),
+            _ => return,
+        };
+        if let Some(names) = casemate_ingest::column_names(&head) {
+            self.header = vec![names.to_vec()];
         }
     }
 }

@@ -106,6 +106,41 @@ fn a_copy_of_a_truncated_file_is_not_read_again() {
 }
 
 #[test]
+fn columns_of_other_tables_hold_for_what_comes_later() {
+    let site = site();
+    site.write("names.csv", "when,client,code\n");
+    site.write("web.log", "#Software: x\n#Fields: date time c-ip cs-method\n");
+    let (intake, mut tail) = site.open();
+    look(&intake, &mut tail);
+    site.write("names.csv", "1,192.0.2.1,200\n");
+    site.write("web.log", "2025-10-11 22:14:15 192.0.2.2 GET\n");
+    look(&intake, &mut tail);
+    site.write("web.log", "#Fields: date time cs-method c-ip\n2025-10-11 22:14:15 GET 192.0.2.3\n");
+    look(&intake, &mut tail);
+    site.write("web.log", "2025-10-11 22:14:15 GET 192.0.2.4\n");
+    drop((intake, tail));
+    let (intake, mut tail) = site.open();
+    site.write("names.csv", "2,192.0.2.5,200\n");
+    look(&intake, &mut tail);
+    let events = intake.pipeline().store().scan(EventId(1), 10).unwrap();
+    let mut found: Vec<(&str, Option<&str>)> = events
+        .iter()
+        .map(|stored| (stored.event.format.name(), stored.event.field("src_endpoint.ip")))
+        .collect();
+    found.sort();
+    // The line of names came alone: nobody could know what it was.
+    let expected = [
+        ("csv", Some("192.0.2.1")),
+        ("csv", Some("192.0.2.5")),
+        ("iis", Some("192.0.2.2")),
+        ("iis", Some("192.0.2.3")),
+        ("iis", Some("192.0.2.4")),
+        ("text", None),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn columns_named_at_the_head_hold_for_what_comes_later() {
     let site = site();
     site.write("conn.log", "#separator \\x09\n#path\tconn\n#fields\tts\tuid\tid.orig_h\n1.5\tC1\t10.0.0.1\n");

@@ -125,10 +125,9 @@ fn syslog<'a>(event: &Event) -> Sources<'a> {
 }
 
 fn auditd<'a>(event: &Event) -> Sources<'a> {
-    let categories: &'static [&'static str] = match event.native.get("type") {
-        Some("EXECVE") => &["process_creation"],
-        _ => &[],
-    };
+    let kinds = event.native.get("type").unwrap_or_default();
+    let categories: &'static [&'static str] =
+        if kinds.lines().any(|kind| kind == "EXECVE") { &["process_creation"] } else { &[] };
     Sources { product: "linux", categories: categories.into(), services: vec!["auditd".to_owned()] }
 }
 

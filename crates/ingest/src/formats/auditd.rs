@@ -1,11 +1,15 @@
 //! Records of the Linux audit daemon (`type=… msg=audit(…)`), bare or inside syslog.
 //!
-//! One record is one event; the records of one action share a serial number, which stays a field.
+//! Several records, of one serial number, are one event: [`join`](crate::join) says which, here is what they say
+//! together.
 
 use super::{Draft, SHOWN_CHARS};
-use crate::text::{clean, ip};
+use crate::text::{clean, ip, push_clean};
 use crate::time;
-use casemate_event::{Class, Format, field};
+use casemate_event::{Class, Event, Fields, Format, field};
+
+/// Longest message of joined records, in bytes; the record as received says all.
+const MAX_MESSAGE: usize = 2000;
 
 /// Decodes a line if it is an audit record.
 pub(crate) fn decode(line: &str) -> Option<Draft> {
@@ -124,6 +128,11 @@ fn normalise(draft: &mut Draft, kind: &str) {
                 draft.class = Class::ProcessActivity;
                 draft.set(field::ACTIVITY, "Launch");
             }
+            if !is_exec {
+                // It does something to something else.
+                draft.fields = without(&draft.fields, field::PROCESS_PID);
+                draft.copy(field::ACTOR_PROCESS_PID, &["pid"]);
+            }
             draft.copy(if is_exec { field::PROCESS_PATH } else { field::ACTOR_PROCESS_PATH }, &["exe"]);
             &["SYSCALL", "syscall", "success", "exe", "comm", "tty", "key"]
         }
@@ -202,6 +211,85 @@ fn normalise(draft: &mut Draft, kind: &str) {
         }
     }
     draft.message = line;
+}
+
+/// What the records of one event say together; there is at least one.
+///
+/// Vendor fields that differ between records hold all values, a line each, as rules look for any of them; the
+/// arguments `a0`, `a1` … are those of the program that was started, where one was.
+pub(crate) fn join(records: &[Event]) -> Draft {
+    let mut draft = Draft::new(Format::Auditd);
+    draft.time = records.first().map(|first| (first.time, first.time_quality));
+    let kind = |record: &Event| record.native.get("type").unwrap_or_default().to_owned();
+    let starts = records.iter().any(|record| kind(record) == "EXECVE");
+    for record in records {
+        let of = kind(record);
+        for (name, value) in record.native.iter() {
+            if starts && of == "SYSCALL" && is_argument(name) {
+                draft.native.set(format!("SYSCALL.{name}"), value);
+                continue;
+            }
+            let joined = match draft.native.get(name) {
+                Some(before) if before.split('\n').any(|known| known == value) => continue,
+                Some(before) => format!("{before}\n{value}"),
+                None => value.to_owned(),
+            };
+            draft.native.set(name, joined);
+        }
+    }
+
+    // The system call says who did it, an execution what was run; what was touched comes last.
+    let rank = |record: &&Event| match kind(record).as_str() {
+        "SYSCALL" => 0,
+        "EXECVE" => 1,
+        "PROCTITLE" => 4,
+        "PATH" if record.native.get("nametype") == Some("PARENT") => 3,
+        _ => 2,
+    };
+    let mut ranked: Vec<&Event> = records.iter().collect();
+    ranked.sort_by_key(rank);
+    let launches = |record: &&&Event| record.field(field::ACTIVITY) == Some("Launch");
+    let meaning = |record: &&&Event| record.class != Class::BaseEvent && kind(record) != "PROCTITLE";
+    let lead = ranked.iter().find(launches).or_else(|| ranked.iter().find(meaning));
+    draft.class = lead.map_or(Class::BaseEvent, |lead| lead.class);
+    let launch = lead.is_some_and(|lead| launches(&lead));
+    for record in &ranked {
+        let of = kind(record);
+        for (name, value) in record.fields.iter() {
+            let name = match (of.as_str(), name) {
+                // The command line of who did it.
+                ("PROCTITLE", field::PROCESS_CMD_LINE) if !launch => field::ACTOR_PROCESS_CMD_LINE,
+                // Program and loader are no files that it worked on.
+                ("PATH", field::FILE_PATH) if launch => continue,
+                (_, name) => name,
+            };
+            if draft.fields.get(name).is_none() {
+                draft.fields.set(name, value);
+            }
+        }
+    }
+    let mut line = String::from("audit");
+    for record in records {
+        let said = record.message.strip_prefix("audit ").unwrap_or(&record.message);
+        if line.len() + said.len() > MAX_MESSAGE {
+            line.push_str("; …");
+            break;
+        }
+        line.push_str(if line.len() > "audit".len() { "; " } else { " " });
+        push_clean(&mut line, said, MAX_MESSAGE);
+    }
+    draft.message = line;
+    draft
+}
+
+/// `a0`, `a1` …
+fn is_argument(name: &str) -> bool {
+    name.strip_prefix('a')
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn without(fields: &Fields, name: &str) -> Fields {
+    fields.iter().filter(|(other, _)| *other != name).collect()
 }
 
 fn push(line: &mut String, value: &str) {

@@ -1,6 +1,6 @@
 //! What does a record say? One module per vendor or encoding; this one tells them apart.
 
-mod auditd;
+pub(crate) mod auditd;
 mod cloudtrail;
 pub(crate) mod evtx;
 mod generic;

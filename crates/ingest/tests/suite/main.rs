@@ -1,5 +1,6 @@
 //! Takes in whole files and streams through the public interface.
 //!
+//! - `auditd`: records of one audit event are joined, none is lost
 //! - `golden`: small files of every format beside their expected events
 //! - `hostile`: damaged, oversized and lying input
 //! - `property`: arbitrary bytes are accounted for
@@ -10,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod auditd;
 mod collections;
 mod golden;
 mod guide;

@@ -65,7 +65,7 @@ pub(crate) enum Command {
         auditd, Zeek, Suricata EVE, CloudTrail, CEF, LEEF, key=value, CSV, W3C, JSON lines, plain text; .zip and .gz of \
         them. --mappings adds formats of your own.\n\
         Exit status 1 if anything was quarantined or a file was damaged; what could be read is in all the same.\n\n\
-        Example:\n  casemate ingest export.evtx /var/log/remote/"
+        Examples:\n  casemate ingest export.evtx /var/log/remote/\n  casemate ingest --retry-quarantine"
     )]
     Ingest(IngestArgs),
     /// Find events by text, entity and time, or templates by meaning
@@ -156,8 +156,11 @@ pub(crate) struct ReceiveArgs {
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
     /// Files and directories
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "retry_quarantine", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Decode quarantined records again, after an update or with a mapping added; those understood become events
+    #[arg(long)]
+    pub(crate) retry_quarantine: bool,
     /// Take in files again even if the same bytes were taken in before
     #[arg(long)]
     pub(crate) again: bool,
@@ -190,8 +193,8 @@ pub(crate) struct SearchArgs {
     /// With --hybrid: only events that match this query
     #[arg(long, value_name = "QUERY", requires = "hybrid", default_value = "")]
     pub(crate) filter: String,
-    /// List quarantined records instead
-    #[arg(long, conflicts_with_all = ["entity", "after", "before", "query"])]
+    /// List quarantined records instead; the query is then a text in the record or its source
+    #[arg(long, conflicts_with_all = ["entity", "after", "before"])]
     pub(crate) quarantine: bool,
 }
 

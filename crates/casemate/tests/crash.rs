@@ -14,7 +14,7 @@
 
 mod common;
 
-use casemate_event::EventId;
+use casemate_event::{Batch, EventId, QuarantineReason, Quarantined};
 use casemate_store::Store;
 use common::http::{get, post};
 use common::{Server, Site};
@@ -357,4 +357,50 @@ fn what_is_acknowledged_survives_kills_exactly_once() {
         }
     }
     trial.finish();
+}
+
+#[test]
+fn a_retry_of_the_quarantine_that_is_killed_neither_loses_nor_doubles_a_record() {
+    const RECORDS: u64 = 20_000;
+    let site = Site::new();
+    let raw = |number: u64| format!("{{\"eventVersion\":\"1.08\",\"eventName\":\"N{number}\"}}").into_bytes();
+    let understood = |number: u64| !number.is_multiple_of(10);
+    let quarantined = (0..RECORDS).map(|number| Quarantined {
+        source: "http".to_owned(),
+        position: number,
+        reason: QuarantineReason::MalformedJson,
+        detail: "left by an earlier version".to_owned(),
+        raw: if understood(number) { raw(number) } else { b"{\"half\":".to_vec() },
+    });
+    let quarantined: Vec<_> = quarantined.collect();
+    Store::open(&site.data_dir()).unwrap().append(&Batch { quarantined, ..Batch::default() }).unwrap();
+    let mut random = Random(11);
+    let mut killed_in_part = 0;
+    for _ in 0..8 {
+        let mut child = site.command(&["ingest", "--retry-quarantine"]);
+        let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(100 + random.below(200)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = Store::open(&site.data_dir()).unwrap();
+        let mut seen = vec![0; RECORDS as usize];
+        for stored in store.scan(EventId(1), usize::MAX).unwrap() {
+            assert_eq!(stored.event.raw, raw(stored.event.position));
+            seen[stored.event.position as usize] += 1;
+        }
+        let left = store.quarantine(usize::MAX).unwrap();
+        left.iter().for_each(|record| seen[record.position as usize] += 1);
+        assert!(seen.iter().all(|count| *count == 1));
+        assert_eq!(store.counts().unwrap().quarantined.values().sum::<u64>(), left.len() as u64);
+        killed_in_part += u64::from(store.event_count() > 0 && left.len() as u64 > RECORDS / 10);
+    }
+    eprintln!("killed {killed_in_part} times in between");
+    let out = site.run(&["ingest", "--retry-quarantine"]);
+    assert_eq!(out.code, 0, "{out:?}");
+    assert!(out.json["retried"]["examined"].as_u64() >= Some(RECORDS / 10));
+    let store = Store::open(&site.data_dir()).unwrap();
+    assert_eq!(
+        (store.event_count(), store.quarantine(usize::MAX).unwrap().len() as u64),
+        (RECORDS / 10 * 9, RECORDS / 10)
+    );
 }

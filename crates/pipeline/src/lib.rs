@@ -7,6 +7,7 @@
 //! It decides nothing about a verdict and knows nothing of questions.
 
 mod hybrid;
+mod quarantine;
 mod template_index;
 
 pub use hybrid::{Found, Way};
@@ -23,6 +24,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use template_index::TemplateIndex;
+
+pub use quarantine::Retried;
 
 /// Alerts of one rule about the same host, user and programs fold into one while they are no further apart
 /// than this: what recurs daily is one alert with a history, not one a day.
@@ -125,6 +128,9 @@ pub struct Pipeline {
     /// What correlation rules have seen; held while catching up.
     correlator: Mutex<Correlator>,
     mappings: Arc<Mappings>,
+    data_dir: PathBuf,
+    /// Held while quarantined records are tried again: each becomes events once.
+    retrying: Mutex<()>,
 }
 
 impl Pipeline {
@@ -140,8 +146,10 @@ impl Pipeline {
         let templates = TemplateIndex::open(data_dir.join("templates.hnsw"), embedder.as_ref());
         let correlator = Mutex::new(rules.correlator());
         let mappings = Options::default().mappings;
+        let (data_dir, retrying) = (data_dir.to_owned(), Mutex::default());
+        let own = Arc::clone(&mappings);
         let pipeline =
-            Self { store, rules, embedder, templates, correlator, mappings: Arc::clone(&mappings) };
+            Self { store, rules, embedder, templates, correlator, mappings: own, data_dir, retrying };
         Ok(pipeline.with_mappings(mappings))
     }
 
@@ -162,6 +170,11 @@ impl Pipeline {
     /// The events.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// The directory that was opened.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// The rules.

@@ -3,13 +3,15 @@
 //! Every receiver hands framed records to one [`Intake`]; what it returns from is on disk. Detection follows in
 //! the background, at most once a second.
 
+use crate::saved::{Saved, SavedSource};
 use crate::sources::{Silence, Sources};
 use crate::{Error, Result};
 use casemate_event::{Batch, Class, Event, Fields, Format, TimeQuality};
 use casemate_ingest::{read_records, template};
 use casemate_pipeline::Pipeline;
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
@@ -18,6 +20,10 @@ use tokio::task::spawn_blocking;
 const DETECT_EVERY: Duration = Duration::from_secs(1);
 /// How often sources are looked at for silence.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// What is known of sources is saved at least this often: it also says until when there was a program to receive.
+const SAVE_LEAST: Duration = Duration::from_secs(60);
+/// A shorter pause between two runs is a restart.
+const LEAST_AWAY: SignedDuration = SignedDuration::from_secs(120);
 /// Pause before a failed append is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -35,12 +41,27 @@ pub struct Intake {
     pipeline: Arc<Pipeline>,
     sources: Sources,
     fresh: Notify,
+    /// Until when an earlier run was receiving, if that is long ago and not said yet.
+    away_since: Mutex<Option<Timestamp>>,
+    /// What was saved last, and when.
+    saved: Mutex<Option<(BTreeMap<String, SavedSource>, Instant)>>,
 }
 
 impl Intake {
     /// An intake into `pipeline`; [`run`](Self::run) is to run beside it.
     pub fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, sources: Sources::default(), fresh: Notify::new() }
+        let saved = Saved::read(pipeline.data_dir());
+        let away_since = saved.as_ref().map(|saved| saved.saved_at);
+        let away_since = away_since.filter(|since| Timestamp::now().duration_since(*since) >= LEAST_AWAY);
+        let sources =
+            saved.map_or_else(Sources::default, |saved| Sources::restored(&saved.sources, Instant::now()));
+        Self {
+            pipeline,
+            sources,
+            fresh: Notify::new(),
+            away_since: Mutex::new(away_since),
+            saved: Mutex::default(),
+        }
     }
 
     /// Counters by source.
@@ -133,22 +154,43 @@ impl Intake {
         Ok(())
     }
 
-    /// Runs detection over what comes in and reports silences, until `stopping` turns true.
+    /// Saves what is known of sources, unless nothing has changed for less than a minute. Blocks on the disk.
+    pub fn save(&self) {
+        let sources = self.sources.to_save();
+        let mut last = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_some_and(|(saved, when)| *saved == sources && when.elapsed() < SAVE_LEAST) {
+            return;
+        }
+        match Saved::new(sources.clone()).write(self.pipeline.data_dir()) {
+            Ok(()) => *last = Some((sources, Instant::now())),
+            Err(error) => tracing::warn!(%error, "what is known of sources is not saved; trying again"),
+        }
+    }
+
+    /// Runs detection over what comes in, reports silences and saves counters, until `stopping` turns true.
     pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let intake = Arc::clone(&self);
             tokio::select! {
-                () = is_stopping(&mut stopping) => return,
+                () = is_stopping(&mut stopping) => {
+                    told("saving", spawn_blocking(move || intake.save()).await);
+                    return;
+                }
                 _ = look.tick() => {
-                    told("looking for silent sources", spawn_blocking(move || intake.report_silences(Instant::now())).await);
+                    let looking = spawn_blocking(move || {
+                        intake.report_absence();
+                        intake.report_silences(Instant::now());
+                        intake.save();
+                    });
+                    told("looking for silent sources", looking.await);
                 }
                 () = self.fresh.notified() => {
                     told("detection", spawn_blocking(move || intake.detect()).await);
                     tokio::select! {
                         () = tokio::time::sleep(DETECT_EVERY) => {}
-                        () = is_stopping(&mut stopping) => return,
+                        () = is_stopping(&mut stopping) => {}
                     }
                 }
             }
@@ -167,12 +209,31 @@ impl Intake {
         if silences.is_empty() {
             return;
         }
-        let events = silences.iter().map(silence_event).collect();
-        let batch = Batch { events, ..Batch::default() };
-        match self.pipeline.store().append(&batch) {
-            Ok(_) => self.fresh.notify_one(),
-            Err(error) => tracing::error!(%error, ?silences, "silences could not be stored"),
+        if let Err(error) = self.note(silences.iter().map(silence_event).collect()) {
+            tracing::error!(%error, ?silences, "silences could not be stored");
         }
+    }
+
+    /// Makes the time in which nothing was received, because this program did not run, an event.
+    fn report_absence(&self) {
+        let away_since = self.away_since.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(since) = away_since else { return };
+        let lasted = Timestamp::now().duration_since(since);
+        let message = format!(
+            "Nothing was received for {lasted:#.0}, since {since:.0}: casemate was not running; what was sent \
+             meanwhile is missing unless its sender kept it"
+        );
+        let event = telemetry_event("absence", "casemate", since, lasted, message);
+        if let Err(error) = self.note(vec![event]) {
+            tracing::error!(%error, "an absence could not be stored");
+        }
+    }
+
+    /// Stores events of our own.
+    pub(crate) fn note(&self, events: Vec<Event>) -> Result<()> {
+        self.pipeline.store().append(&Batch { events, ..Batch::default() })?;
+        self.fresh.notify_one();
+        Ok(())
     }
 }
 
@@ -188,9 +249,20 @@ fn silence_event(silence: &Silence) -> Event {
         )
     };
     let kind = if *over { "gap" } else { "silence" };
+    telemetry_event(kind, source, *since, lasted, message)
+}
+
+/// An event that speaks of the logs themselves: something of them is, or may be, missing.
+pub(crate) fn telemetry_event(
+    kind: &str,
+    source: &str,
+    since: Timestamp,
+    lasted: SignedDuration,
+    message: String,
+) -> Event {
     let native: Fields = [
         ("casemate.telemetry", kind.to_owned()),
-        ("casemate.source", source.clone()),
+        ("casemate.source", source.to_owned()),
         ("casemate.since", since.to_string()),
         ("casemate.seconds", lasted.as_secs().to_string()),
     ]
@@ -202,7 +274,7 @@ fn silence_event(silence: &Silence) -> Event {
         time_quality: TimeQuality::Stated,
         format: Format::Text,
         class: Class::BaseEvent,
-        source: source.clone(),
+        source: source.to_owned(),
         position: 0,
         raw: message.clone().into_bytes(),
         message,

@@ -8,6 +8,7 @@
 
 mod framing;
 mod intake;
+mod saved;
 mod sources;
 mod stream;
 mod tail;
@@ -15,6 +16,7 @@ mod tls;
 mod udp;
 
 pub use intake::{Intake, Records};
+pub use saved::{Saved, SavedSource};
 pub use sources::{Silence, SourceCounts, Sources};
 pub use tls::TlsFiles;
 
@@ -156,6 +158,10 @@ impl Receivers {
             if let Err(error) = ended {
                 tracing::error!(%error, "a receiver ended by a fault");
             }
+        }
+        let saving = tokio::task::spawn_blocking(move || intake.save());
+        if let Err(error) = saving.await {
+            tracing::error!(%error, "saving what is known of sources failed");
         }
         Ok(())
     }

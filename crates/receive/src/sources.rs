@@ -4,7 +4,9 @@
 //! least. The longest gap is learnt as it sends, and forgotten by half each week. A source is watched once it
 //! has been sending for ten minutes: one that sends once is no loss when it stops.
 
-use jiff::Timestamp;
+use crate::saved::SavedSource;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,8 +22,8 @@ const LEAST_KNOWN: Duration = Duration::from_secs(600);
 const SILENCE_FACTOR: u32 = 3;
 const HALF_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What one source has sent since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What one source has sent since it was first seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceCounts {
     /// Records stored, quarantined ones included.
     pub records: u64,
@@ -52,7 +54,7 @@ pub struct Silence {
     pub usual: Duration,
 }
 
-/// All sources since the start.
+/// All sources.
 #[derive(Debug, Default)]
 pub struct Sources(Mutex<State>);
 
@@ -69,9 +71,46 @@ struct Source {
     first: Instant,
     last: Instant,
     usual: Duration,
+    /// How long before `last` something came last, where `last` is when this program started.
+    before: Duration,
 }
 
 impl Sources {
+    /// Sources as they were saved. Time in which this program did not run counts for no silence, but it is
+    /// part of how long one lasted.
+    pub(crate) fn restored(saved: &BTreeMap<String, SavedSource>, now: Instant) -> Self {
+        let restore = |(name, saved): (&String, &SavedSource)| {
+            let known = Duration::from_secs_f64(saved.known_seconds);
+            let away = saved
+                .counts
+                .last_seen
+                .map_or(SignedDuration::ZERO, |last| Timestamp::now().duration_since(last));
+            let source = Source {
+                counts: saved.counts.clone(),
+                first: now.checked_sub(known).unwrap_or(now),
+                last: now,
+                usual: Duration::from_secs_f64(saved.usual_seconds),
+                before: away.try_into().unwrap_or_default(),
+            };
+            (shown(name), source)
+        };
+        let by_name = saved.iter().take(MAX_SOURCES).map(restore).collect();
+        Self(Mutex::new(State { by_name, ended: Vec::new() }))
+    }
+
+    /// As they are to be saved.
+    pub(crate) fn to_save(&self) -> BTreeMap<String, SavedSource> {
+        let save = |(name, source): (&String, &Source)| {
+            let saved = SavedSource {
+                counts: source.counts.clone(),
+                usual_seconds: source.usual.as_secs_f64(),
+                known_seconds: source.last.saturating_duration_since(source.first).as_secs_f64(),
+            };
+            (name.clone(), saved)
+        };
+        self.lock().by_name.iter().map(save).collect()
+    }
+
     /// Counts what came from `name` at `now`.
     pub fn count(&self, name: &str, records: u64, bytes: u64, quarantined: u64, now: Instant) {
         let mut state = self.lock();
@@ -81,7 +120,7 @@ impl Sources {
         if counts.silent
             && let Some(since) = counts.last_seen
         {
-            let lasted = now.saturating_duration_since(source.last);
+            let lasted = source.quiet(now);
             ended.push(Silence { source: shown(name), since, lasted, over: true, usual: source.usual });
         }
         source.learn(now);
@@ -108,10 +147,11 @@ impl Sources {
         let mut state = self.lock();
         let mut found = std::mem::take(&mut state.ended);
         for (name, source) in &mut state.by_name {
-            let lasted = now.saturating_duration_since(source.last);
+            let quiet_here = now.saturating_duration_since(source.last);
+            let lasted = source.quiet(now);
             let Some(since) = source.counts.last_seen else { continue };
             let is_known = source.last.saturating_duration_since(source.first) >= LEAST_KNOWN;
-            if is_known && !source.counts.silent && lasted >= source.limit() {
+            if is_known && !source.counts.silent && quiet_here >= source.limit() {
                 source.counts.silent = true;
                 found.push(Silence { source: name.clone(), since, lasted, over: false, usual: source.usual });
             }
@@ -126,6 +166,11 @@ impl Sources {
 }
 
 impl Source {
+    /// Time since something came last.
+    fn quiet(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last) + self.before
+    }
+
     fn limit(&self) -> Duration {
         LEAST_SILENCE.max(self.usual * SILENCE_FACTOR)
     }
@@ -136,7 +181,7 @@ impl Source {
         let gap_learnt = gap.min(self.limit());
         let kept = self.usual.mul_f64(0.5_f64.powf(gap.as_secs_f64() / HALF_LIFE.as_secs_f64()));
         self.usual = kept.max(gap_learnt);
-        self.last = now;
+        (self.last, self.before) = (now, Duration::ZERO);
     }
 }
 
@@ -144,7 +189,13 @@ fn entry<'a>(by_name: &'a mut BTreeMap<String, Source>, name: &str, now: Instant
     let name = shown(name);
     let is_room = by_name.len() < MAX_SOURCES || by_name.contains_key(&name);
     let name = if is_room { name } else { OTHERS.to_owned() };
-    let new = || Source { counts: SourceCounts::default(), first: now, last: now, usual: Duration::ZERO };
+    let new = || Source {
+        counts: SourceCounts::default(),
+        first: now,
+        last: now,
+        usual: Duration::ZERO,
+        before: Duration::ZERO,
+    };
     by_name.entry(name).or_insert_with(new)
 }
 
@@ -182,6 +233,27 @@ mod tests {
         assert_eq!((found.len(), found[0].over), (1, true));
         assert_eq!(found[0].lasted, Duration::from_secs(25 * 60));
         assert!(sources.silences(minute(40)).is_empty());
+    }
+
+    #[test]
+    fn what_was_saved_goes_on_after_a_restart() {
+        let (sources, start) = (Sources::default(), Instant::now());
+        let minute = |n: u64| start + Duration::from_secs(60 * n);
+        for n in 0..=15 {
+            sources.count("a", 2, 10, 1, minute(n));
+        }
+        sources.count_dropped("b", 3);
+        let restored = Sources::restored(&sources.to_save(), minute(100));
+        assert_eq!(restored.snapshot(), sources.snapshot());
+        // It is given the time that it is given otherwise, from when it could be heard again.
+        assert!(restored.silences(minute(104)).is_empty());
+        let silences = restored.silences(minute(105));
+        assert_eq!((silences.len(), silences[0].over), (1, false));
+        let again = Sources::restored(&restored.to_save(), minute(200));
+        assert!(again.silences(minute(300)).is_empty(), "it was told before");
+        again.count("a", 1, 1, 0, minute(310));
+        assert!(again.silences(minute(310))[0].over);
+        assert_eq!(again.snapshot()[0].1.records, 33);
     }
 
     #[test]

@@ -139,6 +139,8 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
         "after" => (text_schema(), "Only events at or after this time (RFC 3339; UTC without a zone)"),
         "before" => (text_schema(), "Only events at or before this time"),
         "entity" => (text_schema(), "kind:value, such as host:ws5; any of several, separated by commas"),
+        "reason" => (text_schema(), "Only records quarantined for this reason"),
+        "below" => (json!({ "type": "integer" }), "Only records numbered below this, to go on with a list"),
         "limit" => (
             json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }),
             "Most events returned",
@@ -216,6 +218,25 @@ fn operations() -> Vec<Operation> {
             list_of("events", "Event"),
         )
         .query(SEARCH),
+        Operation::json(
+            "/v1/quarantine",
+            "Records that could not be understood, latest first",
+            list_of("quarantined", "Quarantined"),
+        )
+        .query(&["q", "reason", "below", "limit"]),
+        Operation::json("/v1/quarantine/{id}", "One of them, whole", schema("Quarantined")),
+        Operation::post(
+            "/v1/quarantine/retry",
+            "Make events of those that are understood by now",
+            json!({ JSON: {} }),
+            "200",
+            any(),
+        ),
+        Operation::json(
+            "/v1/sources",
+            "Who sends, how much, and who is silent",
+            list_of("sources", "Source"),
+        ),
         Operation::json("/v1/alerts", "All alerts, newest first", list_of("alerts", "Alert")),
         Operation::post(
             "/v1/alerts",
@@ -312,6 +333,14 @@ fn schemas() -> Value {
             "bytes": integer, "records": integer, "skipped": integer, "events": counts, "quarantined": counts, "problems": list(&text),
             "event_ids": { "type": ["object", "null"], "properties": { "first": integer, "last": integer } },
             "alerts": any,
+        })),
+        "Quarantined": object(&["id", "source", "position", "reason", "detail", "bytes"], &json!({
+            "id": integer, "source": text, "position": integer, "reason": text, "detail": text, "bytes": integer,
+            "raw": text, "raw_hex": text,
+        })),
+        "Source": object(&["source", "records", "bytes", "quarantined", "dropped", "silent"], &json!({
+            "source": text, "records": integer, "bytes": integer, "quarantined": integer, "dropped": integer,
+            "last_seen": time, "silent": { "type": "boolean" },
         })),
         "NewAlert": object(&["title", "severity"], &json!({
             "title": text, "severity": severity, "techniques": list(&text), "events": list(&integer),

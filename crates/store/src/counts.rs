@@ -13,7 +13,7 @@ pub struct Counts {
     pub events: u64,
     /// Events by format.
     pub by_format: BTreeMap<Format, u64>,
-    /// Quarantined records by reason.
+    /// Quarantined records by reason, without those that events have taken the place of.
     pub quarantined: BTreeMap<QuarantineReason, u64>,
     /// Distinct templates.
     pub templates: u64,

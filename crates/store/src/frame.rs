@@ -8,7 +8,7 @@
 
 use crate::chunk::{self, Chunk, length};
 use crate::pack::{pack, unpack};
-use crate::quarantine::QuarantineId;
+use crate::quarantine::Resolved;
 use crate::{Error, Result};
 use casemate_disk::Frame;
 use casemate_event::{Batch, Quarantined, SourceProgress, TemplateId};
@@ -46,11 +46,11 @@ pub(crate) struct Side<'a> {
     pub(crate) quarantined: Cow<'a, [Quarantined]>,
     pub(crate) progress: Option<Cow<'a, SourceProgress>>,
     /// Quarantined records that the events of this frame take the place of.
-    pub(crate) resolved: Cow<'a, [QuarantineId]>,
+    pub(crate) resolved: Cow<'a, [Resolved]>,
 }
 
 impl<'a> Side<'a> {
-    pub(crate) fn of(batch: &'a Batch, resolved: &'a [QuarantineId]) -> Self {
+    pub(crate) fn of(batch: &'a Batch, resolved: &'a [Resolved]) -> Self {
         let mut seen = HashSet::new();
         let templates = batch.events.iter().filter(|event| seen.insert(event.template.0));
         Self {
@@ -89,7 +89,7 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     /// Encodes a batch, its events numbered from 0.
-    pub(crate) fn new(batch: &Batch, resolved: &[QuarantineId]) -> Result<Self> {
+    pub(crate) fn new(batch: &Batch, resolved: &[Resolved]) -> Result<Self> {
         let mut chunks = Vec::new();
         let mut start = 0;
         while start < batch.events.len() {

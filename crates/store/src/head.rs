@@ -361,7 +361,7 @@ impl Index {
         if let Some(progress) = &side.progress {
             self.stats.progress(progress);
         }
-        self.stats.resolved.extend(side.resolved.iter());
+        self.stats.resolved.extend(side.resolved.iter().copied());
     }
 }
 

@@ -48,7 +48,7 @@ pub use error::{Error, Result};
 pub use findings::Raise;
 pub use limits::Limits;
 pub use meta::Template;
-pub use quarantine::{QuarantineId, StoredQuarantined};
+pub use quarantine::{QuarantineId, Resolved, StoredQuarantined};
 pub use query::{Order, Query, SearchResult};
 pub use retention::{Deleted, Retention};
 pub use search::{Clue, Ranked};

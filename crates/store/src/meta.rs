@@ -1,7 +1,7 @@
 //! What has been seen over all time? Templates, sources, resolved records: derived from segments as they are
 //! sealed, and kept when retention deletes them.
 
-use crate::quarantine::QuarantineId;
+use crate::quarantine::{QuarantineId, Resolved};
 use crate::stats::{Stats, TemplateRow};
 use crate::table::{OpenError, Tables, copy_table};
 use crate::{Error, Result};
@@ -15,12 +15,12 @@ use std::path::Path;
 
 const TEMPLATES: TableDefinition<u64, &[u8]> = TableDefinition::new("templates");
 const SOURCES: TableDefinition<&str, &[u8]> = TableDefinition::new("sources");
-/// Quarantined records that events have taken the place of.
-const RESOLVED: TableDefinition<u64, ()> = TableDefinition::new("resolved");
+/// Quarantined records that events have taken the place of, and why they had been quarantined.
+const RESOLVED: TableDefinition<u64, &[u8]> = TableDefinition::new("resolved");
 const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
 
 /// Raise when a table changes its meaning; older files are then rebuilt.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// A masked message and how it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,8 +112,8 @@ impl Meta {
                 sources.insert(key.as_str(), encode(progress)?.as_slice())?;
             }
             let mut resolved = write.open_table(RESOLVED)?;
-            for id in &stats.resolved {
-                resolved.insert(id.0, ())?;
+            for (id, reason) in &stats.resolved {
+                resolved.insert(id.0, encode(reason)?.as_slice())?;
             }
             write.open_table(STATE)?.insert("applied", end_id)?;
             Ok(())
@@ -138,6 +138,18 @@ impl Meta {
         let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
         let table = read.open_table(RESOLVED).map_err(self.tables.error("read"))?;
         Ok(table.get(id.0).map_err(self.tables.error("read"))?.is_some())
+    }
+
+    /// Resolved records numbered `from` and above.
+    pub(crate) fn resolved(&self, from: u64) -> Result<Vec<Resolved>> {
+        let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
+        let table = read.open_table(RESOLVED).map_err(self.tables.error("read"))?;
+        let rows = table.range(from..).map_err(self.tables.error("read"))?;
+        rows.map(|row| {
+            let (id, reason) = row.map_err(self.tables.error("read"))?;
+            Ok((QuarantineId(id.value()), self.decode(reason.value())?))
+        })
+        .collect()
     }
 
     pub(crate) fn template(&self, id: TemplateId) -> Result<Option<TemplateRow>> {

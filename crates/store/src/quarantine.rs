@@ -1,6 +1,6 @@
 //! What could not be understood, by number.
 
-use casemate_event::Quarantined;
+use casemate_event::{QuarantineReason, Quarantined};
 use serde::{Deserialize, Serialize};
 
 /// Number of a quarantined record in its store: dense, ascending from 1, never reused.
@@ -17,3 +17,6 @@ pub struct StoredQuarantined {
     #[serde(flatten)]
     pub record: Quarantined,
 }
+
+/// A quarantined record that events take the place of, and why it had been quarantined.
+pub type Resolved = (QuarantineId, QuarantineReason);

@@ -1,7 +1,7 @@
 //! What do the events of a head or segment add to counters, templates and sources?
 
 use crate::Template;
-use crate::quarantine::QuarantineId;
+use crate::quarantine::Resolved;
 use casemate_event::{
     Entity, EntityKind, Event, Format, QuarantineReason, Quarantined, SourceProgress, TemplateId, field,
 };
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Stats {
     pub(crate) templates: BTreeMap<u64, TemplateRow>,
     pub(crate) sources: BTreeMap<String, SourceProgress>,
-    pub(crate) resolved: Vec<QuarantineId>,
+    pub(crate) resolved: Vec<Resolved>,
     pub(crate) by_format: BTreeMap<Format, u64>,
     pub(crate) quarantined: BTreeMap<QuarantineReason, u64>,
     pub(crate) first_time: Option<Timestamp>,

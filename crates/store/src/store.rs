@@ -9,14 +9,14 @@ use crate::maintain::{Maintenance, Work};
 use crate::manifest::{Manifest, log_path};
 use crate::meta::{Meta, Template};
 use crate::open;
-use crate::quarantine::{QuarantineId, StoredQuarantined};
+use crate::quarantine::{QuarantineId, Resolved, StoredQuarantined};
 use crate::stats::Stats;
 use crate::view::{Place, Slot, View};
 use crate::{Error, Limits, Result};
 use casemate_disk::{DirLock, FrameOffset};
 use casemate_event::{Alert, AlertId, Batch, EventId, Quarantined, SourceProgress, Stored, TemplateId};
 use jiff::SignedDuration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn append_resolving(&self, batch: &Batch, resolved: &[QuarantineId]) -> Result<Range<u64>> {
+    pub fn append_resolving(&self, batch: &Batch, resolved: &[Resolved]) -> Result<Range<u64>> {
         let (ids, head, end) = self.write(batch, resolved)?;
         head.sync(end).map_err(|source| Error::Append { source })?;
         Ok(ids)
@@ -232,6 +232,14 @@ impl Store {
             stats.extend_counters(&head.index().stats);
         }
         let (alerts, investigations) = inner.findings.counts()?;
+        let mut resolved = inner.meta.resolved(view.first_quarantined())?;
+        resolved.extend(view.heads.iter().flat_map(|head| head.index().stats.resolved.clone()));
+        for (_, reason) in resolved {
+            if let Some(count) = stats.quarantined.get_mut(&reason) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        stats.quarantined.retain(|_, count| *count > 0);
         Ok(Counts {
             events: self.event_count(),
             by_format: stats.by_format,
@@ -263,18 +271,25 @@ impl Store {
         let _still = inner.still();
         let view = inner.view();
         let before = before.map_or(u64::MAX, |id| id.0);
-        let resolved_in_heads: Vec<QuarantineId> =
-            view.heads.iter().flat_map(|head| head.index().stats.resolved.clone()).collect();
+        let resolved_in_heads: HashSet<QuarantineId> = view
+            .heads
+            .iter()
+            .flat_map(|head| head.index().stats.resolved.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+            .collect();
         let mut found = Vec::new();
         let heads = view.heads.iter().rev().map(|head| Ok(head.quarantined()));
-        let segments = view.open_segments().rev().map(|segment| segment.quarantined());
+        let segments = view.open_segments().rev();
+        let segments = segments.filter(|segment| segment.entry.first_quarantined < before);
+        let segments = segments.map(|segment| segment.quarantined());
         for part in heads.chain(segments) {
             for stored in part?.into_iter().rev() {
                 if found.len() >= limit {
                     return Ok(found);
                 }
-                let resolved = resolved_in_heads.contains(&stored.id) || inner.meta.is_resolved(stored.id)?;
-                if stored.id.0 < before && !resolved {
+                if stored.id.0 >= before || resolved_in_heads.contains(&stored.id) {
+                    continue;
+                }
+                if !inner.meta.is_resolved(stored.id)? {
                     found.push(stored);
                 }
             }
@@ -433,11 +448,7 @@ impl Store {
 
     /// Writes a batch to the log and to what is derived from it in memory. Returns the numbers of its events,
     /// and what has to be synced up to where for it to be durable.
-    fn write(
-        &self,
-        batch: &Batch,
-        resolved: &[QuarantineId],
-    ) -> Result<(Range<u64>, Arc<Head>, FrameOffset)> {
+    fn write(&self, batch: &Batch, resolved: &[Resolved]) -> Result<(Range<u64>, Arc<Head>, FrameOffset)> {
         let mut encoded = Encoded::new(batch, resolved)?;
         let mut writer = self.inner.writer();
         self.make_room(&mut writer)?;

@@ -66,6 +66,12 @@ impl View {
         open.chain(heads).find(|(_, end)| *end > id).map(|(first, _)| first.max(id))
     }
 
+    /// Number of the first quarantined record there may be.
+    pub(crate) fn first_quarantined(&self) -> u64 {
+        let segment = self.segments.first().map(|slot| slot.entry().first_quarantined);
+        segment.or_else(|| self.heads.first().map(|head| head.first_quarantined)).unwrap_or(1)
+    }
+
     /// Segments that can be read.
     pub(crate) fn open_segments(&self) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
         self.segments.iter().filter_map(|slot| match slot {

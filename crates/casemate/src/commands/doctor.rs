@@ -8,7 +8,9 @@ use crate::machine::{Cpu, Egress};
 use crate::models::{self, Entry, FileEntry};
 use crate::{output, setup};
 use casemate_pipeline::Pipeline;
+use casemate_receive::{Saved, SavedSource};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -17,6 +19,8 @@ use std::time::Instant;
 struct Report {
     models: Vec<ModelStatus>,
     indexes: Option<Indexes>,
+    /// Who has sent, by name.
+    sources: BTreeMap<String, SavedSource>,
     rules: usize,
     cpu: Cpu,
     capacity: Option<f64>,
@@ -66,6 +70,7 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
             0
         }
     };
+    let sources = Saved::read(&global.data_dir).map(|saved| saved.sources).unwrap_or_default();
     let indexes = check_indexes(global, &mut problems);
     let cpu = Cpu::detect();
     if !cpu.has("avx2") {
@@ -75,7 +80,8 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
                 .to_owned(),
         );
     }
-    let report = Report { models, indexes, rules, cpu, capacity: None, egress: Egress::check(), problems };
+    let report =
+        Report { models, indexes, sources, rules, cpu, capacity: None, egress: Egress::check(), problems };
     if global.json {
         output::json(&report, started)?;
     } else {
@@ -176,6 +182,14 @@ impl Report {
                 indexes.open_seconds
             ))?,
             None => output::line("data     none yet")?,
+        }
+        for (name, SavedSource { counts, .. }) in &self.sources {
+            let last = counts.last_seen.map_or_else(|| "never".to_owned(), |time| format!("{time:.0}"));
+            let silent = if counts.silent { ", SILENT" } else { "" };
+            output::line(&format!(
+                "source   {name}: {} records ({} quarantined, {} dropped), last {last}{silent}",
+                counts.records, counts.quarantined, counts.dropped
+            ))?;
         }
         let sealed = if self.egress.sealed { "sealed" } else { "not sealed by the system" };
         output::line(&format!("egress   {sealed}: {}", self.egress.why))?;

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{self, Bar};
 use crate::setup;
 use casemate_event::{Alert, AlertId, Format, QuarantineReason, Severity};
-use casemate_pipeline::{CatchUp, FileOutcome, Stage};
+use casemate_pipeline::{CatchUp, FileOutcome, Retried, Stage};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -25,6 +25,15 @@ struct Report {
     templates_embedded: u64,
     rule_matches: u64,
     alerts: Vec<AlertLine>,
+    retried: Option<RetriedLine>,
+}
+
+/// What became of quarantined records that were tried again.
+#[derive(Debug, Serialize)]
+struct RetriedLine {
+    examined: u64,
+    events: u64,
+    resolved: BTreeMap<QuarantineReason, u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +70,10 @@ pub(crate) fn run(global: &Global, args: &IngestArgs) -> Outcome {
             Err(casemate_pipeline::Error::Ingest(error)) => report.problems.push(error.to_string()),
             Err(error) => return Err(error.into()),
         }
+    }
+    if args.retry_quarantine {
+        let Retried { examined, events, resolved } = pipeline.retry_quarantine()?;
+        report.retried = Some(RetriedLine { examined, events, resolved });
     }
     report.cost("ingest", reading.elapsed(), report.records, "records");
 
@@ -131,6 +144,13 @@ impl Report {
         for (reason, count) in &self.quarantined {
             output::line(&format!(
                 "  {count:>9}  quarantined: {reason} (see `casemate search --quarantine`)"
+            ))?;
+        }
+        if let Some(retried) = &self.retried {
+            let resolved: u64 = retried.resolved.values().sum();
+            output::line(&format!(
+                "{resolved} of {} quarantined records are understood by now: {} events",
+                retried.examined, retried.events
             ))?;
         }
         for stage in &self.stages {

@@ -4,9 +4,9 @@ use crate::cli::{Global, SearchArgs};
 use crate::failure::{Failure, Outcome};
 use crate::{output, setup};
 use anyhow::anyhow;
-use casemate_event::{Entity, EventId, Format, Quarantined, Stored, TemplateId};
+use casemate_event::{Entity, EventId, Format, Stored, TemplateId};
 use casemate_pipeline::Pipeline;
-use casemate_store::{Order, Query};
+use casemate_store::{Order, QuarantineId, Query, StoredQuarantined};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -44,6 +44,7 @@ struct Templates {
 
 #[derive(Debug, Serialize)]
 struct QuarantineLine {
+    id: QuarantineId,
     source: String,
     position: u64,
     reason: casemate_event::QuarantineReason,
@@ -62,7 +63,7 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
     let pipeline = setup::pipeline(global)?;
     let limit = args.limit as usize;
     if args.quarantine {
-        let quarantined = pipeline.store().quarantine(limit)?.into_iter().map(QuarantineLine::from).collect();
+        let quarantined = quarantined(&pipeline, &args.query, limit)?;
         return print(global, started, &Quarantine { quarantined }, Quarantine::print);
     }
     if args.semantic {
@@ -99,6 +100,25 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
     };
     let events = found.hits.into_iter().map(EventLine::from).collect();
     print(global, started, &Events { total: found.total, events }, Events::print)
+}
+
+/// The latest quarantined records that hold `text`, or come from a source that does.
+fn quarantined(pipeline: &Pipeline, text: &str, limit: usize) -> Outcome<Vec<QuarantineLine>> {
+    let wanted = text.to_lowercase();
+    let (mut found, mut before) = (Vec::new(), None);
+    while found.len() < limit {
+        let page = pipeline.store().quarantined(before, 500)?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        let meant = page.into_iter().filter(|stored| {
+            let record = &stored.record;
+            let holds = |text: &str| text.to_lowercase().contains(&wanted);
+            wanted.is_empty() || holds(&record.source) || holds(&String::from_utf8_lossy(&record.raw))
+        });
+        found.extend(meant.map(QuarantineLine::from));
+    }
+    found.truncate(limit);
+    Ok(found)
 }
 
 fn semantic(pipeline: &Pipeline, text: &str, limit: usize) -> Outcome<Templates> {
@@ -179,10 +199,12 @@ impl From<Stored> for EventLine {
     }
 }
 
-impl From<Quarantined> for QuarantineLine {
-    fn from(record: Quarantined) -> Self {
+impl From<StoredQuarantined> for QuarantineLine {
+    fn from(stored: StoredQuarantined) -> Self {
+        let StoredQuarantined { id, record } = stored;
         let start = &record.raw[..record.raw.len().min(80)];
         Self {
+            id,
             source: record.source,
             position: record.position,
             reason: record.reason,

@@ -8,14 +8,14 @@ use axum::Json;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
-use casemate_event::{Alert, Format};
+use casemate_event::Format;
 use casemate_ingest::Summary;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest body taken; more is sent in parts or read with `casemate ingest`.
 pub(crate) const MAX_BODY_BYTES: usize = 64 << 20;
@@ -129,15 +129,29 @@ fn store(app: &App, hint: Option<Format>, key: Option<&str>, body: &[u8]) -> Res
         };
         (before.0 + 1, summary, pipeline.store().last_id().0)
     };
-    // What is stored stays stored: a failure from here on must not make the sender send it again.
-    let alerts = match pipeline.catch_up(&mut |_, _, _| {}) {
+    let alerts = catch_up(app);
+    app.intake.sources().count(
+        SOURCE,
+        summary.records,
+        summary.bytes,
+        summary.quarantined_count(),
+        Instant::now(),
+    );
+    Ok(summary_json(&summary, (first, last), &alerts))
+}
+
+/// Runs detection; gives the alerts raised or extended. What is stored stays stored: a failure here must not make
+/// the sender send it again.
+pub(crate) fn catch_up(app: &App) -> Vec<Value> {
+    let alerts = match app.pipeline.catch_up(&mut |_, _, _| {}) {
         Ok(done) => done.alerts,
         Err(error) => {
             tracing::error!(%error, "detection after ingest failed; it is tried again with the next data");
             Vec::new()
         }
     };
-    Ok(summary_json(&summary, (first, last), &alerts))
+    let shown = alerts.iter();
+    shown.map(|alert| json!({ "id": alert.id, "title": alert.title, "severity": alert.severity })).collect()
 }
 
 /// What is said of a body that was taken in whole by an earlier request.
@@ -162,15 +176,11 @@ fn ingest_problem(error: casemate_pipeline::Error) -> Problem {
     }
 }
 
-fn summary_json(summary: &Summary, (first, last): (u64, u64), alerts: &[Alert]) -> Value {
+fn summary_json(summary: &Summary, (first, last): (u64, u64), alerts: &[Value]) -> Value {
     let events: BTreeMap<&str, u64> =
         summary.events.iter().map(|(format, count)| (format.name(), *count)).collect();
     let quarantined: BTreeMap<&str, u64> =
         summary.quarantined.iter().map(|(reason, count)| (reason.name(), *count)).collect();
-    let alerts: Vec<Value> = alerts
-        .iter()
-        .map(|alert| json!({ "id": alert.id, "title": alert.title, "severity": alert.severity }))
-        .collect();
     json!({
         "bytes": summary.bytes,
         "records": summary.records,

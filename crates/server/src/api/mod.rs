@@ -9,5 +9,6 @@ pub(crate) mod ingest;
 pub(crate) mod investigations;
 pub(crate) mod once;
 pub(crate) mod otlp;
+pub(crate) mod quarantine;
 pub(crate) mod stream;
 pub(crate) mod system;

@@ -38,6 +38,20 @@ pub(crate) async fn models(State(app): State<Arc<App>>) -> Json<Value> {
     }))
 }
 
+/// `GET /v1/sources`
+pub(crate) async fn sources(State(app): State<Arc<App>>) -> Json<Value> {
+    let sources = app.intake.sources().snapshot();
+    let rows: Vec<Value> = sources
+        .iter()
+        .map(|(source, counts)| {
+            let mut row = json!(counts);
+            row["source"] = json!(source);
+            row
+        })
+        .collect();
+    Json(json!({ "sources": rows }))
+}
+
 /// `GET /metrics`
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response> {
     let counts = blocking(&app, |app| Ok(app.pipeline.store().counts()?)).await?;

@@ -2,6 +2,7 @@
 
 use crate::client::{get, post_json, post_logs, send};
 use crate::running::{INTRUSION, start};
+use casemate_event::{Batch, EventId, QuarantineReason, Quarantined};
 use serde_json::json;
 use std::io::Write;
 use std::net::TcpStream;
@@ -243,4 +244,56 @@ fn hostile_bodies_are_kept_and_counted() {
         assert_eq!(answer.status, 200, "{body:?}: {}", answer.text());
     }
     assert_eq!(get(server.addr, "/healthz").status, 200);
+}
+
+#[test]
+fn quarantined_records_become_events_once_they_are_understood() {
+    let running = start();
+    // As a version left them that did not understand all of them.
+    let kept = |position: u64, raw: &[u8], reason| Quarantined {
+        source: "http".to_owned(),
+        position,
+        reason,
+        detail: "not understood".to_owned(),
+        raw: raw.to_vec(),
+    };
+    let json = QuarantineReason::MalformedJson;
+    let quarantined = vec![
+        kept(1, br#"{"eventVersion":"1.08","eventTime":"2026-03-02T09:00:00Z","eventSource":"iam.amazonaws.com","eventName":"CreateUser","awsRegion":"us-east-1"}"#, json),
+        kept(2, br#"{"half":"#, json),
+        kept(3, b"\xff\xfe\xfa", QuarantineReason::InvalidEncoding),
+        kept(4, br#"{"a":1}"#, QuarantineReason::TooLong),
+        kept(5, b"neither here nor there", QuarantineReason::MalformedColumns),
+    ];
+    running.pipeline.store().append(&Batch { quarantined, ..Batch::default() }).unwrap();
+    let listed = get(running.addr, "/v1/quarantine?limit=2").ok();
+    assert_eq!(
+        (&listed["total"], &listed["quarantined"][0]["id"], &listed["below"]),
+        (&json!(5), &json!(5), &json!(4))
+    );
+    let rest = get(running.addr, "/v1/quarantine?below=4").ok();
+    assert_eq!(rest["quarantined"].as_array().unwrap().len(), 3);
+    assert_eq!(rest["quarantined"][0]["raw_hex"], "fffefa");
+    let found = get(running.addr, "/v1/quarantine?q=HALF&reason=malformed_json").ok();
+    assert_eq!(
+        (found["quarantined"].as_array().unwrap().len(), &found["quarantined"][0]["position"]),
+        (1, &json!(2))
+    );
+
+    let retried = post_json(running.addr, "/v1/quarantine/retry", &json!({})).ok();
+    assert_eq!((&retried["examined"], &retried["events"]), (&json!(5), &json!(1)));
+    assert_eq!(retried["resolved"], json!({ "malformed_json": 1 }));
+    let event = running.pipeline.store().get(EventId(1)).unwrap().unwrap().event;
+    assert_eq!(
+        (event.source.as_str(), event.position, event.field("api.operation")),
+        ("http", 1, Some("CreateUser"))
+    );
+    let metrics = get(running.addr, "/metrics").text();
+    assert!(metrics.contains("casemate_quarantined{reason=\"malformed_json\"} 1\n"), "{metrics}");
+    assert_eq!(get(running.addr, "/v1/quarantine").ok()["total"], 4);
+    get(running.addr, "/v1/quarantine/1").problem(404);
+    assert_eq!(get(running.addr, "/v1/quarantine/2").ok()["raw"], "{\"half\":");
+    let again = post_json(running.addr, "/v1/quarantine/retry", &json!({})).ok();
+    assert_eq!((&again["examined"], &again["events"]), (&json!(4), &json!(0)));
+    assert_eq!(running.pipeline.store().last_id(), EventId(1));
 }

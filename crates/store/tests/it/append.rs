@@ -163,3 +163,35 @@ fn threads_share_a_store() {
     assert_eq!(store.search(&query("")).unwrap().total, 20);
     assert_eq!(all(&store).len(), 20);
 }
+
+#[test]
+fn events_take_the_place_of_quarantined_records() {
+    use QuarantineReason::{InvalidEncoding, MalformedJson};
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let kept =
+        vec![quarantined(1, MalformedJson), quarantined(2, InvalidEncoding), quarantined(3, MalformedJson)];
+    store.append(&Batch { quarantined: kept, ..Batch::default() }).unwrap();
+    let third = store.quarantined(None, 1).unwrap().remove(0);
+    let first = store.quarantined(None, 9).unwrap().pop().unwrap();
+    let check = |store: &Store, expected: &[u64], by_reason: &[(QuarantineReason, u64)]| {
+        let left: Vec<u64> = store.quarantine(9).unwrap().iter().map(|record| record.position).collect();
+        assert_eq!(left, expected);
+        assert_eq!(store.counts().unwrap().quarantined, by_reason.iter().copied().collect());
+    };
+    check(&store, &[3, 2, 1], &[(MalformedJson, 2), (InvalidEncoding, 1)]);
+    let taken = Batch { events: vec![event(0)], ..Batch::default() };
+    store.append_resolving(&taken, &[(third.id, third.record.reason)]).unwrap();
+    check(&store, &[2, 1], &[(MalformedJson, 1), (InvalidEncoding, 1)]);
+    // In the log, in the tables, and after both have been opened again.
+    for n in 0..3 {
+        store.append(&batch(1 + n * 40..1 + n * 40 + 40)).unwrap();
+        check(&store, &[2, 1], &[(MalformedJson, 1), (InvalidEncoding, 1)]);
+        drop(store);
+        store = open(dir.path());
+        check(&store, &[2, 1], &[(MalformedJson, 1), (InvalidEncoding, 1)]);
+    }
+    store.append_resolving(&taken, &[(first.id, first.record.reason)]).unwrap();
+    check(&store, &[2], &[(InvalidEncoding, 1)]);
+    assert_eq!(store.event_count(), 122);
+}

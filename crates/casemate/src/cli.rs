@@ -172,7 +172,7 @@ pub(crate) struct SearchArgs {
     #[arg(default_value = "")]
     pub(crate) query: String,
     /// Only events that name one of these, written kind:value (host, user, ip, process, file, hash, domain,
-    /// registry)
+    /// registry, asset, process_id)
     #[arg(long, value_name = "KIND:VALUE")]
     pub(crate) entity: Vec<String>,
     /// Only events at or after this time (RFC 3339)
@@ -193,6 +193,9 @@ pub(crate) struct SearchArgs {
     /// With --hybrid: only events that match this query
     #[arg(long, value_name = "QUERY", requires = "hybrid", default_value = "")]
     pub(crate) filter: String,
+    /// Print each event as a document of the Elastic Common Schema (8.17), one a line
+    #[arg(long, conflicts_with_all = ["semantic", "hybrid", "quarantine"])]
+    pub(crate) ecs: bool,
     /// List quarantined records instead; the query is then a text in the record or its source
     #[arg(long, conflicts_with_all = ["entity", "after", "before"])]
     pub(crate) quarantine: bool,

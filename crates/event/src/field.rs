@@ -113,6 +113,10 @@ pub const EVENT_CODE: &str = "metadata.event_code";
 /// Product or log channel that wrote the event.
 pub const PRODUCT: &str = "metadata.product.name";
 
+/// Seconds by which the stated time lies after the time of arrival, where a clock or an assumed zone must be wrong.
+/// OCSF 1.6 has no attribute for it.
+pub const CLOCK_AHEAD: &str = "metadata.clock_ahead";
+
 /// Industrial device asked or told: its address, and behind a slash its station or unit where it is known.
 /// OCSF 1.6 has no attribute for it.
 pub const ASSET: &str = "ot.asset";
@@ -121,7 +125,7 @@ pub const ASSET: &str = "ot.asset";
 pub const ASSET_CHANGED: &str = "ot.changes";
 
 /// All names, in order.
-pub const ALL: [&str; 53] = [
+pub const ALL: [&str; 54] = [
     ACTIVITY,
     ACTOR_PROCESS_CMD_LINE,
     ACTOR_PROCESS_PATH,
@@ -146,6 +150,7 @@ pub const ALL: [&str; 53] = [
     USER_AGENT,
     JOB_NAME,
     LOGON_TYPE,
+    CLOCK_AHEAD,
     EVENT_CODE,
     PRODUCT,
     MODULE_PATH,

@@ -5,6 +5,7 @@
 
 mod alert;
 mod batch;
+mod ecs;
 mod entity;
 mod event;
 pub mod field;
@@ -14,6 +15,7 @@ mod log_source;
 
 pub use alert::{Alert, AlertId, AlertOrigin, Severity};
 pub use batch::{Batch, QuarantineReason, Quarantined, SourceProgress};
+pub use ecs::{ECS_VERSION, ecs};
 pub use entity::{Entity, EntityKind, ProcessRole, entities, process_of};
 pub use event::{Class, Event, EventId, Stored, TemplateId, TimeQuality};
 pub use fields::Fields;

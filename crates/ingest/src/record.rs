@@ -2,7 +2,7 @@
 
 use crate::formats::Draft;
 use crate::template;
-use casemate_event::{Event, QuarantineReason, TemplateId, TimeQuality};
+use casemate_event::{Event, QuarantineReason, TemplateId, TimeQuality, field};
 use jiff::Timestamp;
 use std::collections::HashMap;
 
@@ -18,6 +18,8 @@ pub(crate) enum Record {
     Header,
 }
 
+/// Clocks that differ by less are not worth a note.
+const MAX_AHEAD_SECONDS: i64 = 60;
 /// Template texts whose identities are kept at hand.
 const MAX_KNOWN: usize = 20_000;
 
@@ -40,6 +42,10 @@ impl Finisher {
             draft.message.push_str("record without text");
         }
         let (time, time_quality) = draft.time.unwrap_or((self.arrival, TimeQuality::Arrival));
+        let ahead = time.as_second() - self.arrival.as_second();
+        if ahead > MAX_AHEAD_SECONDS {
+            draft.fields.set_known(field::CLOCK_AHEAD, &ahead.to_string());
+        }
         let template_text = template::mask_after(&draft.message, draft.fixed);
         Event {
             time,

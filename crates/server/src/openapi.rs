@@ -126,6 +126,10 @@ fn format_schema() -> Value {
 
 fn query_parameter(name: &str) -> (Value, &'static str) {
     match name {
+        "format" => (
+            json!({ "type": "string", "enum": ["casemate", "ecs"] }),
+            "The schema: fields named after OCSF 1.6, or an ECS document",
+        ),
         "q" => (
             text_schema(),
             "Words, or field:value over message, host, user, ip, process, process_id, asset, entity, format, class, template, time, id, fields.*",
@@ -204,9 +208,10 @@ fn operations() -> Vec<Operation> {
         .query(SEARCH),
         Operation::json(
             "/v1/events/{id}",
-            "One event with its native fields and raw record",
+            "One event with its native fields and raw record, or as a document of the Elastic Common Schema 8.17",
             schema("Event"),
-        ),
+        )
+        .query(&["format"]),
         Operation::json(
             "/v1/events/{id}/ancestors",
             "Starts of the processes before an event: its own process, the parent of that and so on",

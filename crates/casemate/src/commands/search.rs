@@ -98,6 +98,12 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
         Err(error @ casemate_store::Error::Query { .. }) => return Err(Failure::input(error)),
         Err(error) => return Err(error.into()),
     };
+    if args.ecs {
+        for stored in &found.hits {
+            output::line(&casemate_event::ecs(stored).to_string())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let events = found.hits.into_iter().map(EventLine::from).collect();
     print(global, started, &Events { total: found.total, events }, Events::print)
 }

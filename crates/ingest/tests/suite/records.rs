@@ -36,3 +36,25 @@ fn columns_named_before_are_known() {
     assert_eq!(batch.events[0].format, Format::ZeekTsv, "{batch:?}");
     assert_eq!(batch.events[0].native.get("id.orig_h"), Some("10.0.0.1"));
 }
+
+#[test]
+fn times_after_arrival_are_noted() {
+    let ahead = |line: &str| {
+        let batch = read_records("s", &[], [(1, line.as_bytes())], &options()).unwrap();
+        let event = &batch.events[0];
+        (event.field("metadata.clock_ahead").map(str::to_owned), event.time.to_string())
+    };
+    // Arrival is 2026-03-01T00:00:00Z; what is stated stays.
+    let of = |time: &str| format!("{{\"timestamp\":\"{time}\",\"msg\":\"x\"}}");
+    assert_eq!(ahead(&of("2026-02-28T23:59:59Z")).0, None);
+    assert_eq!(ahead(&of("2026-03-01T00:00:59Z")).0, None);
+    assert_eq!(
+        ahead(&of("2026-03-01T02:00:00Z")),
+        (Some("7200".to_owned()), "2026-03-01T02:00:00Z".to_owned())
+    );
+    assert_eq!(ahead(&of("2099-01-01T00:00:00+01:00")).1, "2098-12-31T23:00:00Z");
+    assert!(ahead(&of("2099-01-01T00:00:00Z")).0.is_some());
+    // A year that is left out is the latest that lies not after tomorrow.
+    let (note, time) = ahead("<13>Mar  5 01:00:00 web1 app: x");
+    assert_eq!((note, time.as_str()), (None, "2025-03-05T01:00:00Z"));
+}

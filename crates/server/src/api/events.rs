@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use casemate_event::{EventId, Stored, TemplateId};
 use casemate_pipeline::{Error as PipelineError, Way};
 use casemate_store::Order;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -64,9 +64,33 @@ pub(crate) async fn search(
 }
 
 /// `GET /v1/events/{id}`
-pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>> {
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Params(params): Params<FormParams>,
+) -> Result<Json<Value>> {
     let stored = blocking(&app, move |app| event(app, &id)).await?;
-    Ok(Json(full_json(&stored)))
+    Ok(Json(match params.format {
+        Form::Casemate => full_json(&stored),
+        Form::Ecs => casemate_event::ecs(&stored),
+    }))
+}
+
+/// What `/v1/events/{id}` takes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FormParams {
+    #[serde(default)]
+    format: Form,
+}
+
+/// In which schema an event is told.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    #[default]
+    Casemate,
+    Ecs,
 }
 
 /// `GET /v1/events/{id}/ancestors`

@@ -28,6 +28,9 @@ fn logs_become_events_and_alerts() {
     assert_eq!(event["native"]["CommandLine"], "whoami /all");
     assert!(event["raw"].as_str().unwrap().contains("whoami /all"));
     assert!(event["entities"].as_array().unwrap().contains(&json!("host:ws5")));
+    let ecs = get(server.addr, "/v1/events/2?format=ecs").ok();
+    assert_eq!(ecs["process"]["command_line"], "whoami /all");
+    assert_eq!(ecs["process"]["parent"]["pid"], 4120);
     let chain = get(server.addr, "/v1/events/2/ancestors").ok();
     assert_eq!(chain["events"].as_array().unwrap().len(), 1);
     assert_eq!(chain["events"][0]["id"], 1);
@@ -58,6 +61,7 @@ fn bad_requests_say_what_to_do() {
     };
     check("/v1/events/7", 404, "no event 7");
     check("/v1/events/x", 400, "is not the number");
+    check("/v1/events/1?format=xml", 400, "ecs");
     check("/v1/events?limit=0", 400, "1 to 1000");
     check("/v1/events?limit=x", 400, "limit");
     check("/v1/events?colour=red", 400, "colour");

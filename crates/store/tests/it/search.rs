@@ -256,3 +256,31 @@ fn rare_clues_come_first_whatever_the_segments() {
     assert!(one_each.windows(2).all(|pair| pair[0].clues != pair[1].clues));
     assert!(store.rank(&within, &[], 5).unwrap().is_empty());
 }
+
+#[test]
+fn events_are_found_in_order_of_time_whatever_the_order_of_arrival() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { segment_events: 8, ..Limits::default() };
+    let store = Store::open_with(dir.path(), limits).unwrap();
+    // 0, 37, 74, 11, …: each number below 100 once.
+    let arrival: Vec<u64> = (0..100).map(|n| n * 37 % 100).collect();
+    for part in arrival.chunks(7) {
+        let events = part.iter().map(|n| event(*n)).collect();
+        store.append(&Batch { events, ..Batch::default() }).unwrap();
+    }
+    let check = |store: &Store| {
+        let found = |query: Query| -> Vec<u64> {
+            let hits = store.search(&query).unwrap().hits;
+            hits.iter().map(|stored| stored.event.position - 1).collect()
+        };
+        let all = Query { limit: 1000, order: Order::OldestFirst, ..Query::default() };
+        assert_eq!(found(all.clone()), (0..100).collect::<Vec<_>>());
+        let newest = Query { limit: 5, order: Order::NewestFirst, ..Query::default() };
+        assert_eq!(found(newest), [99, 98, 97, 96, 95]);
+        let text = "time:[2024-01-31T00:00:40Z TO 2024-01-31T00:00:43Z]".to_owned();
+        assert_eq!(found(Query { text, ..all }), [40, 41, 42, 43]);
+    };
+    check(&store);
+    drop(store);
+    check(&open(dir.path()));
+}

@@ -119,6 +119,33 @@ pub(crate) struct ServeArgs {
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) receive: ReceiveArgs,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
+}
+
+/// What `serve` keeps, and where it is copied.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Retention and backup")]
+pub(crate) struct KeepArgs {
+    /// Delete events this many days after they came in. Counted from then, not from the times they state; whole
+    /// segments go, at most a day late
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) keep_days: Option<u32>,
+    /// Delete the oldest events when segments take more than this many gigabytes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) keep_gb: Option<u32>,
+    /// Directory in which `POST /v1/backups` makes a backup while the server runs
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backup_dir: Option<PathBuf>,
+}
+
+impl KeepArgs {
+    pub(crate) fn retention(&self) -> casemate_store::Retention {
+        casemate_store::Retention {
+            max_age: self.keep_days.map(|days| jiff::SignedDuration::from_hours(24 * i64::from(days))),
+            max_bytes: self.keep_gb.map(|gigabytes| u64::from(gigabytes) * 1_000_000_000),
+        }
+    }
 }
 
 /// What `serve` receives besides HTTP.

@@ -8,6 +8,7 @@ use casemate_detect::Rules;
 use casemate_ingest::Mappings;
 use casemate_investigate::{Investigator, Playbooks, Site};
 use casemate_pipeline::Pipeline;
+use casemate_store::Limits;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,11 +37,15 @@ fn config_dir(global: &Global, name: &str) -> Outcome<PathBuf> {
 
 /// Opens the data directory with rules and, where it is there, the embedding model.
 pub(crate) fn pipeline(global: &Global) -> Outcome<Pipeline> {
+    pipeline_with(global, Limits::default())
+}
+
+fn pipeline_with(global: &Global, limits: Limits) -> Outcome<Pipeline> {
     let rules = rules(global)?;
     let mappings =
         global.mappings.as_deref().map(Mappings::with_directory).transpose().map_err(Failure::input)?;
     let embedder = models::load_embedder(&global.models)?;
-    let pipeline = Pipeline::open(&global.data_dir, rules, embedder)?;
+    let pipeline = Pipeline::open_with(&global.data_dir, rules, embedder, limits)?;
     Ok(match mappings {
         Some(mappings) => pipeline.with_mappings(Arc::new(mappings)),
         None => pipeline,
@@ -56,13 +61,13 @@ pub(crate) struct Desk {
 }
 
 /// Opens everything an investigation needs.
-pub(crate) fn desk(global: &Global, args: &ModelArgs) -> Outcome<Desk> {
+pub(crate) fn desk(global: &Global, args: &ModelArgs, limits: Limits) -> Outcome<Desk> {
     let playbooks = Playbooks::load(&config_dir(global, "playbooks")?).map_err(Failure::input)?;
     let site = match &args.site {
         Some(path) => Site::load(path).map_err(Failure::input)?,
         None => Site::default(),
     };
-    let pipeline = Arc::new(pipeline(global)?);
+    let pipeline = Arc::new(pipeline_with(global, limits)?);
     let model = models::load_investigator(&args.model, &global.models)?;
     let models = model.iter().map(models::listing).collect();
     let investigator = Investigator::new(Arc::clone(&pipeline), model, playbooks, site);

@@ -12,7 +12,7 @@ use std::path::Path;
 /// The file stays when the lock is given back: removing it would race with the next holder.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
 }
 
 impl DirLock {
@@ -40,7 +40,15 @@ impl DirLock {
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirLock {
+    /// Given back by name: closing the file would not do while a process that was just started still holds it.
+    fn drop(&mut self) {
+        // Where that is refused, closing has to do.
+        let _ = self.file.file().unlock();
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{Pipeline, Result};
 use casemate_event::{Entity, EntityKind, Stored, TemplateId};
-use casemate_store::{Clue, Query, Ranked};
+use casemate_store::{Clue, Clues, Query, Ranked};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -95,29 +95,31 @@ impl Pipeline {
         let words = words_of(question);
         let mut fused = Fused::default();
 
-        let clues: Vec<Clue> = words.iter().map(|word| Clue::Word(word.clone())).collect();
-        fused.add(self.store.rank(&deep, &clues, deep.limit)?, |rank, clues| Way::Words {
+        let entities: Vec<Entity> = words.iter().flat_map(|word| entities_of(word)).collect();
+        let mut near = Vec::new();
+        if self.embedder.is_some() && !words.is_empty() {
+            near = self.similar(question, TEMPLATES)?;
+            near.retain(|(_, similarity)| *similarity >= MIN_SIMILARITY);
+        }
+        let set = |clues: Vec<Clue>, each| Clues { clues, each };
+        let sets = [
+            set(words.iter().map(|word| Clue::Word(word.clone())).collect(), deep.limit),
+            set(entities.iter().cloned().map(Clue::Entity).collect(), deep.limit),
+            set(near.iter().map(|(id, cosine)| Clue::Template(*id, f64::from(*cosine))).collect(), EACH),
+        ];
+        let mut ranked = self.store.rank(&deep, &sets)?.into_iter();
+        fused.add(ranked.next(), |rank, clues| Way::Words {
             rank,
             words: clues.iter().map(|clue| words[*clue].clone()).collect(),
         });
-
-        let entities: Vec<Entity> = words.iter().flat_map(|word| entities_of(word)).collect();
-        let clues: Vec<Clue> = entities.iter().cloned().map(Clue::Entity).collect();
-        fused.add(self.store.rank(&deep, &clues, deep.limit)?, |rank, clues| Way::Entities {
+        fused.add(ranked.next(), |rank, clues| Way::Entities {
             rank,
             entities: clues.iter().map(|clue| entities[*clue].clone()).collect(),
         });
-
-        if self.embedder.is_some() && !words.is_empty() {
-            let mut near = self.similar(question, TEMPLATES)?;
-            near.retain(|(_, similarity)| *similarity >= MIN_SIMILARITY);
-            let clues: Vec<Clue> =
-                near.iter().map(|(id, similarity)| Clue::Template(*id, f64::from(*similarity))).collect();
-            fused.add(self.store.rank(&deep, &clues, EACH)?, |rank, clues| {
-                let (template, similarity) = clues.first().map_or((TemplateId(0), 0.0), |clue| near[*clue]);
-                Way::Meaning { rank, template, similarity }
-            });
-        }
+        fused.add(ranked.next(), |rank, clues| {
+            let (template, similarity) = clues.first().map_or((TemplateId(0), 0.0), |clue| near[*clue]);
+            Way::Meaning { rank, template, similarity }
+        });
         Ok(fused.best(within.limit))
     }
 }
@@ -127,8 +129,8 @@ impl Pipeline {
 struct Fused(BTreeMap<u64, Found>);
 
 impl Fused {
-    fn add(&mut self, ranked: Vec<Ranked>, way: impl Fn(usize, &[usize]) -> Way) {
-        for (rank, Ranked { stored, clues, .. }) in (1..).zip(ranked) {
+    fn add(&mut self, ranked: Option<Vec<Ranked>>, way: impl Fn(usize, &[usize]) -> Way) {
+        for (rank, Ranked { stored, clues, .. }) in (1..).zip(ranked.into_iter().flatten()) {
             let found = self.0.entry(stored.id.0).or_insert(Found { stored, score: 0.0, by: Vec::new() });
             found.score += 1.0 / (RANK + rank as f64);
             found.by.push(way(rank, &clues));

@@ -16,7 +16,7 @@ use casemate_detect::{ALERT_LEVEL, Correlator, Rule, Rules};
 use casemate_event::{Alert, Batch, EventId, Format, Stored, TemplateId};
 use casemate_inference::Embedder;
 use casemate_ingest::{Known, Mappings, Options, Summary};
-use casemate_store::{Raise, Store};
+use casemate_store::{Limits, Raise, Store};
 use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 use std::fmt;
@@ -142,7 +142,20 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Store`] if the directory cannot be written, is in use, or holds a damaged event log.
     pub fn open(data_dir: &Path, rules: Rules, embedder: Option<Embedder>) -> Result<Self> {
-        let store = Arc::new(Store::open(data_dir)?);
+        Self::open_with(data_dir, rules, embedder, Limits::default())
+    }
+
+    /// As [`open`](Self::open), with other limits of the store than the usual.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        data_dir: &Path,
+        rules: Rules,
+        embedder: Option<Embedder>,
+        limits: Limits,
+    ) -> Result<Self> {
+        let store = Arc::new(Store::open_with(data_dir, limits)?);
         let templates = TemplateIndex::open(data_dir.join("templates.hnsw"), embedder.as_ref());
         let correlator = Mutex::new(rules.correlator());
         let mappings = Options::default().mappings;

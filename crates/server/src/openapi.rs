@@ -104,6 +104,7 @@ impl Operation {
 }
 
 const JSON: &str = "application/json";
+const AGGREGATE: &[&str] = &["q", "after", "before", "entity", "by", "most", "buckets"];
 const SEARCH: &[&str] = &["q", "mode", "filter", "after", "before", "entity", "limit", "order"];
 
 fn schema(name: &str) -> Value {
@@ -140,6 +141,17 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
              entities and meaning at once, each event with how it was found",
         ),
         "filter" => (text_schema(), "With mode hybrid: only events that match this query"),
+        "by" => (
+            text_schema(),
+            "What to count by, separated by commas: kinds of entities, class, format or names of fields",
+        ),
+        "most" => {
+            (json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 10 }), "Values of each")
+        }
+        "buckets" => (
+            json!({ "type": "integer", "minimum": 0, "maximum": 1000, "default": 50 }),
+            "Intervals of time, of whole seconds",
+        ),
         "after" => (text_schema(), "Only events at or after this time (RFC 3339; UTC without a zone)"),
         "before" => (text_schema(), "Only events at or before this time"),
         "entity" => (text_schema(), "kind:value, such as host:ws5; any of several, separated by commas"),
@@ -251,6 +263,20 @@ fn operations() -> Vec<Operation> {
             schema("Alert"),
         ),
         Operation::json("/v1/alerts/{id}", "One alert", schema("Alert")),
+        Operation::post(
+            "/v1/backups",
+            "Copy the data directory as it is now into a new directory under --backup-dir",
+            json!({ JSON: {} }),
+            "201",
+            any(),
+        ),
+        Operation::json(
+            "/v1/entities/{entity}",
+            "How often an entity, written kind:value, was seen, first and last, among the events that are kept",
+            any(),
+        ),
+        Operation::json("/v1/aggregate", "Counts of events that match, by value and over time", any())
+            .query(AGGREGATE),
         Operation::json(
             "/v1/investigations",
             "All investigations in short, newest first",

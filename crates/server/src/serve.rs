@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -26,11 +27,13 @@ pub struct Config {
     pub models: Vec<Value>,
     /// What receivers beside this server take in, for the counters by source; `None` without any.
     pub intake: Option<Arc<Intake>>,
+    /// Directory in which backups are made when asked for; `None` for none.
+    pub backup_dir: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(10), models: Vec::new(), intake: None }
+        Self { grace: Duration::from_secs(10), models: Vec::new(), intake: None, backup_dir: None }
     }
 }
 
@@ -139,6 +142,7 @@ async fn assemble(
         headlines,
         requests: Requests::default(),
         models,
+        backup_dir: config.backup_dir,
         local,
         stopping,
         ingest_permits: Arc::new(Semaphore::new(INGEST_AT_ONCE)),

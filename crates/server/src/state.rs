@@ -10,6 +10,7 @@ use casemate_pipeline::Pipeline;
 use casemate_receive::Intake;
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
@@ -27,6 +28,8 @@ pub(crate) struct App {
     pub(crate) requests: Requests,
     /// What `/v1/models` lists.
     pub(crate) models: Vec<Value>,
+    /// Directory in which backups are made.
+    pub(crate) backup_dir: Option<PathBuf>,
     /// The address actually listened on.
     pub(crate) local: SocketAddr,
     /// Turns true when the server is to end.

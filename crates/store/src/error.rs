@@ -20,6 +20,17 @@ pub enum Error {
         /// What to write instead.
         hint: &'static str,
     },
+    /// Bad input: the index cannot decide the query, and to read all events that may match takes too long.
+    #[error(
+        "the search read {read} events in {seconds} s without an end; narrow it by time (earliest=-24h), or by a \
+         word, an entity or a normalised field, which are found without reading"
+    )]
+    TooLong {
+        /// Events read.
+        read: u64,
+        /// Time that took.
+        seconds: u64,
+    },
     /// Bad input: a consumer cannot have come further than the events there are.
     #[error("watermark {name:?} cannot be set to event {id}: the last event is {last}")]
     Watermark {
@@ -107,6 +118,6 @@ impl Error {
 
     /// Whether the caller sent something wrong, as opposed to the store failing.
     pub fn is_bad_input(&self) -> bool {
-        matches!(self, Self::Query { .. } | Self::Watermark { .. })
+        matches!(self, Self::Query { .. } | Self::TooLong { .. } | Self::Watermark { .. })
     }
 }

@@ -1,6 +1,8 @@
 //! How much is kept where? Set once, when a store is opened.
 
-/// Limits of a store. They bound memory and the time to open, not what can be stored.
+use crate::Retention;
+
+/// Limits of a store. They bound memory and the time to open, and, only if asked to, what is kept.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Events in the log before it is written as a segment.
@@ -12,6 +14,8 @@ pub struct Limits {
     pub seal_on_close: u64,
     /// Bytes of events held uncompressed before they are compressed.
     pub plain_bytes: usize,
+    /// What is kept at most. Looked after when a segment is written, when the store is opened, and now and then.
+    pub retention: Retention,
 }
 
 impl Default for Limits {
@@ -21,6 +25,7 @@ impl Default for Limits {
             segment_bytes: 256 << 20,
             seal_on_close: 10_000,
             plain_bytes: 4 << 20,
+            retention: Retention::default(),
         }
     }
 }

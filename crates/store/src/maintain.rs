@@ -6,6 +6,7 @@ use crate::segment::Segment;
 use crate::store::{Inner, Store, lock};
 use crate::view::Slot;
 use crate::{Error, Result};
+use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,11 +16,15 @@ use std::time::{Duration, Instant};
 const MAX_WAITING: usize = 2;
 /// A full log that could not be written (a full disk, say) is tried again after this long.
 const RETRY: Duration = Duration::from_secs(2);
+/// Segments that have grown too old are looked for this often.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// Something to do.
 pub(crate) enum Work {
     Pack(Arc<Head>),
     Seal(Arc<Head>),
+    /// The segment with this number was found damaged.
+    Repair(u64),
 }
 
 /// The thread that does it.
@@ -40,6 +45,10 @@ struct State {
     seal: VecDeque<Arc<Head>>,
     /// Why the first of `seal` could not be written, and when that was.
     failed: Option<(String, Instant)>,
+    /// Damaged segments to look at.
+    repair: Vec<u64>,
+    /// When segments are to be merged and deleted again.
+    tidy_at: Option<Instant>,
     stop: bool,
 }
 
@@ -48,7 +57,11 @@ impl Maintenance {
         let queue = Arc::new(Queue::default());
         let heads = inner.view().heads;
         let full = heads.split_last().map_or(&[][..], |(_, full)| full);
-        lock(&queue.state).seal.extend(full.iter().cloned());
+        {
+            let mut state = lock(&queue.state);
+            state.seal.extend(full.iter().cloned());
+            state.tidy_at = Some(Instant::now());
+        }
         let own = Arc::clone(&queue);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || own.run(&inner));
         let thread = thread
@@ -62,6 +75,8 @@ impl Maintenance {
         match work {
             Work::Pack(head) => state.pack = Some(head),
             Work::Seal(head) => state.seal.push_back(head),
+            Work::Repair(number) if state.repair.contains(&number) => {}
+            Work::Repair(number) => state.repair.push(number),
         }
         self.queue.changed.notify_all();
     }
@@ -113,39 +128,51 @@ impl Queue {
     fn run(&self, inner: &Inner) {
         let _failing = Failing(self);
         loop {
-            let (pack, seal) = {
+            let due = {
                 let mut state = lock(&self.state);
                 loop {
                     if state.stop {
                         return;
                     }
-                    let wait = state.failed.as_ref().map(|(_, at)| RETRY.saturating_sub(at.elapsed()));
-                    let seal = state.seal.front().filter(|_| wait.is_none_or(|wait| wait.is_zero())).cloned();
-                    let pack = state.pack.take();
-                    if pack.is_some() || seal.is_some() {
-                        break (pack, seal);
+                    let due = state.due(Instant::now());
+                    if due.is_any() {
+                        break due;
                     }
-                    state = match wait {
-                        Some(wait) if !state.seal.is_empty() => self
-                            .changed
-                            .wait_timeout(state, wait)
-                            .map_or_else(|e| e.into_inner().0, |(state, _)| state),
-                        _ => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                    };
+                    let wait = state.next_due(Instant::now());
+                    state = self
+                        .changed
+                        .wait_timeout(state, wait)
+                        .map_or_else(|e| e.into_inner().0, |(state, _)| state);
                 }
             };
-            if let Some(head) = pack
+            if let Some(head) = due.pack
                 && let Err(error) = head.pack(false)
             {
                 tracing::warn!(%error, "cannot compress events in memory");
             }
-            let Some(head) = seal else { continue };
+            for number in due.repair {
+                if let Err(error) = inner.repair(number) {
+                    tracing::error!(%error, "a damaged segment cannot be repaired; restore it from a backup");
+                }
+            }
+            if due.tidy {
+                match inner.tidy() {
+                    Ok(false) => {}
+                    // Perhaps there is more; what else is due comes first.
+                    Ok(true) => lock(&self.state).tidy_at = Some(Instant::now()),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot put segments together or delete old ones; trying again later");
+                    }
+                }
+            }
+            let Some(head) = due.seal else { continue };
             let outcome = inner.seal(&head);
             let mut state = lock(&self.state);
             match outcome {
                 Ok(()) => {
                     state.seal.pop_front();
                     state.failed = None;
+                    state.tidy_at = Some(Instant::now());
                 }
                 Err(error) => {
                     if state.failed.is_none() {
@@ -159,7 +186,51 @@ impl Queue {
     }
 }
 
+/// What is to be done now.
+struct Due {
+    pack: Option<Arc<Head>>,
+    seal: Option<Arc<Head>>,
+    repair: Vec<u64>,
+    tidy: bool,
+}
+
+impl Due {
+    fn is_any(&self) -> bool {
+        self.pack.is_some() || self.seal.is_some() || !self.repair.is_empty() || self.tidy
+    }
+}
+
+impl State {
+    /// Takes what is due; a full log only once it is not needed any more for trying again.
+    fn due(&mut self, now: Instant) -> Due {
+        let may_seal = self.failed.as_ref().is_none_or(|(_, at)| now.duration_since(*at) >= RETRY);
+        // Taking in goes before tidying.
+        let seal = self.seal.front().filter(|_| may_seal).cloned();
+        let tidy = seal.is_none() && self.tidy_at.is_some_and(|at| at <= now);
+        if tidy {
+            self.tidy_at = Some(now + TIDY_EVERY);
+        }
+        Due { pack: self.pack.take(), seal, repair: std::mem::take(&mut self.repair), tidy }
+    }
+
+    /// How long until something may be due.
+    fn next_due(&self, now: Instant) -> Duration {
+        let tidy = self.tidy_at.map_or(TIDY_EVERY, |at| at.saturating_duration_since(now));
+        let retry = self.failed.as_ref().filter(|_| !self.seal.is_empty());
+        retry.map_or(tidy, |(_, at)| tidy.min(RETRY.saturating_sub(at.elapsed())))
+    }
+}
+
 impl Inner {
+    /// Deletes what is not to be kept, and puts small segments together once; says whether there were any.
+    pub(crate) fn tidy(&self) -> Result<bool> {
+        let deleted = self.retain(&self.limits.retention, Timestamp::now())?;
+        if deleted.segments > 0 {
+            tracing::info!(events = deleted.events, bytes = deleted.bytes, "old events deleted");
+        }
+        self.merge()
+    }
+
     /// Writes a head as a segment, which takes its place, and deletes its log.
     pub(crate) fn seal(&self, head: &Arc<Head>) -> Result<()> {
         let path = segment_path(&self.dir, head.number);

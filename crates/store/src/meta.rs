@@ -7,7 +7,7 @@ use crate::table::{OpenError, Tables, copy_table};
 use crate::{Error, Result};
 use casemate_event::{SourceProgress, TemplateId};
 use jiff::Timestamp;
-use redb::{ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -169,6 +169,13 @@ impl Meta {
             Ok((id.value(), self.decode(value.value())?))
         })
         .collect()
+    }
+
+    /// How many templates there are.
+    pub(crate) fn template_count(&self) -> Result<u64> {
+        let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
+        let table = read.open_table(TEMPLATES).map_err(self.tables.error("read"))?;
+        table.len().map_err(self.tables.error("read"))
     }
 
     /// Makes a copy at `path`, as of now.

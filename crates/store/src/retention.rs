@@ -1,8 +1,7 @@
 //! How long are events kept? Whole segments are deleted, the oldest first.
 
 use crate::manifest::segment_path;
-use crate::stats::Stats;
-use crate::store::{Store, lock};
+use crate::store::{Inner, Store};
 use crate::view::Slot;
 use crate::{Error, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -36,8 +35,14 @@ impl Store {
     /// # Errors
     /// The system's refusal; what was deleted until then is deleted.
     pub fn retain(&self, retention: &Retention, now: Timestamp) -> Result<Deleted> {
-        let inner = &self.inner;
-        let mut manifest = inner.manifest();
+        self.inner.retain(retention, now)
+    }
+}
+
+impl Inner {
+    /// As [`Store::retain`].
+    pub(crate) fn retain(&self, retention: &Retention, now: Timestamp) -> Result<Deleted> {
+        let mut manifest = self.manifest();
         let mut total: u64 = manifest.segments.iter().map(|entry| entry.bytes).sum();
         let oldest = retention.max_age.map(|age| now.as_second().saturating_sub(age.as_secs()));
         let mut expired = 0;
@@ -55,23 +60,16 @@ impl Store {
         if gone.is_empty() {
             return Ok(Deleted::default());
         }
-        changed.write(&inner.dir)?;
+        changed.write(&self.dir)?;
         *manifest = changed;
-        let mut view = inner.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         let kept: Vec<Slot> = view.segments.iter().skip(expired).cloned().collect();
         view.segments = Arc::new(kept);
-        let segments = Arc::clone(&view.segments);
         drop(view);
-        let mut sealed = Stats::default();
-        for slot in segments.iter() {
-            if let Slot::Open(segment) = slot {
-                sealed.extend_counters(&segment.counters()?);
-            }
-        }
-        *lock(&inner.sealed) = sealed;
+        self.recount()?;
         let mut deleted = Deleted::default();
         for entry in gone {
-            let path = segment_path(&inner.dir, entry.number);
+            let path = segment_path(&self.dir, entry.number);
             if path.exists() {
                 fs_err::remove_file(&path).map_err(|source| Error::Directory { path, source })?;
             }

@@ -3,22 +3,28 @@
 use crate::head::{Head, nanoseconds};
 use crate::query::{Expr, Order, Query, SearchResult, Test, parse};
 use crate::segment::Segment;
-use crate::terms::{Candidates, Rows, TermSource, evaluate};
+use crate::terms::{Bits, Candidates, Rows, TermSource, evaluate};
 use crate::{Result, Store};
 use casemate_event::{EventId, Stored};
 use jiff::Timestamp;
+use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+mod aggregate;
 #[cfg(test)]
 mod agree;
 mod rank;
 mod relevance;
 
-pub use rank::{Clue, Ranked};
+pub use aggregate::{Aggregation, Facet, Seen};
+pub use rank::{Clue, Clues, Ranked};
 
+/// Longest time spent reading events that the index alone cannot decide on.
+const MAX_READING: Duration = Duration::from_secs(20);
 /// Events read only to be counted, where the index alone cannot say whether they match.
 const MAX_CHECKED: u64 = 5000;
 
@@ -29,11 +35,11 @@ impl Store {
     /// [`Error::Query`](crate::Error::Query) if its text does not parse; damage, naming the file.
     pub fn search(&self, query: &Query) -> Result<SearchResult> {
         let (expr, parts) = (compile(query)?, self.parts());
-        match query.order {
+        self.noticing(match query.order {
             Order::Relevance => relevance::search(self, &parts, &expr, query.limit),
             Order::OldestFirst => Search::new(self, &expr, query.limit, |time| -time).run(parts),
             Order::NewestFirst => Search::new(self, &expr, query.limit, |time| time).run(parts),
-        }
+        })
     }
 
     /// The segments and heads of now, in order of their events.
@@ -84,14 +90,11 @@ impl Times<'_> {
     fn between(&self, from: i64, to: i64) -> RoaringBitmap {
         let within = |time: i64| (from..=to).contains(&time);
         match self {
-            Self::Written(times) => rows_where(times.iter().map(|time| within(i64::from_le_bytes(*time)))),
-            Self::Copied(times) => rows_where(times.iter().map(|time| within(*time))),
+            Self::Written(times) => Bits::of(times.iter().map(|time| within(i64::from_le_bytes(*time)))),
+            Self::Copied(times) => Bits::of(times.iter().map(|time| within(*time))),
         }
+        .into_rows()
     }
-}
-
-fn rows_where(flags: impl Iterator<Item = bool>) -> RoaringBitmap {
-    (0..).zip(flags).filter(|(_, flag)| *flag).map(|(row, _)| row).collect()
 }
 
 impl Part {
@@ -202,6 +205,8 @@ struct Search<'a, F> {
     total: u64,
     counted: bool,
     checked: u64,
+    /// When reading has taken too long.
+    until: Instant,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -213,7 +218,17 @@ struct Hit {
 
 impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
     fn new(store: &'a Store, expr: &'a Expr, limit: usize, rank: F) -> Self {
-        Self { store, expr, limit, rank, best: BinaryHeap::new(), total: 0, counted: true, checked: 0 }
+        Self {
+            store,
+            expr,
+            limit,
+            rank,
+            best: BinaryHeap::new(),
+            total: 0,
+            counted: true,
+            checked: 0,
+            until: Instant::now() + MAX_READING,
+        }
     }
 
     fn run(mut self, mut parts: Vec<Part>) -> Result<SearchResult> {
@@ -225,8 +240,11 @@ impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
             if first > last { i64::MIN } else { clamped(first).max(clamped(last)) }
         };
         parts.sort_by_cached_key(|part| Reverse(best_of(part)));
-        for (place, part) in parts.iter().enumerate() {
-            let Some(found) = part.find(self.expr)? else { continue };
+        let expr = self.expr;
+        let found: Vec<Option<Candidates>> =
+            parts.par_iter().map(|part| part.find(expr)).collect::<Result<_>>()?;
+        for ((place, part), found) in parts.iter().enumerate().zip(found) {
+            let Some(found) = found else { continue };
             if found.exact {
                 self.total += found.rows.len();
                 if self.limit > 0 && self.would_take_of(best_of(part)) {
@@ -266,6 +284,9 @@ impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
                 return Ok(());
             }
             self.checked += 1;
+            if self.checked.is_multiple_of(256) && Instant::now() > self.until {
+                return Err(crate::Error::TooLong { read: self.checked, seconds: MAX_READING.as_secs() });
+            }
             let row = (hit.id.0 - part.first_id()) as u32;
             let stored = part.event(row, self.store)?;
             if self.expr.matches(&stored.event, EventId(hit.id.0)) {

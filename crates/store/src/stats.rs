@@ -65,6 +65,17 @@ impl Stats {
         self.sources.insert(progress.sha256.clone(), progress.clone());
     }
 
+    /// Adds everything that came later.
+    pub(crate) fn extend(&mut self, later: &Self) {
+        self.extend_counters(later);
+        for (id, row) in &later.templates {
+            let known = self.templates.entry(*id);
+            known.and_modify(|known| known.extend(row)).or_insert_with(|| row.clone());
+        }
+        self.sources.extend(later.sources.iter().map(|(key, progress)| (key.clone(), progress.clone())));
+        self.resolved.extend(&later.resolved);
+    }
+
     /// What is counted, without templates and sources.
     pub(crate) fn counters(&self) -> Self {
         let mut counters = Self::default();

@@ -7,6 +7,7 @@ use crate::frame::{Encoded, Side};
 use crate::head::Head;
 use crate::maintain::{Maintenance, Work};
 use crate::manifest::{Manifest, log_path};
+use crate::merge::damaged_segment;
 use crate::meta::{Meta, Template};
 use crate::open;
 use crate::quarantine::{QuarantineId, Resolved, StoredQuarantined};
@@ -16,7 +17,7 @@ use crate::{Error, Limits, Result};
 use casemate_disk::{DirLock, FrameOffset};
 use casemate_event::{Alert, AlertId, Batch, EventId, Quarantined, SourceProgress, Stored, TemplateId};
 use jiff::SignedDuration;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -206,6 +207,31 @@ impl Store {
         Ok(problems)
     }
 
+    /// Verifies all segments, and makes anew what is damaged in what was derived from their events. Returns what
+    /// is still wrong, as [`verify`](Self::verify). Searches have the segments repaired that they find damaged;
+    /// this is for those that nobody has asked.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn repair(&self) -> Result<Vec<String>> {
+        for segment in self.inner.view().open_segments() {
+            match self.inner.repair(segment.entry.number) {
+                Err(error) if !error.is_damage() => return Err(error),
+                _ => {}
+            }
+        }
+        self.verify()
+    }
+
+    /// Deletes what is not to be kept and puts small segments together, now instead of when there is time.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn tidy(&self) -> Result<()> {
+        while self.inner.tidy()? {}
+        Ok(())
+    }
+
     /// Number of events that can be asked for.
     pub fn event_count(&self) -> u64 {
         let view = self.inner.view();
@@ -224,9 +250,19 @@ impl Store {
     /// The tables cannot be read.
     pub fn counts(&self) -> Result<Counts> {
         let inner = &self.inner;
-        let templates = self.templates()?.len() as u64;
         let _still = inner.still();
         let view = inner.view();
+        let mut templates = inner.meta.template_count()?;
+        let mut new = BTreeSet::new();
+        for id in view
+            .heads
+            .iter()
+            .flat_map(|head| head.index().stats.templates.keys().copied().collect::<Vec<_>>())
+        {
+            if new.insert(id) && inner.meta.template(TemplateId(id))?.is_none() {
+                templates += 1;
+            }
+        }
         let mut stats = lock(&inner.sealed).clone();
         for head in view.heads.iter() {
             stats.extend_counters(&head.index().stats);
@@ -435,6 +471,16 @@ impl Store {
     /// The tables cannot be read.
     pub fn investigations(&self) -> Result<Vec<AlertId>> {
         self.inner.findings.investigations()
+    }
+
+    /// Has a segment looked at that a search found damaged.
+    pub(crate) fn noticing<T>(&self, outcome: Result<T>) -> Result<T> {
+        if let Err(error) = &outcome
+            && let Some(number) = damaged_segment(error)
+        {
+            self.maintenance.send(Work::Repair(number));
+        }
+        outcome
     }
 
     fn check_watermark(&self, name: &str, id: EventId) -> Result<()> {

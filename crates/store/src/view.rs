@@ -21,6 +21,14 @@ pub(crate) enum Slot {
 }
 
 impl Slot {
+    /// The segment, if it can be read.
+    pub(crate) fn open(&self) -> Option<&Arc<Segment>> {
+        match self {
+            Self::Open(segment) => Some(segment),
+            Self::Damaged { .. } => None,
+        }
+    }
+
     pub(crate) fn entry(&self) -> &SegmentEntry {
         match self {
             Self::Open(segment) => &segment.entry,
@@ -74,9 +82,6 @@ impl View {
 
     /// Segments that can be read.
     pub(crate) fn open_segments(&self) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
-        self.segments.iter().filter_map(|slot| match slot {
-            Slot::Open(segment) => Some(segment),
-            Slot::Damaged { .. } => None,
-        })
+        self.segments.iter().filter_map(Slot::open)
     }
 }

@@ -26,7 +26,8 @@ struct Report {
 
 pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
     let started = Instant::now();
-    let Desk { pipeline, mut investigator, .. } = setup::desk(global, &args.model)?;
+    let Desk { pipeline, mut investigator, .. } =
+        setup::desk(global, &args.model, casemate_store::Limits::default())?;
     let alerts = if args.all { uninvestigated(&pipeline)? } else { named(&pipeline, &args.alerts)? };
     if alerts.is_empty() && !global.json {
         output::line("no alert waits for an investigation")?;

@@ -81,9 +81,7 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
     };
     if args.hybrid {
         let found = pipeline.find(&args.query, &query).map_err(|error| match error {
-            casemate_pipeline::Error::Store(error @ casemate_store::Error::Query { .. }) => {
-                Failure::input(error)
-            }
+            casemate_pipeline::Error::Store(error) if error.is_bad_input() => Failure::input(error),
             error => error.into(),
         })?;
         let total = found.len() as u64;
@@ -95,7 +93,7 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
     }
     let found = match pipeline.store().search(&query) {
         Ok(found) => found,
-        Err(error @ casemate_store::Error::Query { .. }) => return Err(Failure::input(error)),
+        Err(error) if error.is_bad_input() => return Err(Failure::input(error)),
         Err(error) => return Err(error.into()),
     };
     if args.ecs {

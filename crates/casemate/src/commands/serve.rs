@@ -6,6 +6,7 @@ use crate::setup::{self, Desk};
 use anyhow::anyhow;
 use casemate_receive::{Intake, Receivers, TlsFiles};
 use casemate_server::Config;
+use casemate_store::Limits;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,9 +16,11 @@ use tokio::sync::watch;
 pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     let listener = casemate_server::bind(args.listen).map_err(Failure::input)?;
     let receivers = receivers(&args.receive)?;
-    let Desk { pipeline, investigator, models } = setup::desk(global, &args.model)?;
+    let limits = Limits { retention: args.keep.retention(), ..Limits::default() };
+    let backup_dir = args.keep.backup_dir.clone();
+    let Desk { pipeline, investigator, models } = setup::desk(global, &args.model, limits)?;
     let intake = Arc::new(Intake::new(Arc::clone(&pipeline)));
-    let config = Config { models, intake: Some(Arc::clone(&intake)), ..Config::default() };
+    let config = Config { models, intake: Some(Arc::clone(&intake)), backup_dir, ..Config::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let (stop, stopping) = watch::channel(false);

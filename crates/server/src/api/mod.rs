@@ -1,5 +1,6 @@
 //! What do other programs get? One module per kind of thing; JSON in, JSON out.
 
+pub(crate) mod aggregate;
 pub(crate) mod alerts;
 pub(crate) mod elastic;
 pub(crate) mod events;

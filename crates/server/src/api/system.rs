@@ -1,7 +1,7 @@
 //! Is it well, and what has it done? Health, readiness, metrics, models.
 
 use crate::metrics::Text;
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
 use crate::worker::QUEUE_CAPACITY;
 use axum::Json;
@@ -10,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use casemate_receive::SourceCounts;
 use casemate_store::Counts;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -27,6 +28,23 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
     (status, Json(json!({ "status": name, "store": store, "worker": worker }))).into_response()
+}
+
+/// `POST /v1/backups`: copies the data directory as it is now, while everything goes on.
+pub(crate) async fn back_up(State(app): State<Arc<App>>) -> Result<Response> {
+    let made = blocking(&app, |app| {
+        let Some(parent) = &app.backup_dir else {
+            let detail = "no place for backups was named; start `casemate serve` with --backup-dir DIR";
+            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail));
+        };
+        let dir = parent.join(Timestamp::now().strftime("casemate-%Y%m%dT%H%M%S%.3fZ").to_string());
+        let backup = app.pipeline.store().backup(&dir)?;
+        Ok(json!({
+            "dir": dir.display().to_string(), "events": backup.events, "files": backup.files, "bytes": backup.bytes,
+        }))
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
 /// `GET /v1/models`

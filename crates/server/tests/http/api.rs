@@ -40,6 +40,7 @@ fn logs_become_events_and_alerts() {
 #[test]
 fn a_question_is_answered_whichever_way_and_says_how() {
     let server = start();
+    server.ingest(INTRUSION);
     let found = get(server.addr, "/v1/search?mode=hybrid&q=what+did+alice+do+with+whoami%3F&limit=3").ok();
     let first = &found["events"][0];
     let ways: Vec<&str> =
@@ -50,6 +51,27 @@ fn a_question_is_answered_whichever_way_and_says_how() {
     assert_eq!(none["total"], 0);
     let page = get(server.addr, "/search?mode=hybrid&q=alice");
     assert!(page.text().contains("entities user:alice"));
+}
+
+#[test]
+fn events_are_counted_by_what_they_name() {
+    let server = start();
+    server.ingest(INTRUSION);
+    let found = get(server.addr, "/v1/aggregate?by=user,class,metadata.event_code&buckets=4").ok();
+    let users = found["by"]["user"].as_array().unwrap();
+    let alice = users.iter().find(|user| user["value"] == "alice").unwrap();
+    assert_eq!(alice["events"], get(server.addr, "/v1/events?entity=user:alice").ok()["total"]);
+    let over_time = found["over_time"].as_array().unwrap();
+    let sum: u64 = over_time.iter().map(|interval| interval["events"].as_u64().unwrap()).sum();
+    assert_eq!(found["total"], sum);
+    assert!(found["by"]["metadata.event_code"].as_array().is_some() && found["counted"] == true);
+    let seen = get(server.addr, "/v1/entities/user:ALICE").ok();
+    assert_eq!((&seen["entity"], &seen["events"]), (&json!("user:alice"), &alice["events"]));
+    assert!(seen["first_seen"].as_str() <= seen["last_seen"].as_str());
+    assert!(get(server.addr, "/v1/entities/user:nobody").problem(404).contains("user:nobody"));
+    // The page offers to narrow by them.
+    let page = get(server.addr, "/search?q=format%3Awindows_json").text();
+    assert!(page.contains("Most frequent") && page.contains("user:%22alice%22"), "{page}");
 }
 
 #[test]
@@ -70,6 +92,8 @@ fn bad_requests_say_what_to_do() {
     check("/v1/events?q=%28%28", 400, "to look for");
     check("/v1/search", 400, "q=");
     check("/v1/search?q=x&mode=semantic", 501, "casemate-stage fetch");
+    check("/v1/aggregate?by=colour", 400, "metadata.event_code");
+    check("/v1/aggregate?most=0", 400, "1 to 1000");
     check("/v1/search?q=x&mode=magic", 400, "semantic");
     check("/v1/search?entity=host:ws5&mode=hybrid", 400, "q=");
     check("/v1/search?q=x&mode=hybrid&filter=%28%28", 400, "to look for");

@@ -1,6 +1,6 @@
 //! How the server starts and ends.
 
-use crate::client::get;
+use crate::client::{get, post_json, post_logs};
 use crate::running::start;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -26,6 +26,19 @@ fn a_port_in_use_is_named() {
     let taken = casemate_server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = taken.local_addr().unwrap();
     check_refused(&addr.to_string(), &[&format!("port {} is in use", addr.port()), "--listen"]);
+}
+
+#[test]
+fn a_running_server_is_backed_up() {
+    let server = start();
+    post_logs(server.addr, "/v1/ingest/auto", b"one line\nand another\n").ok();
+    let made = post_json(server.addr, "/v1/backups", &serde_json::json!({}));
+    let made = made.json();
+    assert_eq!(made["events"], 2, "{made}");
+    post_logs(server.addr, "/v1/ingest/auto", b"a third\n").ok();
+    let back = tempfile::tempdir().unwrap();
+    let dir = std::path::PathBuf::from(made["dir"].as_str().unwrap());
+    assert_eq!(casemate_store::Store::restore(&dir, back.path()).unwrap().event_count(), 2);
 }
 
 #[test]

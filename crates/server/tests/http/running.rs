@@ -36,12 +36,14 @@ pub(crate) fn start() -> Running {
     let investigator = Investigator::new(Arc::clone(&pipeline), None, playbooks, Site::default());
     let (stop, stopped) = oneshot::channel::<()>();
     let served = Arc::clone(&pipeline);
+    let backups = dir.path().join("backups");
     let thread = std::thread::spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let config = casemate_server::Config {
             grace: Duration::from_secs(5),
             models: vec![json!({ "role": "investigator", "name": "none", "sha256": "" })],
+            backup_dir: Some(backups),
             ..casemate_server::Config::default()
         };
         let until = async move {

@@ -2,13 +2,26 @@
 
 /// A pattern in lower case; `*` stands for any run of characters, `?` for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Glob(Vec<Piece>);
+pub(crate) struct Glob {
+    pieces: Vec<Piece>,
+    /// The longest run of characters that stand for themselves: what it matches holds that.
+    longest: String,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     One(char),
     Any,
     Run,
+}
+
+impl Piece {
+    fn literal(&self) -> Option<char> {
+        match self {
+            Self::One(character) => Some(*character),
+            Self::Any | Self::Run => None,
+        }
+    }
 }
 
 impl Glob {
@@ -23,23 +36,40 @@ impl Glob {
                 _ => pieces.extend(character.to_lowercase().map(Piece::One)),
             }
         }
-        Self(pieces)
+        let literals = pieces.split(|piece| !matches!(piece, Piece::One(_)));
+        let literals = literals.map(|run| run.iter().filter_map(Piece::literal).collect::<String>());
+        let longest = literals.max_by_key(String::len).unwrap_or_default();
+        Self { pieces, longest }
+    }
+
+    /// What does as [`matches`](Self::matches) for many texts, and for bytes that may be none.
+    pub(crate) fn matcher(&self) -> impl Fn(&[u8]) -> bool {
+        let longest = memchr::memmem::Finder::new(&self.longest);
+        // What holds it is all there is to `*this*`.
+        let is_all = match self.pieces.as_slice() {
+            [Piece::Run, inner @ .., Piece::Run] => inner.iter().all(|piece| piece.literal().is_some()),
+            _ => false,
+        };
+        move |text| {
+            longest.find(text).is_some()
+                && (is_all || std::str::from_utf8(text).is_ok_and(|text| self.matches(text)))
+        }
     }
 
     /// Whether it is `*` alone.
     pub(crate) fn is_everything(&self) -> bool {
-        self.0 == [Piece::Run]
+        self.pieces == [Piece::Run]
     }
 
     /// Characters before the first wildcard.
     pub(crate) fn prefix(&self) -> String {
-        self.0.iter().map_while(|piece| if let Piece::One(c) = piece { Some(*c) } else { None }).collect()
+        self.pieces.iter().map_while(Piece::literal).collect()
     }
 
     /// Runs of letters and digits in it: text that it matches has words that hold each of them.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = vec![String::new()];
-        for piece in &self.0 {
+        for piece in &self.pieces {
             match piece {
                 Piece::One(c) if c.is_alphanumeric() => {
                     if let Some(word) = words.last_mut() {
@@ -60,7 +90,7 @@ impl Glob {
         // Where to go on when what follows the last run does not fit.
         let mut retry: Option<(usize, usize)> = None;
         while at < text.len() {
-            match self.0.get(piece) {
+            match self.pieces.get(piece) {
                 Some(Piece::Run) => {
                     retry = Some((piece + 1, at));
                     piece += 1;
@@ -76,7 +106,7 @@ impl Glob {
                 },
             }
         }
-        self.0[piece.min(self.0.len())..].iter().all(|rest| *rest == Piece::Run)
+        self.pieces[piece.min(self.pieces.len())..].iter().all(|rest| *rest == Piece::Run)
     }
 }
 

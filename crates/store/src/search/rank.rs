@@ -9,9 +9,11 @@ use crate::terms::{Rows, evaluate};
 use crate::{Result, Store};
 use casemate_event::{Entity, Stored, TemplateId};
 use jiff::Timestamp;
+use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::Range;
 
 /// Clues that are followed: the rarest.
 const MAX_CLUES: usize = 16;
@@ -29,6 +31,15 @@ pub enum Clue {
     Template(TemplateId, f64),
 }
 
+/// Clues that are followed together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clues {
+    /// The clues.
+    pub clues: Vec<Clue>,
+    /// Most events that the same of them lead to.
+    pub each: usize,
+}
+
 /// An event and what led to it.
 #[derive(Debug, Clone)]
 pub struct Ranked {
@@ -41,38 +52,51 @@ pub struct Ranked {
 }
 
 impl Store {
-    /// The events among those that match `within` that clues lead to, at most `within.limit`, the best first:
-    /// each clue counts the logarithm of how seldom it is. Of those that the same clues lead to, the latest
-    /// `each` are returned.
+    /// For each of several sets of clues, the events among those that match `within` that they lead to, at most
+    /// `within.limit`, the best first: each clue counts the logarithm of how seldom it is. Of those that the same
+    /// clues lead to, the latest `each` are returned.
     ///
     /// # Errors
     /// As [`search`](Store::search).
-    pub fn rank(&self, within: &Query, clues: &[Clue], each: usize) -> Result<Vec<Ranked>> {
-        if clues.is_empty() || within.limit == 0 {
-            return Ok(Vec::new());
-        }
-        let expr = compile(within)?;
-        let parts = self.parts();
-        let wanted: Vec<Expr> = clues.iter().map(Clue::expr).collect();
-        let mut ranking = Ranking::new(&parts, &expr, &wanted)?;
-        for (rarity, clue) in ranking.rarity.iter_mut().zip(clues) {
+    pub fn rank(&self, within: &Query, sets: &[Clues]) -> Result<Vec<Vec<Ranked>>> {
+        let (expr, parts) = (compile(within)?, self.parts());
+        let wanted: Vec<Expr> = sets.iter().flat_map(|set| set.clues.iter().map(Clue::expr)).collect();
+        let mut ranking = self.noticing(Ranking::new(&parts, &expr, &wanted))?;
+        let all = sets.iter().flat_map(|set| &set.clues);
+        for (rarity, clue) in ranking.rarity.iter_mut().zip(all) {
             if let Clue::Template(_, counts) = clue {
                 *rarity = *counts;
             }
         }
-        let mut ranked = Vec::new();
-        for class in ranking.best(within.limit, each, Ties::LatestFirst) {
-            if class.clues.is_empty() {
-                break;
-            }
-            for (place, row) in class.rows {
-                let stored = parts[place].event(row, self)?;
-                if expr.matches(&stored.event, stored.id) {
-                    ranked.push(Ranked { stored, score: class.score, clues: class.clues.clone() });
+        let mut read: BTreeMap<(usize, u32), Stored> = BTreeMap::new();
+        let mut found = Vec::new();
+        let mut first = 0;
+        for set in sets {
+            let of_set = first..first + set.clues.len();
+            first = of_set.end;
+            let mut ranked = Vec::new();
+            for class in ranking.best(of_set.clone(), within.limit, set.each, Ties::LatestFirst) {
+                if class.clues.is_empty() {
+                    break;
+                }
+                let clues: Vec<usize> = class.clues.iter().map(|clue| clue - of_set.start).collect();
+                for (place, row) in class.rows {
+                    let stored = match read.get(&(place, row)) {
+                        Some(stored) => stored.clone(),
+                        None => {
+                            let stored = parts[place].event(row, self)?;
+                            read.insert((place, row), stored.clone());
+                            stored
+                        }
+                    };
+                    if expr.matches(&stored.event, stored.id) {
+                        ranked.push(Ranked { stored, score: class.score, clues: clues.clone() });
+                    }
                 }
             }
+            found.push(ranked);
         }
-        Ok(ranked)
+        Ok(found)
     }
 }
 
@@ -116,13 +140,20 @@ impl Ranking {
     pub(super) fn new(parts: &[Part], expr: &Expr, clues: &[Expr]) -> Result<Self> {
         let mut ranking = Self { parts: Vec::new(), total: 0, exact: true, rarity: Vec::new() };
         let (mut rows, mut with_clue) = (0_u64, vec![0_u64; clues.len()]);
-        for (place, part) in parts.iter().enumerate() {
-            let Some(found) = part.find(expr)? else { continue };
-            let mut of_clues = part.with_terms(|terms| {
-                rows += u64::from(terms.rows());
-                let one = |clue: &Expr| Ok(evaluate(clue, terms, &NoRows)?.rows);
-                clues.iter().map(one).collect::<Result<Vec<_>>>()
-            })?;
+        let of_parts: Vec<_> = parts
+            .par_iter()
+            .map(|part| {
+                let Some(found) = part.find(expr)? else { return Ok(None) };
+                let of_clues = part.with_terms(|terms| {
+                    let one = |clue: &Expr| Ok(evaluate(clue, terms, &NoRows)?.rows);
+                    Ok((terms.rows(), clues.iter().map(one).collect::<Result<Vec<_>>>()?))
+                })?;
+                Ok(Some((found, of_clues)))
+            })
+            .collect::<Result<_>>()?;
+        for (place, of_part) in of_parts.into_iter().enumerate() {
+            let Some((found, (of_part, mut of_clues))) = of_part else { continue };
+            rows += u64::from(of_part);
             ranking.total += found.rows.len();
             ranking.exact &= found.exact;
             for (of_clue, count) in of_clues.iter_mut().zip(&mut with_clue) {
@@ -136,9 +167,11 @@ impl Ranking {
         Ok(ranking)
     }
 
-    /// The best classes, best first, and of each up to `each` rows, until they have `wanted` rows together.
-    pub(super) fn best(&self, wanted: usize, each: usize, ties: Ties) -> Vec<Ranks> {
-        let mut order: Vec<usize> = (0..self.rarity.len()).collect();
+    /// The best classes by some of the clues, best first, and of each up to `each` rows, until they have `wanted`
+    /// rows together.
+    pub(super) fn best(&self, clues: Range<usize>, wanted: usize, each: usize, ties: Ties) -> Vec<Ranks> {
+        let leads = |clue: &usize| self.parts.iter().any(|(_, _, of_clues)| !of_clues[*clue].is_empty());
+        let mut order: Vec<usize> = clues.filter(leads).collect();
         order.sort_by(|a, b| self.rarity[*b].total_cmp(&self.rarity[*a]).then(a.cmp(b)));
         order.truncate(MAX_CLUES);
         let mut open = BinaryHeap::new();

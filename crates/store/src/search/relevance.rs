@@ -30,7 +30,10 @@ pub(super) fn search(store: &Store, parts: &[Part], expr: &Expr, limit: usize) -
     let mut total = ranking.total;
     let mut scored: Vec<(f64, Stored)> = Vec::new();
     let keep = limit.saturating_mul(READ_PER_HIT).max(MIN_READ);
-    let rows = ranking.best(keep, keep, Ties::EarliestFirst).into_iter().flat_map(|class| class.rows);
+    let rows = ranking
+        .best(0..clues.len(), keep, keep, Ties::EarliestFirst)
+        .into_iter()
+        .flat_map(|class| class.rows);
     for (place, row) in rows {
         let stored = parts[place].event(row, store)?;
         if expr.matches(&stored.event, stored.id) {

@@ -138,6 +138,24 @@ impl Segment {
         Ok(events)
     }
 
+    /// Hands over each chunk, as it lies in the file and unpacked, in order; `None` from `take` stands for damage.
+    pub(crate) fn each_chunk<'s>(
+        &'s self,
+        take: &mut dyn FnMut(PackedChunk<'s>, &Chunk<'_>) -> Option<()>,
+    ) -> Result<()> {
+        for entry in &self.directory.chunks {
+            let start = entry.offset as usize;
+            let bytes = self.file.bytes(start..start + entry.packed as usize)?;
+            let damaged = || self.damaged(start, "a chunk in it does not decode");
+            let unpacked = unpack(bytes, entry.unpacked as usize).ok_or_else(damaged)?;
+            let first_id = self.directory.first_id + u64::from(entry.row);
+            let chunk = Chunk::open(&unpacked, first_id).ok_or_else(damaged)?;
+            let packed = PackedChunk { row: entry.row, bytes, unpacked: unpacked.len() };
+            take(packed, &chunk).ok_or_else(damaged)?;
+        }
+        Ok(())
+    }
+
     /// Time of each row: nanoseconds since 1970, least byte first.
     pub(crate) fn times(&self) -> Result<&[[u8; 8]]> {
         Ok(self.whole(self.directory.times)?.as_chunks().0)

@@ -299,6 +299,14 @@ impl TermSource for Builder {
         Ok(found.map_or_else(RoaringBitmap::new, |term| self.bitmap(*term)))
     }
 
+    fn postings_of_any(&self, keys: &mut dyn Iterator<Item = Vec<u8>>) -> Result<RoaringBitmap> {
+        let mut all = RoaringBitmap::new();
+        for key in keys {
+            all |= self.postings(&key)?;
+        }
+        Ok(all)
+    }
+
     fn union(&self, prefix: &[u8], wanted: &mut dyn FnMut(&[u8], u32) -> bool) -> Result<RoaringBitmap> {
         let mut union = RoaringBitmap::new();
         for term in 0..self.tails.len() as u32 {
@@ -311,6 +319,18 @@ impl TermSource for Builder {
             }
         }
         Ok(union)
+    }
+
+    fn count(&self, prefix: &[u8], rows: &RoaringBitmap, found: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
+        for term in 0..self.tails.len() as u32 {
+            if let Some(token) = key_at(&self.keys, &self.key_ends, term).strip_prefix(prefix) {
+                let count = self.bitmap(term).intersection_len(rows);
+                if count > 0 {
+                    found(token, count);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn place(&self, template: u64) -> Option<u32> {

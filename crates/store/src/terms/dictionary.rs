@@ -196,7 +196,7 @@ mod tests {
             let rows = |place: Place| match place {
                 Place::Row(row) => vec![row],
                 Place::Posting(count, range) => {
-                    let rows: Vec<u32> = posting::decode(&postings[range], 100).unwrap().iter().collect();
+                    let rows: Vec<u32> = posting::decode(&postings[range], 100, count).unwrap().iter().collect();
                     assert_eq!(rows.len(), count as usize);
                     rows
                 }

@@ -72,7 +72,7 @@ impl Evaluation<'_> {
             Expr::MessagePattern(glob) => self.message_pattern(glob).map(exact),
             Expr::Pattern(glob) => {
                 let mut rows = self.message_pattern(glob)?;
-                let fits = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| glob.matches(text));
+                let fits = glob.matcher();
                 rows |= self.terms.union(&key(Kind::EntityWord, b""), &mut |word, _| fits(word))?;
                 for kind in EntityKind::ALL.into_iter().filter(|kind| kind.has_words()) {
                     let prefix = format!("{}:", kind.name());
@@ -133,21 +133,19 @@ impl Evaluation<'_> {
         if places.len() > u64::from(self.terms.rows()) / ROWS_PER_LOOKUP {
             return Ok(self.terms.place_column()?.rows_at(places));
         }
-        let mut rows = RoaringBitmap::new();
-        for place in places {
-            rows |= self.terms.postings(&key(Kind::Place, &place.to_be_bytes()))?;
-        }
-        Ok(rows)
+        self.terms.postings_of_any(&mut places.iter().map(|place| key(Kind::Place, &place.to_be_bytes())))
     }
 
     fn message_pattern(&self, glob: &Glob) -> Result<RoaringBitmap> {
-        let fits = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| glob.matches(text));
         let prefix = glob.prefix();
-        let token = |word: &[u8]| [prefix.as_bytes(), word].concat();
-        let own = self.terms.union(&key(Kind::Word, prefix.as_bytes()), &mut |word, _| fits(&token(word)))?;
-        let places = self
-            .terms
-            .union(&key(Kind::TemplateWord, prefix.as_bytes()), &mut |word, _| fits(&token(word)))?;
+        let matches = glob.matcher();
+        let fits = |rest: &[u8]| match prefix.as_bytes() {
+            [] => matches(rest),
+            prefix => matches(&[prefix, rest].concat()),
+        };
+        let own = self.terms.union(&key(Kind::Word, prefix.as_bytes()), &mut |rest, _| fits(rest))?;
+        let places =
+            self.terms.union(&key(Kind::TemplateWord, prefix.as_bytes()), &mut |rest, _| fits(rest))?;
         Ok(own | self.regular(&places)?)
     }
 

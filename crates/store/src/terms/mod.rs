@@ -16,6 +16,7 @@ pub(crate) use build::Builder;
 pub(crate) use dictionary::Dictionary;
 pub(crate) use evaluate::{Candidates, Rows, evaluate};
 pub(crate) use places::PlaceColumn;
+pub(crate) use posting::Bits;
 pub(crate) use sealed::SealedTerms;
 
 use crate::Result;
@@ -76,9 +77,16 @@ pub(crate) trait TermSource {
     /// Rows of the term with this key.
     fn postings(&self, key: &[u8]) -> Result<RoaringBitmap>;
 
+    /// Rows of any of the terms with these keys.
+    fn postings_of_any(&self, keys: &mut dyn Iterator<Item = Vec<u8>>) -> Result<RoaringBitmap>;
+
     /// Hands over each term whose key begins with `prefix`, in order of keys for sealed ones: what follows the
     /// prefix, and how many rows it has. Rows of those for which it says so are put together.
     fn union(&self, prefix: &[u8], wanted: &mut dyn FnMut(&[u8], u32) -> bool) -> Result<RoaringBitmap>;
+
+    /// Hands over each term whose key begins with `prefix` and that any of `rows` has: what follows the prefix, and
+    /// how many of them have it.
+    fn count(&self, prefix: &[u8], rows: &RoaringBitmap, found: &mut dyn FnMut(&[u8], u64)) -> Result<()>;
 
     /// Place of the template with this identity.
     fn place(&self, template: u64) -> Option<u32>;

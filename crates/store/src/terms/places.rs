@@ -1,5 +1,6 @@
 //! Which template is each row folded to? A column of places, one per row.
 
+use super::Bits;
 use roaring::RoaringBitmap;
 
 /// The place of each row, as held in memory or as written: four bytes each, least first.
@@ -27,12 +28,9 @@ impl PlaceColumn<'_> {
 }
 
 fn rows(column: impl ExactSizeIterator<Item = u32>, wanted: &[u64]) -> RoaringBitmap {
-    let mut bits = vec![0_u8; column.len().div_ceil(8)];
-    for (row, place) in column.enumerate() {
-        let set = wanted.get(place as usize / 64).is_some_and(|word| word >> (place % 64) & 1 == 1);
-        bits[row / 8] |= u8::from(set) << (row % 8);
-    }
-    RoaringBitmap::from_lsb0_bytes(0, &bits)
+    let is_wanted =
+        |place: u32| wanted.get(place as usize / 64).is_some_and(|word| word >> (place % 64) & 1 == 1);
+    Bits::of(column.map(is_wanted)).into_rows()
 }
 
 #[cfg(test)]

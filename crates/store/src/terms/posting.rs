@@ -46,40 +46,131 @@ pub(crate) fn encode(rows: &[u32], all: u32, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads rows back; `None` if they do not lie below `all`.
-pub(crate) fn decode(bytes: &[u8], all: u32) -> Option<RoaringBitmap> {
+/// Reads `count` rows back; `None` if they do not lie below `all`, or are not so many.
+pub(crate) fn decode(bytes: &[u8], all: u32, count: u32) -> Option<RoaringBitmap> {
+    // Many rows are put together as bits, which bitmaps are made of then; few as numbers.
+    if count > all / 64 {
+        let mut bits = Bits::new(all);
+        bits.add(bytes)?;
+        let rows = bits.into_rows();
+        return (rows.len() == u64::from(count)).then_some(rows);
+    }
+    let mut rows: Vec<u32> = Vec::with_capacity(count as usize);
+    let mut take = |first: u32, end: u32| {
+        let fits = rows.len() + (end - first) as usize <= count as usize;
+        if fits {
+            rows.extend(first..end);
+        }
+        fits.then_some(())
+    };
+    each_run(bytes, all, &mut take)?;
+    (rows.len() == count as usize).then_some(())?;
+    RoaringBitmap::from_sorted_iter(rows).ok()
+}
+
+/// Rows as bits, to put those of many terms together.
+pub(crate) struct Bits {
+    all: u32,
+    bytes: Vec<u8>,
+}
+
+impl Bits {
+    /// None of `all` rows.
+    pub(crate) fn new(all: u32) -> Self {
+        Self { all, bytes: vec![0; (all as usize).div_ceil(8)] }
+    }
+
+    /// Rows whose flag is set.
+    pub(crate) fn of(flags: impl ExactSizeIterator<Item = bool>) -> Self {
+        let mut bits = Self::new(flags.len() as u32);
+        for (row, flag) in flags.enumerate() {
+            bits.bytes[row / 8] |= u8::from(flag) << (row % 8);
+        }
+        bits
+    }
+
+    /// Adds the rows that `bytes` are; `None` if they do not lie below the number of all.
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Option<()> {
+        let (all, bits) = (self.all, &mut self.bytes);
+        if let [BITS, rest @ ..] = bytes {
+            let beyond = rest.len() > bits.len()
+                || rest.len() == bits.len()
+                    && all % 8 != 0
+                    && rest.last().is_some_and(|last| last >> (all % 8) != 0);
+            if beyond {
+                return None;
+            }
+            bits.iter_mut().zip(rest).for_each(|(byte, more)| *byte |= more);
+            return Some(());
+        }
+        each_run(bytes, all, &mut |first, end| {
+            set(bits, first as usize, end as usize);
+            Some(())
+        })
+    }
+
+    /// Adds one row.
+    pub(crate) fn add_row(&mut self, row: u32) -> Option<()> {
+        (row < self.all).then(|| set(&mut self.bytes, row as usize, row as usize + 1))
+    }
+
+    pub(crate) fn into_rows(self) -> RoaringBitmap {
+        RoaringBitmap::from_lsb0_bytes(0, &self.bytes)
+    }
+}
+
+/// Sets the bits from `first` to before `end`.
+fn set(bits: &mut [u8], first: usize, end: usize) {
+    let (head, tail) = (first / 8, end / 8);
+    let (from, to) = (0xff_u8 << (first % 8), !(0xff_u8 << (end % 8)));
+    if head == tail {
+        bits[head] |= from & to;
+        return;
+    }
+    bits[head] |= from;
+    bits[head + 1..tail].fill(0xff);
+    if to != 0 {
+        bits[tail] |= to;
+    }
+}
+
+/// Hands over the rows that `bytes` are as runs, ascending, until told to stop, which counts as damage.
+fn each_run(bytes: &[u8], all: u32, take: &mut dyn FnMut(u32, u32) -> Option<()>) -> Option<()> {
     let (tag, rest) = bytes.split_first()?;
     let mut reader = Reader(rest);
     let mut next = 0_u64;
-    let mut ascending: Vec<u32> = Vec::new();
     match *tag {
         GAPS => {
             while !reader.0.is_empty() {
                 let row = next.checked_add(reader.number()?).filter(|row| *row < all.into())?;
-                ascending.push(row as u32);
                 next = row + 1;
+                take(row as u32, next as u32)?;
             }
         }
         RUNS => {
-            let mut rows = RoaringBitmap::new();
             while !reader.0.is_empty() {
                 let start = next.checked_add(reader.number()?)?;
                 next =
                     start.checked_add(reader.number()?)?.checked_add(1).filter(|end| *end <= all.into())?;
-                rows.insert_range(start as u32..next as u32);
+                take(start as u32, next as u32)?;
             }
-            return Some(rows);
         }
         BITS => {
-            if rest.len() > (all as usize).div_ceil(8) {
-                return None;
+            for (place, byte) in rest.iter().enumerate() {
+                let mut byte = *byte;
+                while byte != 0 {
+                    let row = u32::try_from(place * 8).ok()? + byte.trailing_zeros();
+                    if row >= all {
+                        return None;
+                    }
+                    take(row, row + 1)?;
+                    byte &= byte - 1;
+                }
             }
-            let rows = RoaringBitmap::from_lsb0_bytes(0, rest);
-            return rows.max().is_none_or(|last| last < all).then_some(rows);
         }
         _ => return None,
     }
-    RoaringBitmap::from_sorted_iter(ascending).ok()
+    Some(())
 }
 
 #[cfg(test)]
@@ -93,18 +184,26 @@ mod tests {
             let rows: Vec<u32> = if dense { rows.iter().map(|row| row / 3).collect::<std::collections::BTreeSet<_>>().into_iter().collect() } else { rows.into_iter().collect() };
             let mut out = vec![7];
             encode(&rows, 3000, &mut out);
-            let decoded = decode(&out[1..], 3000).unwrap();
+            let decoded = decode(&out[1..], 3000, rows.len() as u32).unwrap();
+            let mut bits = Bits::new(3000);
+            bits.add(&out[1..]).unwrap();
+            prop_assert_eq!(&bits.into_rows(), &decoded);
+            prop_assert!(decode(&out[1..], 3000, rows.len() as u32 + 1).is_none());
             prop_assert_eq!(decoded.iter().collect::<Vec<_>>(), rows.clone());
             prop_assert!(out.len() <= 2 + 375);
             if let Some(last) = rows.last() {
-                prop_assert!(decode(&out[1..], *last).is_none());
+                prop_assert!(decode(&out[1..], *last, rows.len() as u32).is_none());
             }
         }
 
         #[test]
-        fn any_bytes_are_rows_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            if let Some(rows) = decode(&bytes, 1000) {
-                prop_assert!(rows.max().is_none_or(|row| row < 1000));
+        fn any_bytes_are_rows_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..140), count in 0_u32..1200) {
+            if let Some(rows) = decode(&bytes, 1000, count) {
+                prop_assert!(rows.max().is_none_or(|row| row < 1000) && rows.len() == u64::from(count));
+            }
+            let mut bits = Bits::new(1000);
+            if bits.add(&bytes).is_some() {
+                prop_assert!(bits.into_rows().max().is_none_or(|row| row < 1000));
             }
         }
     }

@@ -1,6 +1,6 @@
 use super::*;
 use casemate_event::{Entity, EntityKind, EventId};
-use casemate_store::{Clue, Error, Order};
+use casemate_store::{Clue, Clues, Error, Facet, Order};
 
 fn filled() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -230,6 +230,9 @@ fn rare_clues_come_first_whatever_the_segments() {
         Clue::Word("!".to_owned()),
     ];
     let within = Query { limit: 200, ..query("id<=90") };
+    // Many that lead nowhere are in nobody's way.
+    let nowhere = (0..30).map(|n| Clue::Entity(format!("user:nobody{n}").parse().unwrap()));
+    let clues: Vec<Clue> = clues.into_iter().chain(nowhere).collect();
     // The same by asking for each clue alone and adding up.
     let texts = ["\"rundll32.exe\"", "\"run-42\"", "user:user3", "host:ws2"];
     let found: Vec<Vec<u64>> = texts.iter().map(|text| ids(&store, &query(text))).collect();
@@ -243,18 +246,52 @@ fn rare_clues_come_first_whatever_the_segments() {
         .filter(|(score, _)| *score > 0.0)
         .collect();
     expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
-    let ranked = store.rank(&within, &clues, usize::MAX).unwrap();
+    let rank = |within: &Query, each| {
+        let sets = [Clues { clues: clues.clone(), each }, Clues { clues: Vec::new(), each }];
+        let mut ranked = store.rank(within, &sets).unwrap();
+        assert!(ranked.pop().unwrap().is_empty());
+        ranked.pop().unwrap()
+    };
+    let ranked = rank(&within, usize::MAX);
     assert!(ranked.len() > 20, "{}", ranked.len());
     let got: Vec<u64> = ranked.iter().map(|ranked| ranked.stored.id.0).collect();
     assert_eq!(got, expected.iter().map(|(_, id)| *id).collect::<Vec<_>>());
     assert!(ranked.iter().zip(&expected).all(|(ranked, (score, _))| (ranked.score - score).abs() < 1e-9));
     assert!(ranked[0].clues.contains(&1), "the rarest clue of all leads to the first");
 
-    let few = store.rank(&Query { limit: 5, ..within.clone() }, &clues, usize::MAX).unwrap();
+    let few = rank(&Query { limit: 5, ..within.clone() }, usize::MAX);
     assert_eq!(few.iter().map(|ranked| ranked.stored.id.0).collect::<Vec<_>>(), got[..5]);
-    let one_each = store.rank(&within, &clues, 1).unwrap();
+    let one_each = rank(&within, 1);
     assert!(one_each.windows(2).all(|pair| pair[0].clues != pair[1].clues));
-    assert!(store.rank(&within, &[], 5).unwrap().is_empty());
+}
+
+#[test]
+fn what_matches_is_counted_by_value_and_over_time() {
+    let (_dir, store) = filled();
+    let asked = query("user:(user1 OR user3) id>10");
+    let facets = [Facet::Entity(EntityKind::Host), Facet::Field("process.name".to_owned()), Facet::Class];
+    let found = store.aggregate(&asked, &facets, 5, 7).unwrap();
+    let hits = store.search(&asked).unwrap().hits;
+    assert!(found.counted && found.total == hits.len() as u64 && hits.len() > 20);
+    let count = |value: &dyn Fn(&Event) -> String| {
+        let mut counts = std::collections::BTreeMap::<String, u64>::new();
+        hits.iter().for_each(|stored| *counts.entry(value(&stored.event)).or_default() += 1);
+        let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        counts.truncate(5);
+        counts
+    };
+    let host = |event: &Event| Entity::new(EntityKind::Host, event.field("device.hostname").unwrap()).value;
+    assert_eq!(found.facets[0], count(&host));
+    assert_eq!(found.facets[1], count(&|event| event.field("process.name").unwrap().to_owned()));
+    assert_eq!(found.facets[2], [("process_activity".to_owned(), found.total)]);
+    assert_eq!(found.histogram.iter().map(|(_, count)| count).sum::<u64>(), found.total);
+    assert_eq!(found.histogram[0].0, hits.iter().map(|stored| stored.event.time).min().unwrap());
+    let first = found.histogram[1].0;
+    let before = hits.iter().filter(|stored| stored.event.time < first).count() as u64;
+    assert_eq!(found.histogram[0].1, before);
+    let none = store.aggregate(&query("user:nobody"), &facets, 5, 7).unwrap();
+    assert!(none.total == 0 && none.histogram.is_empty() && none.facets.iter().all(Vec::is_empty));
 }
 
 #[test]

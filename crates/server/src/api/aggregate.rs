@@ -1,0 +1,104 @@
+//! What are the events that match made of, and how often was something seen?
+
+use crate::params::{Params, SearchParams};
+use crate::problem::{Problem, Result};
+use crate::state::{App, blocking};
+use axum::Json;
+use axum::extract::{Path, State};
+use casemate_event::{Entity, EntityKind, field};
+use casemate_store::{Facet, Order};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Facets of one request.
+const MAX_FACETS: usize = 16;
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AggregateParams {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    after: String,
+    #[serde(default)]
+    before: String,
+    #[serde(default)]
+    entity: String,
+    #[serde(default)]
+    by: String,
+    most: Option<usize>,
+    buckets: Option<usize>,
+}
+
+/// `GET /v1/aggregate`
+pub(crate) async fn aggregate(
+    State(app): State<Arc<App>>,
+    Params(params): Params<AggregateParams>,
+) -> Result<Json<Value>> {
+    let names: Vec<String> =
+        params.by.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+    if names.len() > MAX_FACETS {
+        return Err(Problem::bad_request(format!(
+            "by names {} things; count by {MAX_FACETS} at most",
+            names.len()
+        )));
+    }
+    let facets = names.iter().map(|name| facet(name)).collect::<Result<Vec<Facet>>>()?;
+    let most = within("most", params.most.unwrap_or(10), 1)?;
+    let buckets = within("buckets", params.buckets.unwrap_or(50), 0)?;
+    let search = SearchParams {
+        q: params.q,
+        after: params.after,
+        before: params.before,
+        entity: params.entity,
+        ..SearchParams::default()
+    };
+    let query = search.to_query(search.q.trim(), Order::NewestFirst)?;
+    let found =
+        blocking(&app, move |app| Ok(app.pipeline.store().aggregate(&query, &facets, most, buckets)?))
+            .await?;
+    let pair = |(value, count): (String, u64)| json!({ "value": value, "events": count });
+    let by: Map<String, Value> = names
+        .into_iter()
+        .zip(found.facets)
+        .map(|(name, values)| (name, values.into_iter().map(pair).collect()))
+        .collect();
+    let over_time: Vec<Value> =
+        found.histogram.into_iter().map(|(from, count)| json!({ "from": from, "events": count })).collect();
+    Ok(Json(json!({ "total": found.total, "counted": found.counted, "by": by, "over_time": over_time })))
+}
+
+/// `GET /v1/entities/{entity}`: how often was it seen, first and last?
+pub(crate) async fn entity(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Value>> {
+    let entity: Entity = name.parse().map_err(|why: String| Problem::bad_request(why))?;
+    let asked = entity.clone();
+    let seen = blocking(&app, move |app| Ok(app.pipeline.store().seen(&asked)?)).await?;
+    let seen = seen.ok_or_else(|| Problem::not_found(format!("no event that is kept names {entity}")))?;
+    Ok(Json(json!({
+        "entity": entity.to_string(), "events": seen.events, "first_seen": seen.first, "last_seen": seen.last,
+    })))
+}
+
+fn within(name: &str, value: usize, least: usize) -> Result<usize> {
+    if (least..=1000).contains(&value) {
+        return Ok(value);
+    }
+    Err(Problem::bad_request(format!("{name} is {value}; it can be {least} to 1000")))
+}
+
+/// What to count by, as written in a request.
+pub(crate) fn facet(name: &str) -> Result<Facet> {
+    if let Some(kind) = EntityKind::ALL.into_iter().find(|kind| kind.name() == name) {
+        return Ok(Facet::Entity(kind));
+    }
+    match name {
+        "class" => Ok(Facet::Class),
+        "format" => Ok(Facet::Format),
+        name if field::known(name).is_some() => Ok(Facet::Field(name.to_owned())),
+        _ => Err(Problem::bad_request(format!(
+            "events are not counted by {name:?}; use a kind of entity (host, user, ip, process …), class, format or \
+             the name of a normalised field (metadata.event_code)"
+        ))),
+    }
+}

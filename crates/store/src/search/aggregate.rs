@@ -1,0 +1,187 @@
+//! What are the events that match made of? Counts by value and over time, from the index, without reading events.
+
+use super::{Part, compile};
+use crate::query::{Expr, Query, Test};
+use crate::terms::{Candidates, Kind, field_key, key};
+use crate::{Result, Store};
+use casemate_event::{Entity, EntityKind, EventId};
+use jiff::Timestamp;
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+use std::collections::HashMap;
+
+/// What events are counted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Facet {
+    /// Entities of a kind.
+    Entity(EntityKind),
+    /// Values of a normalised field, in lower case, up to 64 bytes long.
+    Field(String),
+    /// OCSF class, by name.
+    Class,
+    /// Format, by name.
+    Format,
+}
+
+/// When and how often something was seen, among the events that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Events about it.
+    pub events: u64,
+    /// Time of the earliest of them.
+    pub first: Timestamp,
+    /// Time of the latest of them.
+    pub last: Timestamp,
+}
+
+/// What the events that match are made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aggregation {
+    /// Events that match.
+    pub total: u64,
+    /// Whether each is known to match. Where events would have to be read to be sure (phrases, patterns over
+    /// several words), counts are the most they can be.
+    pub counted: bool,
+    /// For each facet its most frequent values and how many events have them.
+    pub facets: Vec<Vec<(String, u64)>>,
+    /// Events over time: the start of each interval, of the same length all, from the earliest match on.
+    pub histogram: Vec<(Timestamp, u64)>,
+}
+
+impl Store {
+    /// When and how often an entity was seen; `None` if no event that is kept names it.
+    ///
+    /// # Errors
+    /// Damage, naming the file.
+    pub fn seen(&self, entity: &Entity) -> Result<Option<Seen>> {
+        let expr = Expr::Entity(entity.kind, Test::Is(entity.value.clone()));
+        let (mut events, mut first, mut last) = (0, i64::MAX, i64::MIN);
+        for part in &self.parts() {
+            let Some(found) = self.noticing(part.find(&expr))? else { continue };
+            let times = part.times()?;
+            for row in &found.rows {
+                // Names too long to be indexed whole are told apart by reading.
+                if found.exact || expr.matches(&part.event(row, self)?.event, EventId(0)) {
+                    events += 1;
+                    let time = times.get(row);
+                    (first, last) = (first.min(time), last.max(time));
+                }
+            }
+        }
+        let at = |time: i64| Timestamp::from_nanosecond(time.into()).unwrap_or_default();
+        Ok((events > 0).then(|| Seen { events, first: at(first), last: at(last) }))
+    }
+
+    /// Counts the events that match `query` by each facet, `most` values of each, and over `buckets` intervals of
+    /// time. Limit and order of the query do not matter.
+    ///
+    /// # Errors
+    /// As [`search`](Store::search).
+    pub fn aggregate(
+        &self,
+        query: &Query,
+        facets: &[Facet],
+        most: usize,
+        buckets: usize,
+    ) -> Result<Aggregation> {
+        let (expr, parts) = (compile(query)?, self.parts());
+        let of_parts: Vec<Option<Counted>> = parts
+            .par_iter()
+            .map(|part| count_part(part, &expr, facets))
+            .collect::<Result<_>>()
+            .or_else(|error| self.noticing(Err(error)))?;
+        let mut aggregation = Aggregation { counted: true, ..Aggregation::default() };
+        let mut counts: Vec<HashMap<Vec<u8>, u64>> = vec![HashMap::new(); facets.len()];
+        let mut found: Vec<(&Part, RoaringBitmap)> = Vec::new();
+        for (part, of_part) in parts.iter().zip(of_parts) {
+            let Some(of_part) = of_part else { continue };
+            aggregation.total += of_part.candidates.rows.len();
+            aggregation.counted &= of_part.candidates.exact;
+            for (sums, of_facet) in counts.iter_mut().zip(of_part.facets) {
+                of_facet.into_iter().for_each(|(token, count)| *sums.entry(token).or_default() += count);
+            }
+            found.push((part, of_part.candidates.rows));
+        }
+        let named = |facet: &Facet, counts: HashMap<Vec<u8>, u64>| {
+            let mut values: Vec<(String, u64)> =
+                counts.into_iter().map(|(token, count)| (facet.name_of(&token), count)).collect();
+            values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            values.truncate(most);
+            values
+        };
+        aggregation.facets = facets.iter().zip(counts).map(|(facet, counts)| named(facet, counts)).collect();
+        aggregation.histogram = histogram(&found, buckets)?;
+        Ok(aggregation)
+    }
+}
+
+/// What a part adds.
+struct Counted {
+    candidates: Candidates,
+    facets: Vec<Vec<(Vec<u8>, u64)>>,
+}
+
+fn count_part(part: &Part, expr: &Expr, facets: &[Facet]) -> Result<Option<Counted>> {
+    let Some(candidates) = part.find(expr)?.filter(|found| !found.rows.is_empty()) else { return Ok(None) };
+    let count = |facet: &Facet| {
+        let mut counts = Vec::new();
+        let mut add = |token: &[u8], count: u64| counts.push((token.to_vec(), count));
+        part.with_terms(|terms| terms.count(&facet.prefix(), &candidates.rows, &mut add))?;
+        Ok(counts)
+    };
+    let facets = facets.iter().map(count).collect::<Result<_>>()?;
+    Ok(Some(Counted { candidates, facets }))
+}
+
+impl Facet {
+    /// What the keys of its terms begin with.
+    fn prefix(&self) -> Vec<u8> {
+        match self {
+            Self::Entity(kind) => key(Kind::Entity, format!("{}:", kind.name()).as_bytes()),
+            Self::Field(name) => field_key(Kind::Value, name, b""),
+            Self::Class => key(Kind::Class, b""),
+            Self::Format => key(Kind::Format, b""),
+        }
+    }
+
+    fn name_of(&self, token: &[u8]) -> String {
+        let text = String::from_utf8_lossy(token);
+        match self {
+            // A class is indexed by name and number.
+            Self::Class => text.split('\0').next().unwrap_or_default().to_owned(),
+            _ => text.into_owned(),
+        }
+    }
+}
+
+fn histogram(found: &[(&Part, RoaringBitmap)], buckets: usize) -> Result<Vec<(Timestamp, u64)>> {
+    if buckets == 0 || found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut first, mut last) = (i64::MAX, i64::MIN);
+    for (part, rows) in found {
+        let times = part.times()?;
+        for row in rows {
+            let time = times.get(row);
+            (first, last) = (first.min(time), last.max(time));
+        }
+    }
+    // Whole seconds, so that intervals can be asked for.
+    let start = first.div_euclid(SECOND);
+    let span = last.div_euclid(SECOND) - start + 1;
+    let width = (span as u64).div_ceil(buckets as u64).max(1) as i64;
+    let mut counts = vec![0_u64; (span as u64).div_ceil(width as u64) as usize];
+    for (part, rows) in found {
+        let times = part.times()?;
+        for row in rows {
+            let bucket = (times.get(row).div_euclid(SECOND) - start) / width;
+            if let Some(count) = counts.get_mut(bucket as usize) {
+                *count += 1;
+            }
+        }
+    }
+    let at = |bucket: usize| Timestamp::from_second(start + bucket as i64 * width).unwrap_or(Timestamp::MAX);
+    Ok(counts.into_iter().enumerate().map(|(bucket, count)| (at(bucket), count)).collect())
+}
+
+const SECOND: i64 = 1_000_000_000;

@@ -65,7 +65,7 @@ fn a_broken_mapping_file_is_refused_with_its_line() {
     fs_err::write(extra.path().join("gate.toml"), GATE.replace("user.name", "user.nam")).unwrap();
     let log = site.file("gate.log", LINES);
     let out = site.run(&["ingest", &log, "--mappings", dir]);
-    out.fails_with(2, &["gate.toml", "line 13", "user.nam"]);
+    out.fails_with(2, &["gate.toml", "line 12", "user.nam"]);
     let out = site.run(&["ingest", &log, "--mappings", "/no/such/directory"]);
     out.fails_with(2, &["/no/such/directory", "directory of mapping files"]);
 }

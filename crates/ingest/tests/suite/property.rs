@@ -42,6 +42,11 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         "[A-Z][a-z]{2} [0-9]{1,2} [0-9:]{8} h (sshd|sudo|su|CRON)\\[1\\]: (Failed|Accepted|Invalid|\\(a\\)|x :).*"
             .prop_map(String::into_bytes),
         "\\{\"(EventID|ts|event_type|eventName|Event)\":.{0,20}\\}".prop_map(String::into_bytes),
+        "(<13>|Oct 11 22:14:15 fw )?(CEF:0|LEEF:[12]\\.0)\\|.{0,30}".prop_map(String::into_bytes),
+        "(<13>)?([a-z]{1,3}=[^\r\n]{0,6} ){1,4}(devid|badge)=.{0,9}".prop_map(String::into_bytes),
+        "(<13>Oct 11 22:14:15 fw )?1,[0-9/:, ]{0,20},(TRAFFIC|THREAT|SYSTEM),.{0,40}".prop_map(String::into_bytes),
+        "(Oct 11 22:14:15 fw )?%(ASA|FTD)-[0-9]-[0-9]{6}: .{0,40}".prop_map(String::into_bytes),
+        "[0-9.]{1,9} - - \\[[0-9A-Za-z/:+ ]{0,28}\\] \"[A-Z]{0,4} .{0,20}\" [0-9]{3} [0-9-]{1,3}".prop_map(String::into_bytes),
         r#"\{"EventID":[0-9]{1,4},"Channel":"(Security|System|x)","[A-Za-z]{1,8}":"[^"\\]{0,9}"\}"#
             .prop_map(String::into_bytes),
     ]
@@ -61,6 +66,22 @@ proptest! {
         for event in &taken.events {
             prop_assert!(event.raw.len() <= limit);
             prop_assert!(!event.message.contains('\n'));
+        }
+    }
+
+    /// Below a line of names, or `#Fields:`, nothing but the header is missing from the events.
+    #[test]
+    fn tables_are_accounted_for(
+        rows in prop::collection::vec(prop_oneof!["[a-z0-9\", ]{0,20}", "[0-9]{1,3},[a-z \"]{0,4},x", ".{0,12}"], 1..8),
+        is_w3c in any::<bool>(),
+    ) {
+        let header = if is_w3c { "#Fields: date time c-ip" } else { "date,client,code" };
+        let rows = format!("1,2,3\n{}", rows.join("\n"));
+        let taken = take_stream(format!("{header}\n{rows}").as_bytes(), &options());
+        let kind_is_text = !rows.bytes().any(|byte| byte < 0x20 && !STRUCTURE.contains(&byte));
+        if kind_is_text {
+            prop_assert_eq!(taken.summary.headers, 1);
+            prop_assert_eq!(without_structure(&raw_of(&taken)), without_structure(rows.as_bytes()));
         }
     }
 

@@ -373,7 +373,7 @@ pub(crate) struct IngestBenchArgs {
     /// Records of each measurement
     #[arg(long, value_name = "N", default_value_t = 400_000)]
     pub(crate) events: u64,
-    /// Engines measured beside ours: tantivy; in the row `sigma_evtx` rsigma
+    /// Engines beside ours: tantivy; in the row `sigma_evtx` rsigma, and pysigma, with which hits are compared
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) peer: Vec<String>,
     /// Only these rows
@@ -385,6 +385,10 @@ pub(crate) struct IngestBenchArgs {
     /// The `rsigma` command (0.23) that the peer rsigma is
     #[arg(long, value_name = "PATH", default_value = "rsigma")]
     pub(crate) rsigma: PathBuf,
+    /// Python in which the peer pysigma is installed (pysigma-backend-sqlite, pysigma-pipeline-sysmon,
+    /// pysigma-pipeline-windows, evtx)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) peer_python: Option<PathBuf>,
     /// Directory for what is written while measuring
     #[arg(long, value_name = "DIR")]
     pub(crate) scratch: Option<PathBuf>,

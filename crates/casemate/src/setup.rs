@@ -5,7 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::models;
 use anyhow::anyhow;
 use casemate_detect::Rules;
-use casemate_ingest::Mappings;
+use casemate_ingest::{Mappings, Options};
 use casemate_investigate::{Investigator, Playbooks, Site};
 use casemate_pipeline::Pipeline;
 use casemate_store::Limits;
@@ -42,14 +42,17 @@ pub(crate) fn pipeline(global: &Global) -> Outcome<Pipeline> {
 
 fn pipeline_with(global: &Global, limits: Limits) -> Outcome<Pipeline> {
     let rules = rules(global)?;
-    let mappings =
-        global.mappings.as_deref().map(Mappings::with_directory).transpose().map_err(Failure::input)?;
+    let mappings = mappings(global)?;
     let embedder = models::load_embedder(&global.models)?;
-    let pipeline = Pipeline::open_with(&global.data_dir, rules, embedder, limits)?;
-    Ok(match mappings {
-        Some(mappings) => pipeline.with_mappings(Arc::new(mappings)),
-        None => pipeline,
-    })
+    Ok(Pipeline::open_with(&global.data_dir, rules, embedder, limits)?.with_mappings(mappings))
+}
+
+/// The program's mapping files, and those of `--mappings`.
+pub(crate) fn mappings(global: &Global) -> Outcome<Arc<Mappings>> {
+    match &global.mappings {
+        Some(dir) => Ok(Arc::new(Mappings::with_directory(dir).map_err(Failure::input)?)),
+        None => Ok(Options::default().mappings),
+    }
 }
 
 /// Everything an investigation needs, opened.

@@ -100,6 +100,20 @@ fn written_out(condition: &ConditionExpr, detection: &Detections) -> Option<Cond
     })
 }
 
+/// A selector that selects nothing, so that what it is required for never matches. Under `not` it is no fault:
+/// rules are written with room for filters.
+pub(crate) fn idle(condition: &ConditionExpr, detection: &Detections) -> Option<String> {
+    match condition {
+        ConditionExpr::And(parts) | ConditionExpr::Or(parts) => {
+            parts.iter().find_map(|part| idle(part, detection))
+        }
+        ConditionExpr::Selector { pattern, .. } if selected(pattern, detection).is_empty() => {
+            Some(pattern.to_string())
+        }
+        ConditionExpr::Selector { .. } | ConditionExpr::Not(_) | ConditionExpr::Identifier(_) => None,
+    }
+}
+
 fn selected(pattern: &SelectorPattern, detection: &Detections) -> Vec<ConditionExpr> {
     let mut names: Vec<&String> =
         detection.named.keys().filter(|name| pattern.matches_detection_name(name)).collect();

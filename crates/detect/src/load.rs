@@ -2,7 +2,7 @@
 
 use crate::correlation::{self, Correlation};
 use crate::expand::Placeholders;
-use crate::{Error, Problem, Result, Rule, Rules, dash, filter, strings};
+use crate::{Error, Problem, Result, Rule, Rules, dash, filter, logsource, strings};
 use rayon::prelude::*;
 use rsigma_eval::{CompiledRule, Engine, compile_rule};
 use rsigma_parser::{CorrelationRule, FilterRule, LogSource, SigmaCollection, SigmaRule, parse_sigma_yaml};
@@ -120,6 +120,11 @@ impl Loader {
             };
             let index = rules.rules.len();
             compiled.id = Some(index.to_string());
+            let parts: [&str; 3] = std::array::from_fn(|at| group.split('/').nth(at).unwrap_or_default());
+            let [product, category, service] = parts;
+            if !logsource::is_written(product, category, service) {
+                rules.unwritten.push((index, parts.map(str::to_owned)));
+            }
             groups.entry(group).or_default().push(compiled);
             names.extend(name.map(|name| (name, index)));
             rules.by_id.insert(rule.id.clone(), index);
@@ -194,6 +199,11 @@ fn compile(
     // Such a rule would match records of every kind.
     let group = group_of(&sigma.logsource)
         .ok_or_else(|| "names no log source; state product, category or service".to_owned())?;
+    if let Some(pattern) =
+        sigma.detection.conditions.iter().find_map(|own| filter::idle(own, &sigma.detection))
+    {
+        return Err(format!("condition: no selection's name fits {pattern}"));
+    }
     for detection in sigma.detection.named.values_mut() {
         placeholders.fill(detection)?;
         dash::expand(detection)?;

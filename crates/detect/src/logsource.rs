@@ -2,7 +2,8 @@
 //!
 //! Sigma names a source by product, category and service. The mapping from Windows channels and event ids,
 //! syslog programs and Zeek logs follows the Sigma specification's log source guide; mapping files state that of
-//! their format. Sources that no decoder writes have no entry: their rules load and never match.
+//! their format. Sources that no decoder writes have no entry: their rules load and never match, and
+//! [`Rules::without_source`](crate::Rules::without_source) names them.
 
 use casemate_event::{Event, Format, LogSource, field};
 use std::borrow::Cow;
@@ -36,6 +37,85 @@ pub(crate) fn sources<'a>(event: &Event, mapped: Option<&'a LogSource>) -> Optio
     }
 }
 
+/// Whether some event can belong to a log source; parts that are empty are unstated.
+pub(crate) fn is_written(product: &str, category: &str, service: &str) -> bool {
+    WRITTEN.iter().any(|(own, categories, services)| {
+        let has_service = match services {
+            Services::Any => true,
+            Services::Channels => WINDOWS_SERVICES.iter().any(|(name, _)| *name == service),
+            Services::These(names) => names.contains(&service),
+        };
+        (product.is_empty() || product == *own)
+            && (category.is_empty() || categories.iter().any(|names| names.contains(&category)))
+            && (service.is_empty() || has_service)
+    })
+}
+
+/// As [`is_written`], of events of a mapping file.
+pub(crate) fn is_mapped(place: &LogSource, product: &str, category: &str, service: &str) -> bool {
+    let is_among = |names: &[String], name: &str| name.is_empty() || names.iter().any(|own| own == name);
+    (product.is_empty() || place.product == product)
+        && is_among(&place.categories, category)
+        && (is_among(&place.services, service) || !place.service_members.is_empty())
+}
+
+/// Services of a product.
+enum Services {
+    /// Programs and logs of any name.
+    Any,
+    /// Those of [`WINDOWS_SERVICES`].
+    Channels,
+    These(&'static [&'static str]),
+}
+
+/// All that [`sources`] may say without a mapping file: product, categories, services.
+const WRITTEN: [(&str, &[&[&str]], Services); 5] = [
+    ("windows", &[SYSMON_CATEGORIES, OTHER_WINDOWS_CATEGORIES], Services::Channels),
+    ("linux", &[SYSMON_CATEGORIES], Services::Any),
+    ("zeek", &[WEB_CATEGORIES], Services::Any),
+    ("suricata", &[WEB_CATEGORIES], Services::Any),
+    ("aws", &[], Services::These(&["cloudtrail"])),
+];
+const OTHER_WINDOWS_CATEGORIES: &[&str] = &[
+    "ps_module",
+    "ps_script",
+    "ps_classic_start",
+    "ps_classic_provider_start",
+    "ps_classic_script",
+    "antivirus",
+];
+const WEB_CATEGORIES: &[&str] = &["dns", "proxy", "webserver"];
+const SYSMON_CATEGORIES: &[&str] = &[
+    "clipboard_capture",
+    "create_remote_thread",
+    "create_stream_hash",
+    "dns_query",
+    "driver_load",
+    "file_block_executable",
+    "file_block_shredding",
+    "file_change",
+    "file_delete",
+    "file_delete_detected",
+    "file_event",
+    "file_executable_detected",
+    "image_load",
+    "network_connection",
+    "pipe_created",
+    "process_access",
+    "process_creation",
+    "process_tampering",
+    "process_termination",
+    "raw_access_thread",
+    "registry_add",
+    "registry_delete",
+    "registry_event",
+    "registry_rename",
+    "registry_set",
+    "sysmon_error",
+    "sysmon_status",
+    "wmi_event",
+];
+
 fn of_mapping<'a>(event: &Event, source: &'a LogSource) -> Sources<'a> {
     let members = source.service_members.iter().filter_map(|member| event.native.get(member));
     let services = source.services.iter().cloned().chain(members.map(str::to_ascii_lowercase)).collect();
@@ -56,6 +136,10 @@ fn windows<'a>(event: &Event) -> Sources<'a> {
     let categories: &'static [&'static str] = match id {
         _ if sysmon => sysmon_categories(id),
         4688 if channel == "security" => &["process_creation"],
+        4657 if channel == "security" => match event.native.get("OperationType") {
+            Some("%%1906" | "Registry value deleted") => &["registry_delete", "registry_event"],
+            _ => &["registry_set", "registry_event"],
+        },
         4103 if channel.contains("powershell") => &["ps_module"],
         4104 if channel.contains("powershell") => &["ps_script"],
         400 if channel == "windows powershell" => &["ps_classic_start"],
@@ -241,6 +325,22 @@ mod tests {
     }
 
     #[test]
+    fn what_events_say_is_listed() {
+        for id in 0..300 {
+            for category in sysmon_categories(id) {
+                assert!(SYSMON_CATEGORIES.contains(category), "{category}");
+            }
+        }
+        for (category, written) in [("image_load", true), ("file_access", false), ("ps_script", true)] {
+            assert_eq!(is_written("windows", category, ""), written, "{category}");
+        }
+        assert!(is_written("", "antivirus", "") && is_written("", "", "cloudtrail"));
+        assert!(is_written("windows", "", "windefend") && !is_written("windows", "", "okta"));
+        assert!(is_written("linux", "", "anything") && !is_written("linux", "ps_script", ""));
+        assert!(!is_written("okta", "", "cloudtrail") && !is_written("fortios", "", ""));
+    }
+
+    #[test]
     fn events_know_their_sources() {
         let sysmon = ("Channel", "Microsoft-Windows-Sysmon/Operational");
         let windows = Format::WindowsJson;
@@ -254,6 +354,11 @@ mod tests {
             windows,
             &[("Channel", "Security"), ("EventID", "4688")],
             ("windows", &["process_creation"], &["security"]),
+        );
+        check(
+            windows,
+            &[("Channel", "Security"), ("EventID", "4657"), ("OperationType", "%%1905")],
+            ("windows", &["registry_set", "registry_event"], &["security"]),
         );
         check(windows, &[("Channel", "Security"), ("EventID", "1")], ("windows", &[], &["security"]));
         check(
@@ -290,5 +395,6 @@ mod tests {
         assert_eq!((found.product, &*found.categories), ("gate", ["firewall"].as_slice()));
         assert_eq!(found.services, ["log", "event"]);
         assert_eq!(sources(&event, None), None);
+        assert!(is_mapped(&own, "", "firewall", "anything") && !is_mapped(&own, "", "proxy", ""));
     }
 }

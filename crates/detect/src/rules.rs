@@ -1,7 +1,7 @@
 //! Which rules are there, and which of them match this event?
 
 use crate::correlation::Correlation;
-use crate::logsource::{Sources, sources};
+use crate::logsource::{Sources, is_mapped, sources};
 use crate::view::View;
 use crate::{Correlator, Result, Rule, load};
 use casemate_event::{Event, Format, LogSource};
@@ -37,6 +37,8 @@ pub struct Rules {
     pub(crate) groups: HashMap<String, Engine>,
     /// Correlation rules, after those that they refer to.
     pub(crate) correlations: Vec<Correlation>,
+    /// Product, category and service of rules that no event belongs to without a mapping file.
+    pub(crate) unwritten: Vec<(usize, [String; 3])>,
     /// What mapping files say of their formats.
     log_sources: HashMap<Format, LogSource>,
 }
@@ -80,6 +82,15 @@ impl Rules {
     /// The rule with this id.
     pub fn get(&self, rule_id: &str) -> Option<&Rule> {
         self.by_id.get(rule_id).and_then(|&index| self.rules.get(index))
+    }
+
+    /// Rules that can never match, because no decoder here writes events of their log source (an EDR product's,
+    /// say).
+    pub fn without_source(&self) -> impl Iterator<Item = &Rule> {
+        let idle = self.unwritten.iter().filter(|(_, [product, category, service])| {
+            !self.log_sources.values().any(|place| is_mapped(place, product, category, service))
+        });
+        idle.filter_map(|(index, _)| self.rules.get(*index))
     }
 
     /// What the correlation rules have seen: nothing yet.

@@ -9,7 +9,8 @@ use std::borrow::Cow;
 ///
 /// A field is looked up as written, then under the name its vendor gives it (`Image` is `NewProcessName` in
 /// Security 4688), then regardless of case; a vendor's `New Value` is `NewValue`. All values are text; rsigma
-/// compares numbers numerically.
+/// compares numbers numerically. A name that stands for several values, being a list or an object in the record,
+/// is all of them.
 pub(crate) struct View<'a> {
     event: &'a Event,
     aliases: &'static [(&'static str, &'static str)],
@@ -36,6 +37,8 @@ const PROCESS_4688: &[(&str, &str)] = &[
     ("LogonId", "SubjectLogonId"),
     ("ProcessCommandLine", "CommandLine"),
 ];
+const REGISTRY_4657: &[(&str, &str)] =
+    &[("Image", "ProcessName"), ("LogonId", "SubjectLogonId"), ("Details", "NewValue")];
 const ANTIVIRUS: &[(&str, &str)] = &[("Signature", "Threat Name"), ("Filename", "Path")];
 const ZEEK_HTTP: &[(&str, &str)] = &[
     ("c-uri", "uri"),
@@ -83,6 +86,10 @@ impl<'a> View<'a> {
                 derive_4688(event, &mut derived);
                 PROCESS_4688
             }
+            Format::WindowsJson | Format::Evtx if native("EventID") == Some("4657") => {
+                derive_4657(event, &mut derived);
+                REGISTRY_4657
+            }
             Format::WindowsJson | Format::Evtx if native("Threat Name").is_some() => ANTIVIRUS,
             Format::Auditd | Format::SyslogRfc3164 | Format::SyslogRfc5424
                 if native("type").is_some_and(|kinds| kinds.lines().any(|kind| kind == "EXECVE")) =>
@@ -123,6 +130,18 @@ impl<'a> View<'a> {
         EventValue::Array(all.map(|value| EventValue::Str(Cow::Borrowed(value))).collect())
     }
 
+    /// Every value of a list or an object in a nested record. Events have a value a name, with its place in a list
+    /// as part of the name; rules leave that out.
+    fn below(&self, path: &str) -> Option<EventValue<'_>> {
+        if !matches!(self.event.format, Format::CloudTrail | Format::Mapped(_) | Format::SuricataEve) {
+            return None;
+        }
+        let path = self.mapped.and_then(|mapped| mapped.fields.get(path)).map_or(path, String::as_str);
+        let fields = self.event.native.iter().filter(|(name, _)| is_below(name, path));
+        let values: Vec<_> = fields.map(|(_, value)| EventValue::Str(value.into())).collect();
+        (!values.is_empty()).then_some(EventValue::Array(values))
+    }
+
     fn values(&self) -> impl Iterator<Item = &str> {
         // A record without fields is still words.
         let message = self.event.native.is_empty().then_some(self.event.message.as_str());
@@ -134,7 +153,7 @@ impl Matchable for View<'_> {
     fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
         match path.strip_prefix(TIME) {
             Some(name) => self.get(name).map(as_time),
-            None => self.get(path).map(|value| self.one_or_all(value)),
+            None => self.get(path).map(|value| self.one_or_all(value)).or_else(|| self.below(path)),
         }
     }
 
@@ -156,6 +175,13 @@ impl Matchable for View<'_> {
     }
 }
 
+/// Whether `name` is `path` or a member of it, places in lists left out.
+fn is_below(name: &str, path: &str) -> bool {
+    let is_place = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = name.split('.').filter(|part| !is_place(part));
+    path.split('.').all(|wanted| parts.next().is_some_and(|part| part.eq_ignore_ascii_case(wanted)))
+}
+
 /// A time in RFC 3339, or seconds since 1970; without a zone it is UTC.
 fn as_time(value: &str) -> EventValue<'_> {
     if let Ok(time) = value.parse::<jiff::Timestamp>() {
@@ -174,8 +200,8 @@ fn derive_unspaced<'a>(event: &'a Event, derived: &mut Derived<'a>) {
     }
 }
 
-/// Sysmon's `User` and `IntegrityLevel` from what Security 4688 says.
-fn derive_4688(event: &Event, derived: &mut Derived<'_>) {
+/// Sysmon's `User` from what the Security log says of who acted.
+fn derive_user(event: &Event, derived: &mut Derived<'_>) {
     let native = |name| event.native.get(name).unwrap_or_default();
     let user = if native("SubjectUserSid") == "S-1-5-18" {
         "NT AUTHORITY\\SYSTEM".to_owned()
@@ -183,6 +209,34 @@ fn derive_4688(event: &Event, derived: &mut Derived<'_>) {
         format!("{}\\{}", native("SubjectDomainName"), native("SubjectUserName"))
     };
     derived.push(("User".into(), user.into()));
+}
+
+/// What Sysmon says of a changed registry value, from Security 4657: the value as part of the path, hives by
+/// their short names, small numbers in its notation.
+fn derive_4657(event: &Event, derived: &mut Derived<'_>) {
+    const HIVES: [(&str, &str); 2] = [("\\REGISTRY\\MACHINE", "HKLM"), ("\\REGISTRY\\USER", "HKU")];
+    let native = |name| event.native.get(name).unwrap_or_default();
+    derive_user(event, derived);
+    let key = native("ObjectName");
+    let hive = HIVES.iter().find_map(|(long, short)| {
+        let is_here = key.get(..long.len()).is_some_and(|start| start.eq_ignore_ascii_case(long));
+        is_here.then(|| format!("{short}{}", &key[long.len()..]))
+    });
+    let target = format!("{}\\{}", hive.as_deref().unwrap_or(key), native("ObjectValueName"));
+    derived.push(("TargetObject".into(), target.into()));
+    if matches!(native("NewValueType"), "%%1876" | "REG_DWORD")
+        && let Ok(number) = native("NewValue").parse::<u32>()
+    {
+        derived.push(("Details".into(), format!("DWORD (0x{number:08x})").into()));
+    }
+    let deleted = matches!(native("OperationType"), "%%1906" | "Registry value deleted");
+    derived.push(("EventType".into(), if deleted { "DeleteValue" } else { "SetValue" }.into()));
+}
+
+/// Sysmon's `User` and `IntegrityLevel` from what Security 4688 says.
+fn derive_4688(event: &Event, derived: &mut Derived<'_>) {
+    let native = |name| event.native.get(name).unwrap_or_default();
+    derive_user(event, derived);
     let integrity = match native("MandatoryLabel") {
         "S-1-16-4096" => "Low",
         "S-1-16-8192" => "Medium",
@@ -255,6 +309,19 @@ pub(crate) mod tests {
         let execve: &[(&str, &str)] = &[("type", "EXECVE"), ("a0", "nc"), ("a1", "-e"), ("a2", "/bin/sh")];
         check(Format::Auditd, execve, "CommandLine", Some("nc -e /bin/sh"));
         check(Format::ZeekTsv, &[("uri", "/x")], "c-uri", Some("/x"));
+        let registry: &[(&str, &str)] = &[
+            ("EventID", "4657"),
+            ("ObjectName", "\\REGISTRY\\MACHINE\\SOFTWARE\\X\\Run"),
+            ("ObjectValueName", "evil"),
+            ("ProcessName", "C:\\a.exe"),
+            ("NewValueType", "%%1876"),
+            ("NewValue", "1"),
+            ("OperationType", "%%1904"),
+        ];
+        check(Format::Evtx, registry, "TargetObject", Some("HKLM\\SOFTWARE\\X\\Run\\evil"));
+        check(Format::Evtx, registry, "Details", Some("DWORD (0x00000001)"));
+        check(Format::Evtx, registry, "EventType", Some("SetValue"));
+        check(Format::Evtx, registry, "Image", Some("C:\\a.exe"));
         let defender: &[(&str, &str)] = &[("EventID", "1116"), ("Threat Name", "X"), ("New Value", "y")];
         check(Format::Evtx, defender, "NewValue", Some("y"));
         check(Format::Evtx, defender, "Signature", Some("X"));

@@ -22,6 +22,8 @@ struct Report {
     /// Who has sent, by name.
     sources: BTreeMap<String, SavedSource>,
     rules: usize,
+    /// Of these, those whose log source nothing here writes.
+    rules_without_source: usize,
     cpu: Cpu,
     capacity: Option<f64>,
     egress: Egress,
@@ -63,11 +65,11 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
     let started = Instant::now();
     let mut problems = Vec::new();
     let models = check_models(&global.models, args.quick, &mut problems)?;
-    let rules = match setup::rules(global) {
-        Ok(rules) => rules.len(),
+    let (rules, rules_without_source) = match count_rules(global) {
+        Ok(counts) => counts,
         Err(failure) => {
             problems.push(failure.to_string());
-            0
+            (0, 0)
         }
     };
     let sources = Saved::read(&global.data_dir).map(|saved| saved.sources).unwrap_or_default();
@@ -80,14 +82,32 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
                 .to_owned(),
         );
     }
-    let report =
-        Report { models, indexes, sources, rules, cpu, capacity: None, egress: Egress::check(), problems };
+    let egress = Egress::check();
+    let report = Report {
+        models,
+        indexes,
+        sources,
+        rules,
+        rules_without_source,
+        cpu,
+        capacity: None,
+        egress,
+        problems,
+    };
     if global.json {
         output::json(&report, started)?;
     } else {
         report.print()?;
     }
     Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Rules, and those of them that no event can match.
+fn count_rules(global: &Global) -> Outcome<(usize, usize)> {
+    let mut rules = setup::rules(global)?;
+    let mappings = setup::mappings(global)?;
+    rules.set_log_sources(mappings.log_sources().map(|(format, source)| (format, source.clone())));
+    Ok((rules.len(), rules.without_source().count()))
 }
 
 fn check_models(dir: &Path, quick: bool, problems: &mut Vec<String>) -> anyhow::Result<Vec<ModelStatus>> {
@@ -166,7 +186,11 @@ impl Report {
                 output::line(&format!("         sha256 {sha256}"))?;
             }
         }
-        output::line(&format!("rules    {}", self.rules))?;
+        let idle = match self.rules_without_source {
+            0 => String::new(),
+            count => format!(", {count} of them for log sources that nothing here writes"),
+        };
+        output::line(&format!("rules    {}{idle}", self.rules))?;
         match &self.indexes {
             Some(indexes) => output::line(&format!(
                 "data     {}: {} events, {} quarantined, {} alerts, {} investigations, {} templates ({} in the \

@@ -84,6 +84,43 @@ fn events_out_of_order_count_like_those_in_order() {
 }
 
 #[test]
+fn every_comparison_of_a_condition() {
+    let said = [(1, 0, "a", "one"), (2, 1, "a", "one"), (3, 2, "a", "one")];
+    for (condition, expected) in [
+        ("gt: 2", &[&[1, 2, 3][..]][..]),
+        ("gt: 3", &[]),
+        ("gte: 3", &[&[1, 2, 3]]),
+        ("gte: 4", &[]),
+        ("lt: 2", &[&[1]]),
+        ("lt: 1", &[]),
+        ("lte: 1", &[&[1]]),
+        ("lte: 0", &[]),
+        ("eq: 2", &[&[1, 2]]),
+        ("eq: 4", &[]),
+        ("gt: 1\n    lte: 2", &[&[1, 2]]),
+        ("gt: 3\n    lte: 4", &[]),
+    ] {
+        check(
+            &correlation("event_count", "one", &format!("  condition:\n    {condition}\n")),
+            &said,
+            expected,
+        );
+    }
+}
+
+#[test]
+fn timespans_of_every_unit() {
+    let within = |span: &str, seconds: i64, expected: &[&[u64]]| {
+        let two = correlation("event_count", "one", "  condition:\n    gte: 2\n").replace("10s", span);
+        check(&two, &[(1, 0, "a", "one"), (2, seconds, "a", "one")], expected);
+    };
+    for (span, seconds) in [("30s", 30), ("2m", 120), ("3h", 10_800), ("1d", 86_400)] {
+        within(span, seconds, &[&[1, 2]]);
+        within(span, seconds + 1, &[]);
+    }
+}
+
+#[test]
 fn values_are_counted_once() {
     let distinct =
         correlation("value_count", "one, two, three", "  condition:\n    field: CommandLine\n    gte: 2\n");
@@ -93,6 +130,20 @@ fn values_are_counted_once() {
     check(&absent, &[(1, 0, "a", "one")], &[]);
     let sum = correlation("value_sum", "one", "  condition:\n    field: Size\n    gt: 5\n");
     check(&sum, &[(2, 0, "a", "one"), (3, 1, "a", "one"), (4, 2, "a", "one")], &[&[2, 3, 4]]);
+    let said = [(3, 0, "a", "one"), (4, 1, "a", "one"), (5, 2, "a", "one")];
+    for (kind, condition, expected) in [
+        ("value_sum", "gte: 12", &[&[3, 4, 5][..]][..]),
+        ("value_sum", "gt: 12", &[]),
+        ("value_avg", "gte: 4", &[&[3, 4, 5]]),
+        ("value_avg", "gt: 4", &[]),
+        ("value_median", "gte: 4", &[&[3, 4, 5]]),
+        ("value_median", "gt: 4", &[]),
+        ("value_percentile", "gte: 5\n    percentile: 100", &[&[3, 4, 5]]),
+        ("value_percentile", "gte: 6\n    percentile: 100", &[]),
+    ] {
+        let rest = format!("  condition:\n    field: Size\n    {condition}\n");
+        check(&correlation(kind, "one", &rest), &said, expected);
+    }
     let median = correlation("value_median", "one", "  condition:\n    field: Size\n    gte: 3\n");
     check(&median, &[(1, 0, "a", "one"), (4, 1, "a", "one"), (5, 2, "a", "one")], &[&[1, 4, 5]]);
 }

@@ -35,6 +35,39 @@ fn a_bad_file_does_not_stop_the_others() {
     check(&[("a.yml", &"x".repeat((1 << 20) + 1))], 0, &["limit"]);
 }
 
+/// Each is named with its file and the reason; the rule beside it stays.
+#[test]
+fn what_is_not_supported_is_reported() {
+    let item = |item: &str| GOOD.replace("good", "bad").replace("Good", "Bad").replace("EventID: 1", item);
+    let bad = |text: &str, wanted: &str| check(&[("a.yml", GOOD), ("b.yml", text)], 1, &[wanted]);
+    bad(&item("EventID|unknown: 1"), "unknown");
+    bad(&item("EventID|contains|all: x"), "all");
+    bad(&item("Image|re: '(?<=a)b'"), "Bad");
+    bad(&item("Image|re: '(a)\\1'"), "Bad");
+    bad(&item("Image|cidr: not-a-network"), "Bad");
+    bad(&item("Image|gt: text"), "Bad");
+    bad(&item("Image|windash: '-a -b -c -d -e -f'"), "windash");
+    let condition = |condition: &str| item("EventID: 1").replace("condition: selection", condition);
+    bad(&condition("condition: selection | count() by User > 5"), "Condition");
+    bad(&condition("condition: 1 of other_*"), "other_*");
+    bad(&condition("condition: selection or all of other_*"), "other_*");
+    let filtered = condition("condition: selection and not 1 of other_*");
+    check(&[("a.yml", GOOD), ("b.yml", &filtered)], 2, &[]);
+}
+
+#[test]
+fn rules_for_sources_that_nothing_writes_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let other =
+        GOOD.replace("good", "edr").replace("product: windows\n  service: security", "product: some_edr");
+    fs_err::write(dir.path().join("a.yml"), GOOD).unwrap();
+    fs_err::write(dir.path().join("b.yml"), other).unwrap();
+    let (rules, problems) = Rules::load(&[dir.path().to_path_buf()]).unwrap();
+    assert_eq!((rules.len(), problems.len()), (2, 0));
+    let named: Vec<&str> = rules.without_source().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(named, ["edr"]);
+}
+
 #[test]
 fn correlation_rules_that_cannot_work_are_reported() {
     let correlation = "title: Many\nid: many\ncorrelation:\n  type: event_count\n  rules:\n    - good\n  \

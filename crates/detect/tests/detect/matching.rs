@@ -1,6 +1,6 @@
 use crate::support::{event, sysmon, windows};
 use casemate_detect::Rules;
-use casemate_event::{Event, Format};
+use casemate_event::{Event, Format, LogSource};
 
 /// Whether one rule, given as log source and detection, matches `event`.
 fn check(logsource: &str, detection: &str, event: &Event, expected: bool) {
@@ -234,9 +234,38 @@ fn networks_and_dotted_names() {
     let call = event(Format::CloudTrail, &[("userIdentity.type", "Root"), ("eventName", "ConsoleLogin")]);
     let aws = "{product: aws, service: cloudtrail}";
     check(aws, "  selection:\n    userIdentity.type: Root\n    eventName: ConsoleLogin", &call, true);
+    let layers = [("requestParameters.layers.0.arn", "one"), ("requestParameters.layers.1.arn", "two")];
+    let call = event(Format::CloudTrail, &layers);
+    check(aws, "  selection:\n    requestParameters.layers|contains: TWO", &call, true);
+    check(aws, "  selection:\n    requestParameters.layers.arn: one", &call, true);
+    check(aws, "  selection:\n    requestParameters.layer|contains: two", &call, false);
+    check(aws, "  selection:\n    requestParameters.layers: null", &call, false);
     let flow = event(Format::ZeekJson, &[("_path", "conn"), ("id.resp_p", "445")]);
     check("{product: zeek, service: conn}", "  selection:\n    id.resp_p: 445", &flow, true);
     check("{product: zeek, service: dns}", "  selection:\n    id.resp_p: 445", &flow, false);
+}
+
+#[test]
+fn mapping_files_place_their_formats() {
+    let vendor = Format::Mapped(casemate_event::MappingName::new("some_vendor").unwrap());
+    let place = LogSource {
+        product: "vendor".to_owned(),
+        services: vec!["audit".to_owned()],
+        fields: [("data.who".to_owned(), "actor".to_owned())].into_iter().collect(),
+        ..LogSource::default()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let rule = "title: T\nlogsource: {product: vendor, service: audit}\ndetection:\n  s:\n    data.who: ann\n  condition: s\n";
+    fs_err::write(dir.path().join("rule.yml"), rule).unwrap();
+    let (mut rules, _) = Rules::load(&[dir.path().to_path_buf()]).unwrap();
+    let by = |name| event(vendor, &[("actor", name)]);
+    assert_eq!((rules.matches(&by("ann")).len(), rules.without_source().count()), (0, 1));
+    rules.set_log_sources([(vendor, place)]);
+    assert_eq!((rules.matches(&by("ann")).len(), rules.without_source().count()), (1, 0));
+    assert_eq!(rules.matches(&by("bob")).len(), 0);
+    // A list in the record: its members have their places in their names.
+    let members = event(vendor, &[("actor.0.name", "bob"), ("actor.1.name", "ann")]);
+    assert_eq!(rules.matches(&members).len(), 1);
 }
 
 static STARTER: std::sync::OnceLock<Rules> = std::sync::OnceLock::new();

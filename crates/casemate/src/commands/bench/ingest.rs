@@ -34,6 +34,8 @@ const ROWS: [&str; 8] = [
 ];
 const TANTIVY: &str = "tantivy";
 const RSIGMA: &str = "rsigma";
+const PYSIGMA: &str = "pysigma";
+const PEERS: [&str; 3] = [TANTIVY, RSIGMA, PYSIGMA];
 
 /// What a process of its own measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -62,8 +64,8 @@ pub(super) fn run(global: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> 
     if let Some(row) = args.rows.iter().find(|row| !ROWS.contains(&row.as_str())) {
         return Err(Failure::input(anyhow!("no row {row:?}: rows are {}", ROWS.join(", "))));
     }
-    if let Some(peer) = args.peer.iter().find(|peer| *peer != TANTIVY && *peer != RSIGMA) {
-        return Err(Failure::input(anyhow!("no peer {peer:?}: give {TANTIVY} or {RSIGMA}")));
+    if let Some(peer) = args.peer.iter().find(|peer| !PEERS.contains(&peer.as_str())) {
+        return Err(Failure::input(anyhow!("no peer {peer:?}: peers are {}", PEERS.join(", "))));
     }
     // Alone with --scale: that takes long enough.
     let all = args.rows.is_empty() && args.scale.is_none();
@@ -82,6 +84,12 @@ pub(super) fn run(global: &Global, args: &IngestBenchArgs) -> Outcome<Vec<Row>> 
     if wanted("sigma_evtx") {
         let rsigma = args.peer.iter().any(|peer| peer == RSIGMA).then_some(args.rsigma.as_path());
         rows.push(super::sigma::row(&args.data, rsigma, scratch.path(), args.runs)?);
+        if args.peer.iter().any(|peer| peer == PYSIGMA) {
+            let python = args.peer_python.as_ref().ok_or_else(|| {
+                Failure::input(anyhow!("{PYSIGMA} needs a Python that has it: give one with --peer-python"))
+            })?;
+            rows.push(super::sigma_hits::row(&args.data, python, rsigma, scratch.path())?);
+        }
     }
     if let Some(events) = args.scale {
         rows.extend(super::scale::rows(global, args, events, scratch.path())?);

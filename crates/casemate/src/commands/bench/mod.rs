@@ -8,6 +8,7 @@ mod inference;
 mod ingest;
 mod scale;
 mod sigma;
+mod sigma_hits;
 mod text;
 mod vector;
 mod worker;

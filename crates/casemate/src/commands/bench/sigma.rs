@@ -3,7 +3,8 @@
 //! Each run is a whole process: it starts, loads every rule, decodes every file and matches every event the
 //! way an ingest does, and writes one line of JSON a hit. Nothing is stored. The peer is the `rsigma`
 //! command with the same rules; it reads no directory of event logs and does not flatten their records, so it is
-//! given the same events decoded beforehand, one flat JSON object a line: it is spared the decoding.
+//! given the same events decoded beforehand, one flat JSON object a line: it is spared the decoding. Whether the
+//! hits are the right ones is the question of `sigma_hits`.
 
 use super::{Better, Row, median};
 use crate::cli::SigmaWorkerArgs;
@@ -15,21 +16,13 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 /// Seconds of our process over `data`'s `evtx/` and `sigma/`, and of the peer's where it is given, in turn.
 pub(super) fn row(data: &Path, rsigma: Option<&Path>, scratch: &Path, runs: usize) -> Outcome<Row> {
-    let (evtx, sigma) = (data.join("evtx"), data.join("sigma/rules/windows"));
-    for dir in [&evtx, &sigma] {
-        if !dir.exists() {
-            return Err(Failure::input(anyhow!(
-                "{} is not there: name its parent with --data",
-                dir.display()
-            )));
-        }
-    }
+    let [evtx, sigma] = inputs(data)?;
     let flat = scratch.join("events.ndjson");
     if rsigma.is_some() {
         write_flat(&evtx, &flat)?;
@@ -37,11 +30,9 @@ pub(super) fn row(data: &Path, rsigma: Option<&Path>, scratch: &Path, runs: usiz
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     let mut hits = 0;
     for _ in 0..runs.max(1) {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["bench", "sigma-worker"]).arg(&evtx).arg("--sigma").arg(&sigma);
-        let (seconds, lines) = timed(&mut command, "this program")?;
+        let (seconds, lines) = timed(&mut worker(&evtx, &sigma)?, "this program")?;
         ours.push(seconds);
-        hits = lines;
+        hits = line_count(&lines);
         if let Some(rsigma) = rsigma {
             let mut command = Command::new(rsigma);
             let mut at = std::ffi::OsString::from("@");
@@ -56,6 +47,24 @@ pub(super) fn row(data: &Path, rsigma: Option<&Path>, scratch: &Path, runs: usiz
     let mut row = Row::new("sigma_evtx", "s", Better::Less, median(ours).unwrap_or_default(), peers, n);
     row.more = BTreeMap::from([("hits", hits as f64)]);
     Ok(row)
+}
+
+/// The event logs and the rules under `data`.
+pub(super) fn inputs(data: &Path) -> Outcome<[PathBuf; 2]> {
+    let dirs = [data.join("evtx"), data.join("sigma/rules/windows")];
+    match dirs.iter().find(|dir| !dir.exists()) {
+        Some(dir) => {
+            Err(Failure::input(anyhow!("{} is not there: name its parent with --data", dir.display())))
+        }
+        None => Ok(dirs),
+    }
+}
+
+/// Our process over all of them.
+pub(super) fn worker(evtx: &Path, sigma: &Path) -> Outcome<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["bench", "sigma-worker"]).arg(evtx).arg("--sigma").arg(sigma);
+    Ok(command)
 }
 
 /// Writes every event under `evtx` as one flat JSON object a line, fields as the vendor names them.
@@ -113,7 +122,8 @@ struct Hit<'a> {
     rule: &'a str,
     title: &'a str,
     file: &'a Path,
-    record: u64,
+    /// The number that the log itself gives the record.
+    record: Option<u64>,
     time: jiff::Timestamp,
 }
 
@@ -127,14 +137,10 @@ fn hits(path: &Path, rules: &Rules, options: &Options) -> Outcome<Vec<u8>> {
         0,
         &mut |batch| {
             for event in &batch.events {
+                let record = event.native.get("EventRecordID").and_then(|id| id.parse().ok());
                 for rule in rules.matches(event) {
-                    let hit = Hit {
-                        rule: &rule.id,
-                        title: &rule.title,
-                        file: path,
-                        record: event.position,
-                        time: event.time,
-                    };
+                    let hit =
+                        Hit { rule: &rule.id, title: &rule.title, file: path, record, time: event.time };
                     serde_json::to_writer(&mut lines, &hit)?;
                     lines.push(b'\n');
                 }
@@ -146,8 +152,8 @@ fn hits(path: &Path, rules: &Rules, options: &Options) -> Outcome<Vec<u8>> {
     Ok(lines)
 }
 
-/// Seconds that a command takes, and the lines it writes.
-fn timed(command: &mut Command, name: &str) -> Outcome<(f64, usize)> {
+/// Seconds that a command takes, and what it writes.
+pub(super) fn timed(command: &mut Command, name: &str) -> Outcome<(f64, Vec<u8>)> {
     let begun = Instant::now();
     let output = command
         .stdin(Stdio::null())
@@ -159,7 +165,7 @@ fn timed(command: &mut Command, name: &str) -> Outcome<(f64, usize)> {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(anyhow!("{name} failed: {}", said.lines().last().unwrap_or_default()).into());
     }
-    Ok((seconds, line_count(&output.stdout)))
+    Ok((seconds, output.stdout))
 }
 
 fn line_count(bytes: &[u8]) -> usize {

@@ -9,9 +9,11 @@
 //! is bounded by the number of files. Compressed, UTF-16 and other binary files are left to `casemate ingest`.
 
 mod followed;
+mod past;
 
 use crate::intake::{Intake, is_stopping};
-use followed::{Followed, Remembered, Step};
+use followed::{Followed, Memory, Step};
+use past::Past;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +37,7 @@ type Identity = (u64, u64);
 
 /// Follows `roots` until `stopping`.
 pub(crate) async fn follow(roots: Vec<PathBuf>, intake: Arc<Intake>, mut stopping: watch::Receiver<bool>) {
-    let mut tail = Tail::new(roots);
+    let mut tail = Tail::new(roots, intake.pipeline().data_dir());
     loop {
         let intake = Arc::clone(&intake);
         let looked = tokio::task::spawn_blocking(move || {
@@ -57,7 +59,13 @@ pub(crate) async fn follow(roots: Vec<PathBuf>, intake: Arc<Intake>, mut stoppin
             }
         };
         tokio::select! {
-            () = is_stopping(&mut stopping) => return,
+            () = is_stopping(&mut stopping) => {
+                let saving = tokio::task::spawn_blocking(move || tail.save());
+                if let Err(error) = saving.await {
+                    tracing::error!(%error, "saving which files are followed failed");
+                }
+                return;
+            }
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -77,12 +85,20 @@ pub(crate) struct Tail {
     files: HashMap<Identity, Followed>,
     /// Files that are not text, or too many.
     refused: HashSet<Identity>,
-    remembered: VecDeque<Remembered>,
+    memory: Memory,
 }
 
 impl Tail {
-    pub(crate) fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, files: HashMap::new(), refused: HashSet::new(), remembered: VecDeque::new() }
+    /// `data_dir` is where it is kept which files are followed.
+    pub(crate) fn new(roots: Vec<PathBuf>, data_dir: &Path) -> Self {
+        let memory = Memory { remembered: VecDeque::new(), past: Past::read(data_dir) };
+        Self { roots, files: HashMap::new(), refused: HashSet::new(), memory }
+    }
+
+    /// Keeps which files are followed, for the next run.
+    pub(crate) fn save(&mut self) {
+        let files = self.files.values().filter_map(Followed::to_save).collect();
+        self.memory.past.save(files);
     }
 
     /// Takes in what is new. Blocks on the disk.
@@ -94,8 +110,8 @@ impl Tail {
         identities.sort_by_key(|identity| (self.files.get(identity).is_none_or(Followed::is_new), *identity));
         for identity in identities {
             let Some(mut file) = self.files.remove(&identity) else { continue };
-            let step = file.step(intake, &self.files, &mut self.remembered);
-            self.remembered.truncate(MAX_REMEMBERED);
+            let step = file.step(intake, &self.files, &mut self.memory);
+            self.memory.remembered.truncate(MAX_REMEMBERED);
             match step {
                 Ok(Step::More) => found = if found == Found::Failed { found } else { Found::More },
                 Ok(Step::Nothing) => {}
@@ -113,7 +129,24 @@ impl Tail {
             }
             self.files.insert(identity, file);
         }
+        self.report_lost(intake);
+        if self.memory.past.is_due() {
+            self.save();
+        }
         found
+    }
+
+    /// Makes an event of each file of an earlier run of which lines may be lost.
+    fn report_lost(&mut self, intake: &Intake) {
+        let store = intake.pipeline().store();
+        let lost = self.memory.past.lost(|key| Some(store.source_progress(key).ok()??.position));
+        if lost.is_empty() {
+            return;
+        }
+        lost.iter().for_each(|event| tracing::warn!("{}", event.message));
+        if let Err(error) = intake.note(lost) {
+            tracing::error!(%error, "that lines may be lost could not be stored");
+        }
     }
 
     /// Finds files that are new, renamed or gone.

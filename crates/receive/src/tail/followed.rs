@@ -1,5 +1,6 @@
 //! How far has one file been read, and is it still the same file?
 
+use super::past::{self, Past, Previous};
 use super::{Identity, STILL};
 use crate::intake::Intake;
 use crate::{Error, Result};
@@ -52,6 +53,13 @@ pub(crate) struct Remembered {
     recent: Vec<u8>,
 }
 
+/// What is known of files that are not what they were.
+pub(crate) struct Memory {
+    /// Truncated a while ago, latest first.
+    pub(crate) remembered: VecDeque<Remembered>,
+    pub(crate) past: Past,
+}
+
 pub(crate) enum Step {
     More,
     Nothing,
@@ -73,6 +81,20 @@ impl Followed {
         self.begun.is_none()
     }
 
+    /// As it is to be found again after a restart.
+    pub(crate) fn to_save(&self) -> Option<Previous> {
+        let begun = self.begun.as_ref()?;
+        Some(Previous {
+            identity: self.identity,
+            key: begun.key.clone(),
+            path: self.path.clone(),
+            offset: begun.offset,
+            read_to: None,
+            recent_bytes: begun.recent.len(),
+            recent: past::hash(&begun.recent),
+        })
+    }
+
     pub(crate) fn is_at(&mut self, path: &Path) {
         self.away = None;
         if self.path != path {
@@ -89,7 +111,7 @@ impl Followed {
         &mut self,
         intake: &Intake,
         others: &HashMap<Identity, Self>,
-        remembered: &mut VecDeque<Remembered>,
+        memory: &mut Memory,
     ) -> Result<Step> {
         let length = self.file.metadata().map_err(|source| self.failed(source))?.len();
         if length != self.last_length && self.away.is_some() {
@@ -100,17 +122,17 @@ impl Followed {
             && let Some(begun) = self.begun.take_if(|begun| !begun.is_in(&self.file, length))
         {
             tracing::info!(path = %self.path.display(), "truncated: read from its beginning");
-            remembered.push_front(Remembered {
+            memory.remembered.push_front(Remembered {
                 head: begun.head,
                 offset: begun.offset,
                 recent: begun.recent,
             });
             self.last_length = length;
-            return self.begin(intake, length, is_last, true, others, remembered);
+            return self.begin(intake, length, is_last, true, others, memory);
         }
         self.last_length = length;
         if self.begun.is_none() {
-            return self.begin(intake, length, is_last, false, others, remembered);
+            return self.begin(intake, length, is_last, false, others, memory);
         }
         self.read(intake, is_last)
     }
@@ -123,7 +145,7 @@ impl Followed {
         is_last: bool,
         is_anew: bool,
         others: &HashMap<Identity, Self>,
-        remembered: &mut VecDeque<Remembered>,
+        memory: &mut Memory,
     ) -> Result<Step> {
         let mut head = self.read_at(0, HEAD_BYTES)?;
         if let Some(what) = not_text(&head) {
@@ -139,12 +161,13 @@ impl Followed {
         let key = key(self.identity, &head);
         let known = if is_anew { None } else { intake.pipeline().store().source_progress(&key)? };
         let mut offset = known.as_ref().map_or(0, |progress| progress.position);
-        if offset > length {
-            tracing::info!(path = %self.path.display(), "shorter than before: read from its beginning");
+        let read_at = |offset, count| self.read_at(offset, count).ok();
+        if known.is_some() && !memory.past.is_still((self.identity, &key), (offset, length), &read_at) {
+            tracing::info!(path = %self.path.display(), "not what it was: read from its beginning");
             offset = 0;
         }
         if known.is_none() && !is_anew {
-            match self.copied_from(&head, length, others, remembered)? {
+            match self.copied_from(intake, (&head, length), others, memory)? {
                 Copied::Until(place) => offset = place,
                 Copied::NotKnownYet => return Ok(Step::Nothing),
             }
@@ -178,11 +201,19 @@ impl Followed {
     /// Whether this is a copy of a file that is or was followed (`copytruncate`), and how far that was read.
     fn copied_from(
         &self,
-        head: &[u8],
-        length: u64,
+        intake: &Intake,
+        (head, length): (&[u8], u64),
         others: &HashMap<Identity, Self>,
-        remembered: &mut VecDeque<Remembered>,
+        memory: &mut Memory,
     ) -> Result<Copied> {
+        let (key_of, read_at) = (|of| key(of, head), |offset, count| self.read_at(offset, count).ok());
+        if let Some(old) = memory.past.copied(&key_of, &read_at) {
+            let known = intake.pipeline().store().source_progress(&old.key)?;
+            let known = old.read_to.or(known.map(|known| known.position));
+            let place = known.unwrap_or(0).max(old.offset);
+            return Ok(Copied::Until(place.min(length)));
+        }
+        let remembered = &mut memory.remembered;
         for index in 0..remembered.len() {
             let Some(old) = remembered.get(index).filter(|old| old.head == head && old.offset <= length)
             else {

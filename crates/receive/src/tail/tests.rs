@@ -28,7 +28,7 @@ impl Site {
     fn open(&self) -> (Intake, Tail) {
         let rules = Rules::load(&[]).unwrap().0;
         let pipeline = Arc::new(Pipeline::open(self.data.path(), rules, None).unwrap());
-        (Intake::new(pipeline), Tail::new(vec![self.logs.path().to_owned()]))
+        (Intake::new(pipeline), Tail::new(vec![self.logs.path().to_owned()], self.data.path()))
     }
 }
 
@@ -168,4 +168,78 @@ fn a_line_without_end_is_kept_in_pieces_and_other_files_are_left_alone() {
     assert_eq!(kept.len(), 1);
     assert!(kept[0].1.quarantined >= 3, "{kept:?}");
     assert_eq!(kept[0].1.bytes, (3 << 20) + 9);
+}
+
+/// Events that say that lines may be lost, by the name of the file and the place.
+fn losses(intake: &Intake) -> Vec<(String, String)> {
+    let events = intake.pipeline().store().scan(EventId(1), 10_000).unwrap();
+    let told =
+        events.iter().filter(|stored| stored.event.native.get("casemate.telemetry") == Some("truncation"));
+    let named = told.map(|stored| {
+        let name = stored.event.source.rsplit('/').next().unwrap().to_owned();
+        (name, stored.event.native.get("casemate.offset").unwrap().to_owned())
+    });
+    named.collect()
+}
+
+fn look_often(intake: &Intake, tail: &mut Tail) {
+    (0..5).for_each(|_| look(intake, tail));
+}
+
+#[test]
+fn what_may_be_lost_while_nobody_looked_is_an_event() {
+    let site = site();
+    for name in ["same.log", "renamed.log", "truncated.log", "rewritten.log", "removed.log"] {
+        site.write(name, &format!("one of {name}\ntwo\n"));
+    }
+    {
+        let (intake, mut tail) = site.open();
+        look_often(&intake, &mut tail);
+        tail.save();
+    }
+    site.write("same.log", "three\n");
+    std::fs::rename(site.path("renamed.log"), site.path("renamed.log.1")).unwrap();
+    fs_err::write(site.path("truncated.log"), "new\n").unwrap();
+    // The same first line, longer, and yet another file.
+    fs_err::write(site.path("rewritten.log"), "one of rewritten.log\nother lines\n").unwrap();
+    std::fs::remove_file(site.path("removed.log")).unwrap();
+    let (intake, mut tail) = site.open();
+    look_often(&intake, &mut tail);
+    let mut told = losses(&intake);
+    told.sort();
+    let expected = [("removed.log", "23"), ("rewritten.log", "25"), ("truncated.log", "25")];
+    assert_eq!(told, expected.map(|(name, offset)| (name.to_owned(), offset.to_owned())));
+    let events = intake.pipeline().store().scan(EventId(1), 100).unwrap();
+    let count = |raw: &str| events.iter().filter(|stored| stored.event.raw == raw.as_bytes()).count();
+    assert_eq!(
+        (count("new"), count("other lines"), count("three"), count("one of renamed.log")),
+        (1, 1, 1, 1)
+    );
+    // Told once.
+    tail.save();
+    drop((intake, tail));
+    let (intake, mut tail) = site.open();
+    look_often(&intake, &mut tail);
+    assert_eq!(losses(&intake).len(), 3);
+}
+
+#[test]
+fn a_copy_made_while_nobody_looked_is_read_from_where_the_original_was() {
+    let site = site();
+    site.write("a.log", "one\ntwo\n");
+    {
+        let (intake, mut tail) = site.open();
+        look_often(&intake, &mut tail);
+        tail.save();
+    }
+    site.write("a.log", "three\n");
+    std::fs::copy(site.path("a.log"), site.path("a.log.1")).unwrap();
+    fs_err::write(site.path("a.log"), "four\n").unwrap();
+    let (intake, mut tail) = site.open();
+    look_often(&intake, &mut tail);
+    assert_eq!(losses(&intake), []);
+    let events = intake.pipeline().store().scan(EventId(1), 100).unwrap();
+    let mut raws: Vec<_> = events.iter().map(|stored| stored.event.raw.clone()).collect();
+    raws.sort();
+    assert_eq!(raws, [b"four".as_slice(), b"one", b"three", b"two"]);
 }

@@ -23,7 +23,7 @@ pub(crate) fn sources<'a>(event: &Event, mapped: Option<&'a LogSource>) -> Optio
         Format::Mapped(_) => mapped.map(|source| of_mapping(event, source)),
         Format::WindowsJson | Format::Evtx => Some(windows(event)),
         Format::Auditd => Some(auditd(event)),
-        Format::SyslogRfc3164 | Format::SyslogRfc5424 => {
+        Format::SyslogRfc3164 | Format::SyslogRfc5424 | Format::Journald => {
             let is_audit_record = event.native.get("type").is_some() && event.native.get("serial").is_some();
             Some(if is_audit_record { auditd(event) } else { syslog(event) })
         }

@@ -83,11 +83,15 @@ pub enum Format {
     Text,
     /// Format that a mapping file defines.
     Mapped(MappingName),
+    /// Alert of Suricata or Snort as a line (`fast.log`).
+    SuricataFast,
+    /// Entry of the systemd journal as JSON.
+    Journald,
 }
 
 impl Format {
     /// Every format that needs no mapping file, in the order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::WindowsJson,
         Self::Evtx,
         Self::SyslogRfc3164,
@@ -99,6 +103,8 @@ impl Format {
         Self::CloudTrail,
         Self::JsonLines,
         Self::Text,
+        Self::SuricataFast,
+        Self::Journald,
     ];
 
     /// Name used in summaries, searches and API paths.
@@ -116,6 +122,8 @@ impl Format {
             Self::JsonLines => "json_lines",
             Self::Text => "text",
             Self::Mapped(name) => name.0,
+            Self::SuricataFast => "suricata_fast",
+            Self::Journald => "journald",
         }
     }
 }

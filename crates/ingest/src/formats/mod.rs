@@ -3,7 +3,9 @@
 pub(crate) mod auditd;
 mod cloudtrail;
 pub(crate) mod evtx;
+mod fast_log;
 mod generic;
+mod journald;
 mod linux;
 mod suricata;
 mod syslog;
@@ -279,12 +281,14 @@ impl Decoder {
             .or_else(|| cloudtrail::decode(object))
             .or_else(|| suricata::decode(object))
             .or_else(|| zeek::decode_json(object))
+            .or_else(|| journald::decode(object))
             .or_else(|| self.mappings.object(object, self.arrival))
             .unwrap_or_else(|| generic::object(object))
     }
 
     fn text(&self, text: &str) -> Draft {
         auditd::decode(text)
+            .or_else(|| fast_log::decode(text, self.arrival))
             .or_else(|| self.mappings.line(text, self.arrival))
             .or_else(|| {
                 let draft = syslog::decode(text, self.arrival)?;

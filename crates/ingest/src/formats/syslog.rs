@@ -136,7 +136,7 @@ fn normalise(message: &Message<&str>, header: Header) -> Draft {
 }
 
 /// Adds what every syslog line says, and what its text does.
-fn add_text(draft: &mut Draft, host: &str, program: &str, pid: &str, text: &str) {
+pub(super) fn add_text(draft: &mut Draft, host: &str, program: &str, pid: &str, text: &str) {
     draft.native.set_known("hostname", host);
     draft.native.set_known("message", text);
     draft.native.set_known("pid", pid);

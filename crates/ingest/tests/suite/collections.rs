@@ -183,6 +183,13 @@ fn ot_ics() {
 }
 
 #[test]
+fn fast_log() {
+    let Some(totals) = read("network", |name| name.ends_with("fast.log")) else { return };
+    assert_eq!(totals.events[&Format::SuricataFast], totals.count(), "{:?}", totals.events);
+    assert!(totals.count() > 10 && totals.quarantined == 0);
+}
+
+#[test]
 fn everything_else() {
     for kind in [
         "network",

@@ -16,12 +16,14 @@ use casemate_detect::{ALERT_LEVEL, Correlator, Rule, Rules};
 use casemate_event::{Alert, Batch, EventId, Format, Stored, TemplateId};
 use casemate_inference::Embedder;
 use casemate_ingest::{Known, Mappings, Options, Summary};
-use casemate_store::{Limits, Raise, Store};
+use casemate_store::{Limits, Prepared, Raise, Store};
 use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 use std::fmt;
 use std::io::Read;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use template_index::TemplateIndex;
 
@@ -33,6 +35,12 @@ pub const FOLD_WINDOW: SignedDuration = SignedDuration::from_hours(25);
 
 /// Events read back at once for detection: bounds memory, not results.
 const DETECT_CHUNK: usize = 2000;
+
+/// Batches prepared while another is written.
+const BATCHES_AHEAD: usize = 2;
+
+/// Told each batch that was read.
+type OnBatch<'a> = &'a mut dyn FnMut(Batch) -> std::result::Result<(), casemate_ingest::SinkError>;
 
 const DETECTED: &str = "detected";
 
@@ -220,15 +228,11 @@ impl Pipeline {
         }
         let resume_from = known.map_or(0, |progress| progress.position);
         let total = path.metadata().map_or(0, |metadata| metadata.len());
-        let summary = casemate_ingest::read_file(
-            path,
-            &sha256,
-            &self.ingest_options(),
-            resume_from,
-            &mut |batch| self.append(&batch),
-            &mut |done| on_progress(Stage::Ingest, done.min(total), total),
-        )?;
-        self.store.sync()?;
+        let options = self.ingest_options();
+        let mut progress = |done: u64| on_progress(Stage::Ingest, done.min(total), total);
+        let summary = self.take_in(|sink| {
+            casemate_ingest::read_file(path, &sha256, &options, resume_from, sink, &mut progress)
+        })?;
         Ok(FileOutcome { path: path.to_owned(), sha256, summary: Some(summary) })
     }
 
@@ -237,10 +241,8 @@ impl Pipeline {
     /// # Errors
     /// If the stream or the store fails.
     pub fn ingest_stream(&self, name: &str, reader: impl Read, format: Option<Format>) -> Result<Summary> {
-        let mut sink = |batch| self.append(&batch);
-        let read = casemate_ingest::read_stream(name, reader, &self.ingest_options(), format, &mut sink);
-        self.store.sync()?;
-        Ok(read?)
+        let options = self.ingest_options();
+        self.take_in(|sink| casemate_ingest::read_stream(name, reader, &options, format, sink))
     }
 
     /// As [`ingest_stream`](Self::ingest_stream), once: `key` stands for these very bytes, and what of them was
@@ -262,19 +264,29 @@ impl Pipeline {
             return Ok(None);
         }
         let known = Known { key, resume_from: progress.map_or(0, |progress| progress.position) };
-        let mut sink = |batch| self.append(&batch);
-        let read =
-            casemate_ingest::resume_stream((name, known), reader, &self.ingest_options(), format, &mut sink);
-        self.store.sync()?;
-        Ok(Some(read?))
+        let options = self.ingest_options();
+        self.take_in(|sink| casemate_ingest::resume_stream((name, known), reader, &options, format, sink))
+            .map(Some)
     }
 
-    /// Stores a batch, durable with the next sync.
-    fn append(&self, batch: &Batch) -> std::result::Result<(), casemate_ingest::SinkError> {
-        self.store
-            .append_unsynced(batch)
-            .map(|_ids| ())
-            .map_err(|error| Box::new(error) as casemate_ingest::SinkError)
+    /// Reads with `read`, and stores the batches that it hands over: a thread of its own writes and indexes them
+    /// while the next are decoded and compressed. Durable when it returns, also with an error.
+    fn take_in<T>(&self, read: impl FnOnce(OnBatch<'_>) -> casemate_ingest::Result<T>) -> Result<T> {
+        let (send, receive) = sync_channel::<Prepared>(BATCHES_AHEAD);
+        let (read, appended) = std::thread::scope(|scope| {
+            let appending = scope.spawn(move || {
+                receive.into_iter().try_for_each(|prepared| self.store.append_prepared(prepared).map(drop))
+            });
+            let read = read(&mut |batch| {
+                let prepared = Store::prepare(batch)?;
+                send.send(prepared).map_err(|_| "an earlier batch could not be stored".into())
+            });
+            drop(send);
+            (read, appending.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        self.store.sync()?;
+        appended?;
+        Ok(read?)
     }
 
     /// Notes how far the log is durable, runs detection over events not yet looked at, and embeds

@@ -53,4 +53,4 @@ pub use quarantine::{QuarantineId, Resolved, StoredQuarantined};
 pub use query::{Order, Query, SearchResult};
 pub use retention::{Deleted, Retention};
 pub use search::{Aggregation, Clue, Clues, Facet, Ranked, Seen};
-pub use store::Store;
+pub use store::{Prepared, Store};

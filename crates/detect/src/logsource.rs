@@ -21,7 +21,7 @@ pub(crate) struct Sources<'a> {
 pub(crate) fn sources<'a>(event: &Event, mapped: Option<&'a LogSource>) -> Option<Sources<'a>> {
     match event.format {
         Format::Mapped(_) => mapped.map(|source| of_mapping(event, source)),
-        Format::WindowsJson | Format::Evtx => Some(windows(event)),
+        Format::WindowsJson | Format::Evtx | Format::WindowsXml => Some(windows(event)),
         Format::Auditd => Some(auditd(event)),
         Format::SyslogRfc3164 | Format::SyslogRfc5424 | Format::Journald => {
             let is_audit_record = event.native.get("type").is_some() && event.native.get("serial").is_some();

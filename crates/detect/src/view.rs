@@ -78,19 +78,21 @@ impl<'a> View<'a> {
     pub(crate) fn new(event: &'a Event, mapped: Option<&'a LogSource>) -> Self {
         let native = |name| event.native.get(name);
         let mut derived = Vec::new();
-        if matches!(event.format, Format::WindowsJson | Format::Evtx) {
+        if matches!(event.format, Format::WindowsJson | Format::Evtx | Format::WindowsXml) {
             derive_unspaced(event, &mut derived);
         }
         let aliases = match event.format {
-            Format::WindowsJson | Format::Evtx if native("EventID") == Some("4688") => {
+            Format::WindowsJson | Format::Evtx | Format::WindowsXml if native("EventID") == Some("4688") => {
                 derive_4688(event, &mut derived);
                 PROCESS_4688
             }
-            Format::WindowsJson | Format::Evtx if native("EventID") == Some("4657") => {
+            Format::WindowsJson | Format::Evtx | Format::WindowsXml if native("EventID") == Some("4657") => {
                 derive_4657(event, &mut derived);
                 REGISTRY_4657
             }
-            Format::WindowsJson | Format::Evtx if native("Threat Name").is_some() => ANTIVIRUS,
+            Format::WindowsJson | Format::Evtx | Format::WindowsXml if native("Threat Name").is_some() => {
+                ANTIVIRUS
+            }
             Format::Auditd | Format::SyslogRfc3164 | Format::SyslogRfc5424
                 if native("type").is_some_and(|kinds| kinds.lines().any(|kind| kind == "EXECVE")) =>
             {

@@ -63,6 +63,8 @@ pub enum QuarantineReason {
     DecompressionLimit,
     /// Binary data of no known format.
     UnknownBinary,
+    /// Looks like an event as XML and is none.
+    MalformedXml,
 }
 
 impl QuarantineReason {
@@ -77,6 +79,7 @@ impl QuarantineReason {
             Self::DamagedArchive => "damaged_archive",
             Self::DecompressionLimit => "decompression_limit",
             Self::UnknownBinary => "unknown_binary",
+            Self::MalformedXml => "malformed_xml",
         }
     }
 }

@@ -87,11 +87,13 @@ pub enum Format {
     SuricataFast,
     /// Entry of the systemd journal as JSON.
     Journald,
+    /// Windows event as XML.
+    WindowsXml,
 }
 
 impl Format {
     /// Every format that needs no mapping file, in the order of declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::WindowsJson,
         Self::Evtx,
         Self::SyslogRfc3164,
@@ -105,6 +107,7 @@ impl Format {
         Self::Text,
         Self::SuricataFast,
         Self::Journald,
+        Self::WindowsXml,
     ];
 
     /// Name used in summaries, searches and API paths.
@@ -124,6 +127,7 @@ impl Format {
             Self::Mapped(name) => name.0,
             Self::SuricataFast => "suricata_fast",
             Self::Journald => "journald",
+            Self::WindowsXml => "windows_xml",
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Only the container and the framing are decided here (compressed, binary, lines, JSON document); which
 //! log format a line has is decided line by line.
 
+use crate::framing::enclosed::opens;
+
 /// Most bytes looked at.
 pub(crate) const HEAD_BYTES: usize = 64 << 10;
 
@@ -18,6 +20,10 @@ pub(crate) enum Kind {
     Utf16Be,
     /// A document of one or more JSON values that span lines, an array, or an envelope of records.
     JsonDocument,
+    /// Windows events as XML.
+    XmlEvents,
+    /// Entries of the journal's export format.
+    JournalExport,
     /// One record per line.
     Lines,
     /// Binary data; the name of its kind and what to do with it.
@@ -73,6 +79,12 @@ pub(crate) fn kind(head: &[u8]) -> Kind {
     if let Some((_, what, advice)) = BINARY.iter().find(|(magic, ..)| head.starts_with(magic)) {
         return Kind::Binary(what, advice);
     }
+    if [b"__CURSOR=".as_slice(), b"__REALTIME_TIMESTAMP="].iter().any(|start| head.starts_with(start)) {
+        return Kind::JournalExport;
+    }
+    if is_xml_of_events(head) {
+        return Kind::XmlEvents;
+    }
     if is_binary(head) {
         return Kind::Binary("binary data of no known format", "export it as text or JSON lines first");
     }
@@ -84,6 +96,19 @@ pub(crate) fn kind(head: &[u8]) -> Kind {
 fn is_binary(head: &[u8]) -> bool {
     let control = head.iter().filter(|&&b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b));
     control.count() * 10 > head.len()
+}
+
+/// Whether the text opens an event, or a document of events.
+fn is_xml_of_events(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let text = match text.strip_prefix(b"<?xml") {
+        Some(rest) => {
+            let end = memchr::memchr(b'>', rest).map_or(rest.len(), |at| at + 1);
+            rest.get(end..).unwrap_or_default().trim_ascii_start()
+        }
+        None => text,
+    };
+    opens(text, b"<Event") || opens(text, b"<Events")
 }
 
 /// Whether the text is JSON that must not be read line by line.

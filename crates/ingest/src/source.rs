@@ -3,6 +3,7 @@
 
 use crate::formats::{Decoder, evtx};
 use crate::framing::documents::{self, Documents, End};
+use crate::framing::enclosed::{self, Enclosed};
 use crate::framing::lines::{self, Lines};
 use crate::framing::utf16::Utf16Reader;
 use crate::intake::{Intake, Origin};
@@ -112,7 +113,7 @@ pub(crate) fn read_source(
         intake.problem(format!("{name}: {detail}; unpack the inner ones first"));
         return quarantine_rest(intake, name, QuarantineReason::DecompressionLimit, &detail, &mut whole);
     }
-    if matches!(kind, Kind::Lines | Kind::JsonDocument) {
+    if matches!(kind, Kind::Lines | Kind::JsonDocument | Kind::XmlEvents) {
         skip_byte_order_mark(&mut whole).map_err(|error| intake.read_error(error))?;
     }
     match kind {
@@ -127,6 +128,8 @@ pub(crate) fn read_source(
         Kind::Utf16Le => read_source(intake, name, &mut Utf16Reader::new(whole, false), depth + 1),
         Kind::Utf16Be => read_source(intake, name, &mut Utf16Reader::new(whole, true), depth + 1),
         Kind::JsonDocument => read_documents(intake, name, &mut whole),
+        Kind::XmlEvents => read_enclosed(intake, name, &mut whole, enclosed::Kind::XmlEvents),
+        Kind::JournalExport => read_enclosed(intake, name, &mut whole, enclosed::Kind::JournalExport),
         Kind::Lines => parallel::read_lines(intake, name, &mut whole, 0),
         Kind::Binary(what, advice) => {
             intake.problem(format!("{name}: is {what}; {advice}"));
@@ -237,6 +240,36 @@ fn read_documents(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead)
         parallel::read_lines(intake, name, &mut documents.into_reader(), position)?;
     }
     Ok(())
+}
+
+fn read_enclosed(
+    intake: &mut Intake<'_>,
+    name: &str,
+    reader: &mut dyn BufRead,
+    kind: enclosed::Kind,
+) -> Result<()> {
+    let mut decoder = Decoder::new(intake);
+    let mut records = Enclosed::new(reader, kind, intake.options.max_record_bytes);
+    let mut position = 0;
+    loop {
+        let (shape, raw) = match records.next() {
+            Ok(Some((shape, raw))) => (shape, raw.to_vec()),
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(intake.read_error(error)),
+        };
+        if !matches!(shape, enclosed::Shape::Piece(2..)) {
+            position += 1;
+        }
+        let origin = Origin { source: name, position };
+        match shape {
+            enclosed::Shape::Piece(number) => too_long(intake, origin, "record", number, &raw)?,
+            // Damage ends as a reason of the decoder's.
+            enclosed::Shape::Whole | enclosed::Shape::Cut => take(intake, origin, |emit| match kind {
+                enclosed::Kind::XmlEvents => decoder.xml(raw, emit),
+                enclosed::Kind::JournalExport => decoder.journal_entry(raw, emit),
+            })?,
+        }
+    }
 }
 
 pub(crate) fn too_long(

@@ -13,6 +13,7 @@ mod syslog_header;
 mod windows;
 mod windows_map;
 mod windows_shapes;
+mod windows_xml;
 mod zeek;
 mod zeek_ot;
 
@@ -214,6 +215,29 @@ impl Decoder {
         }
         let draft = self.text(text);
         self.event(draft, raw, emit);
+    }
+
+    /// Takes an event as XML.
+    pub(crate) fn xml(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
+        let text = match std::str::from_utf8(&raw) {
+            Ok(text) => text,
+            Err(error) => return emit(invalid_encoding(error, raw)),
+        };
+        match windows::decode_xml(text) {
+            Ok(draft) => self.event(draft, raw, emit),
+            Err(detail) => emit(Record::Quarantined { reason: QuarantineReason::MalformedXml, detail, raw }),
+        }
+    }
+
+    /// Takes an entry of the journal's export format.
+    pub(crate) fn journal_entry(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
+        match journald::decode_export(&raw) {
+            Some(draft) => self.event(draft, raw, emit),
+            None => {
+                let detail = "not an entry of the journal's export format".to_owned();
+                emit(Record::Quarantined { reason: QuarantineReason::DamagedRecord, detail, raw });
+            }
+        }
     }
 
     /// Takes one value of a JSON document.

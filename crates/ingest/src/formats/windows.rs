@@ -73,6 +73,14 @@ pub(crate) fn decode_evtx(object: &Object<'_>) -> Option<Draft> {
     nested(object).map(|event| normalise(event, Format::Evtx))
 }
 
+/// Decodes an event as XML.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(crate) fn decode_xml(text: &str) -> Result<Draft, String> {
+    super::windows_xml::decode(text).map(|event| normalise(event, Format::WindowsXml))
+}
+
 fn normalise(event: WindowsEvent, format: Format) -> Draft {
     let mut draft = Draft::new(format);
     draft.time = event.time;

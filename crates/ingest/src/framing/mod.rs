@@ -2,5 +2,6 @@
 
 pub(crate) mod blocks;
 pub(crate) mod documents;
+pub(crate) mod enclosed;
 pub(crate) mod lines;
 pub(crate) mod utf16;

@@ -337,6 +337,10 @@ pub(crate) struct VectorBenchArgs {
     /// Lines held out as queries
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) queries: usize,
+    /// Measure opening an index of so many, too: made from the others by small changes, and built in minutes and 5 GB
+    /// of memory per million
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) open_vectors: usize,
     /// Links of a point on the upper layers, half of those on the lowest
     #[arg(long, value_name = "N", default_value_t = casemate_vector::Params::default().m)]
     pub(crate) m: usize,

@@ -59,16 +59,22 @@ pub(super) fn gather(global: &Global, args: &VectorBenchArgs) -> Outcome<Embeddi
     };
     let (vectors, queries) = embedded.split_at(texts.len() * dimension);
     let mut vectors = vectors.to_vec();
+    grow(&mut vectors, dimension, args.vectors);
+    Ok(Embeddings { dimension, vectors, queries: queries.to_vec(), real: texts.len() })
+}
+
+/// Appends vectors near those that are there, until there are `count`.
+pub(super) fn grow(vectors: &mut Vec<f32>, dimension: usize, count: usize) {
     let mut random = Random(1);
-    for number in texts.len()..args.vectors {
-        let from = number % texts.len() * dimension;
+    let (given, step) = (vectors.len() / dimension, SPREAD / (dimension as f32).sqrt());
+    vectors.reserve_exact(count.saturating_sub(given) * dimension);
+    for number in given..count {
+        let from = number % given * dimension;
         let mut vector = vectors[from..from + dimension].to_vec();
-        let step = SPREAD / (dimension as f32).sqrt();
         vector.iter_mut().for_each(|x| *x += step * random.normal());
         let length = dot(&vector, &vector).sqrt();
         vectors.extend(vector.iter().map(|x| x / length));
     }
-    Ok(Embeddings { dimension, vectors, queries: queries.to_vec(), real: texts.len() })
 }
 
 /// Distinct texts to index, at most `args.real`, and lines held out.

@@ -20,14 +20,21 @@ const USEARCH: &str = "usearch";
 const K: usize = 10;
 const RECALL: f64 = 0.95;
 /// Candidates tried, the fewest that reach [`RECALL`] count.
-const EFS: [usize; 18] = [10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512];
+const EFS: [usize; 26] = [
+    10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 32, 36, 40, 44, 48, 52, 56, 64, 72, 80, 96, 128, 192, 256, 384,
+    512,
+];
 const EF_CONSTRUCT: usize = 200;
+/// Of the index of `--open-vectors`: how good its links are does not matter for opening it.
+const EF_CONSTRUCT_LARGE: usize = 24;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 enum Request {
     /// Makes and writes the index of all vectors.
     Build { ef: usize },
+    /// As `Build`, of so many vectors near those given.
+    Grow { ef: usize, count: usize },
     /// Opens it and answers one query.
     Open,
     /// Answers all queries.
@@ -70,7 +77,28 @@ pub(super) fn run(global: &Global, args: &VectorBenchArgs) -> Outcome<Vec<Row>> 
         }
     }
     measure_searches(args, scratch.path(), &data, &truth, &mut sides)?;
-    Ok(rows(args, &data, &sides))
+    let mut rows = rows(args, &data, &sides);
+    rows.extend(open_large(args, scratch.path(), data.dimension)?);
+    Ok(rows)
+}
+
+/// From opening a large index, which the system still has in memory, to the first answer.
+fn open_large(args: &VectorBenchArgs, scratch: &Path, dimension: usize) -> Outcome<Option<Row>> {
+    if args.open_vectors == 0 {
+        return Ok(None);
+    }
+    let side = Side::new("ours");
+    let grow = Request::Grow { ef: EF_CONSTRUCT_LARGE, count: args.open_vectors };
+    side.start(args, scratch, dimension)?.ask(&grow)?;
+    let mut opened = Vec::new();
+    for _ in 0..args.runs.max(1) {
+        let reply = side.start(args, scratch, dimension)?.ask(&Request::Open)?;
+        opened.push(reply.seconds.unwrap_or(0.0) * 1e3);
+    }
+    let (n, median) = (opened.len(), median(opened).unwrap_or(0.0));
+    let mut row = Row::new("open_large_ms", "ms", Better::Less, median, BTreeMap::new(), n);
+    row.more.insert("vectors", args.open_vectors as f64);
+    Ok(Some(row))
 }
 
 fn measure_searches(
@@ -226,17 +254,8 @@ pub(super) fn work(args: &VectorWorkerArgs) -> Outcome {
     let mut stdout = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let reply = match serde_json::from_str(&line?)? {
-            Request::Build { ef } => {
-                let vectors = embeddings::read(&args.scratch.join("vectors.f32"))?;
-                let ids: Vec<u64> = (0..(vectors.len() / args.dimension) as u64).collect();
-                let params = Params { m: args.m, ef_construct: ef };
-                let started = Instant::now();
-                casemate_vector::build(&path, args.dimension, &ids, &vectors, params)?;
-                let seconds = Some(started.elapsed().as_secs_f64());
-                let built = Index::open(&path)?;
-                let (hot, disk) = (Some(built.hot_bytes() as f64), Some(built.disk_bytes() as f64));
-                Reply { seconds, hot, disk, ..Reply::default() }
-            }
+            Request::Build { ef } => build(args, &path, ef, 0)?,
+            Request::Grow { ef, count } => build(args, &path, ef, count)?,
             Request::Open => {
                 let started = Instant::now();
                 let opened = Index::open(&path)?;
@@ -263,4 +282,17 @@ pub(super) fn work(args: &VectorWorkerArgs) -> Outcome {
         stdout.flush()?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn build(args: &VectorWorkerArgs, path: &Path, ef: usize, count: usize) -> Outcome<Reply> {
+    let mut vectors = embeddings::read(&args.scratch.join("vectors.f32"))?;
+    embeddings::grow(&mut vectors, args.dimension, count);
+    let ids: Vec<u64> = (0..(vectors.len() / args.dimension) as u64).collect();
+    let params = Params { m: args.m, ef_construct: ef };
+    let started = Instant::now();
+    casemate_vector::build(path, args.dimension, &ids, &vectors, params)?;
+    let seconds = Some(started.elapsed().as_secs_f64());
+    let built = Index::open(path)?;
+    let (hot, disk) = (Some(built.hot_bytes() as f64), Some(built.disk_bytes() as f64));
+    Ok(Reply { seconds, hot, disk, ..Reply::default() })
 }

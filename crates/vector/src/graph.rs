@@ -10,8 +10,6 @@ use std::collections::{HashMap, VecDeque};
 pub(crate) const MAX_LAYER: usize = 16;
 /// Bytes after a code: its scale and its sum.
 pub(crate) const CODE_TAIL: usize = 8;
-/// The layer above the lowest holds one point in `m`: searches do without it and its memory.
-const FIRST_UPPER: usize = 2;
 
 /// What searches walk over.
 pub(crate) struct Graph {
@@ -203,7 +201,7 @@ impl Raw {
         let layers = self.links.iter().map(Vec::len).max().unwrap_or(0);
         let mut upper: Vec<Vec<UpperPoint>> = Vec::new();
         let mut below: HashMap<u32, u32> = HashMap::new();
-        for layer in FIRST_UPPER..layers {
+        for layer in 1..layers {
             let members: Vec<u32> =
                 order.iter().copied().filter(|&old| self.links[old as usize].len() > layer).collect();
             let places: HashMap<u32, u32> =

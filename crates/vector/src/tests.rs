@@ -95,6 +95,25 @@ fn recall_on_clustered_vectors() {
     assert!(found >= 0.95, "recall@10 is {found}");
 }
 
+/// With one candidate a search climbs: no neighbour of what it ends at is better.
+#[test]
+fn the_narrowest_search_ends_at_a_local_best() {
+    let (dimension, count) = (32, 3000);
+    let mut random = Random(12);
+    let vectors = clustered(&mut random, count, dimension, 100);
+    let file = built(dimension, &(0..count as u64).collect::<Vec<_>>(), &vectors);
+    let index = Index::open(&file.path).unwrap();
+    for vector in vectors.chunks_exact(dimension).step_by(10) {
+        let query = Query::new(vector, dimension).unwrap();
+        let mut walk = walk::Walk::new(&index, &query.code);
+        let found = walk.best_first(1, &|_| true).unwrap()[0];
+        for other in walk.links(walk.record(found.point()).unwrap()) {
+            let other = walk.candidate(other).unwrap();
+            assert!(other < found, "{} is better than {}", other.similarity(), found.similarity());
+        }
+    }
+}
+
 #[test]
 fn small_indexes_are_exact() {
     let file = built(3, &[], &[]);

@@ -17,8 +17,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-const MAGIC: [u8; 8] = *b"CMWALOG\0";
-const VERSION: u32 = 1;
+pub(crate) const MAGIC: [u8; 8] = *b"CMWALOG\0";
+pub(crate) const VERSION: u32 = 1;
 
 /// A log and its events in memory.
 #[derive(Debug)]

@@ -21,6 +21,8 @@ mod counts;
 mod error;
 mod findings;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod head;
 mod limits;

@@ -51,7 +51,7 @@ impl Store {
 }
 
 /// The whole of a query as one expression.
-fn compile(query: &Query) -> Result<Expr> {
+pub(crate) fn compile(query: &Query) -> Result<Expr> {
     let mut all = vec![parse(&query.text, Timestamp::now())?];
     if query.after.is_some() || query.before.is_some() {
         all.push(Expr::Time(query.after, query.before));

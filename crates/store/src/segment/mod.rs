@@ -23,8 +23,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-const MAGIC: [u8; 8] = *b"CMSEGMNT";
-const VERSION: u32 = 2;
+pub(crate) const MAGIC: [u8; 8] = *b"CMSEGMNT";
+pub(crate) const VERSION: u32 = 2;
 
 /// Where everything is.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -337,7 +337,7 @@ pub(crate) struct VectorBenchArgs {
     /// Lines held out as queries
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) queries: usize,
-    /// Measure opening an index of so many, too: made from the others by small changes, and built in minutes and 5 GB
+    /// Measure opening an index of so many, too: made from the others by small changes, and built in minutes and 6 GB
     /// of memory per million
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) open_vectors: usize,

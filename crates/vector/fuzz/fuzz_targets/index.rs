@@ -1,8 +1,8 @@
 //! Whatever an index file says under checksums that are right, opening and searching it is an answer or an
 //! error.
 //!
-//! Begin with a sound file, since libFuzzer would take long to find one:
-//! `CASEMATE_FUZZ_SEEDS=$PWD/fuzz/corpus/index cargo test wrong_content`, then
+//! `corpus/` holds what reaches most of the reader; a sound file of the format of today is written by
+//! `CASEMATE_FUZZ_SEEDS=$PWD/fuzz/corpus/index cargo test wrong_content`. Then
 //! `cargo +nightly fuzz run index`, both in `crates/vector`.
 #![no_main]
 

@@ -21,7 +21,7 @@ mod counts;
 mod error;
 mod findings;
 mod frame;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod guard;
 mod head;

@@ -1,5 +1,5 @@
 //! Whatever bytes come in as a file or body, every record of them ends as an event or in quarantine: recognition,
-//! archives, framing and every decoder.
+//! archives, framing and every decoder. Begin with `../../tests/data/formats`.
 #![no_main]
 
 use casemate_event::Batch;

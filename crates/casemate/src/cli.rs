@@ -460,9 +460,12 @@ pub(crate) struct PlaceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Skip hashing the model files
+    /// Skip hashing the model files and reading all segments
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Make anew what is damaged in segments but the events themselves
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) repair: bool,
 }
 
 #[cfg(test)]

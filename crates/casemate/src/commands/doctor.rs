@@ -73,7 +73,7 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
         }
     };
     let sources = Saved::read(&global.data_dir).map(|saved| saved.sources).unwrap_or_default();
-    let indexes = check_indexes(global, &mut problems);
+    let indexes = check_indexes(global, args, &mut problems);
     let cpu = Cpu::detect();
     if !cpu.has("avx2") {
         problems.push(
@@ -149,21 +149,42 @@ fn check_file(dir: &Path, file: &FileEntry, quick: bool) -> anyhow::Result<(Stat
     Ok((status, Some(sha256)))
 }
 
-/// Opens the data directory as `serve` would. One that is not there yet is no problem.
-fn check_indexes(global: &Global, problems: &mut Vec<String>) -> Option<Indexes> {
+/// Opens the data directory as `serve` would, and verifies its segments. One that is not there yet is no problem.
+fn check_indexes(global: &Global, args: &DoctorArgs, problems: &mut Vec<String>) -> Option<Indexes> {
     if !global.data_dir.is_dir() {
         return None;
     }
     let started = Instant::now();
     let opened = Pipeline::open(&global.data_dir, casemate_detect::Rules::default(), None)
-        .and_then(|pipeline| Ok((pipeline.store().counts()?, pipeline.indexed_templates())));
+        .and_then(|pipeline| Ok((pipeline.store().counts()?, pipeline)));
+    let open_seconds = output::seconds(started);
     match opened {
-        Ok((counts, templates_indexed)) => Some(Indexes {
-            data_dir: global.data_dir.display().to_string(),
-            counts,
-            templates_indexed,
-            open_seconds: output::seconds(started),
-        }),
+        Ok((counts, pipeline)) => {
+            let store = pipeline.store();
+            let damaged = match (args.quick, args.repair) {
+                (true, _) => Ok(Vec::new()),
+                (false, true) => store.repair(),
+                (false, false) => store.verify(),
+            };
+            match damaged {
+                Ok(damaged) if args.repair => {
+                    problems
+                        .extend(damaged.into_iter().map(|what| format!("{what}; restore it from a backup")));
+                }
+                Ok(damaged) => problems.extend(damaged.into_iter().map(|what| {
+                    format!(
+                        "{what}; `casemate doctor --repair` makes it anew where only its index is damaged"
+                    )
+                })),
+                Err(error) => problems.push(error.to_string()),
+            }
+            Some(Indexes {
+                data_dir: global.data_dir.display().to_string(),
+                counts,
+                templates_indexed: pipeline.indexed_templates(),
+                open_seconds,
+            })
+        }
         Err(error) => {
             problems.push(error.to_string());
             None

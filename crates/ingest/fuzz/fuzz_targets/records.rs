@@ -1,4 +1,5 @@
-//! Whatever senders frame as records, each becomes events or quarantined records, none in silence.
+//! Whatever senders frame as records, each becomes events or quarantined records, none in silence. Begin with
+//! `../../tests/data/formats` and `corpus/records.tar.zst`.
 #![no_main]
 
 use casemate_ingest::{Options, read_records};

@@ -1,5 +1,6 @@
 //! Whatever bytes come in as a file or body, every record of them ends as an event or in quarantine: recognition,
-//! archives, framing and every decoder. Begin with `../../tests/data/formats`.
+//! archives, framing and every decoder. Begin with `../../tests/data/formats` and
+//! `corpus/stream.tar.zst`.
 #![no_main]
 
 use casemate_event::Batch;

@@ -1,6 +1,6 @@
 //! Whatever a frame of a log says under checksums that are right, reading it back is an answer or an error.
 //!
-//! `corpus/log` holds a sound one to begin with.
+//! Unpack `corpus/log.tar.zst` to begin with.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
 //! Whatever a segment says under checksums that are right, reading and searching it is an answer or an error.
 //!
-//! Begin with sound ones, since libFuzzer would take long to find one: `corpus/segment` holds a few.
+//! Begin with sound ones, since libFuzzer would take long to find one: unpack `corpus/segment.tar.zst`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -149,6 +149,7 @@ impl Http {
             match self.way.send(address, self.name, body, self.keyed.then_some(key.as_str())) {
                 Ok(true) => {
                     self.done += 1;
+                    // Nobody listens any more once enough were acknowledged.
                     let _ = acknowledged.send(());
                 }
                 Ok(false) => {}

@@ -206,11 +206,7 @@ pub fn read_stream(
     hint: Option<Format>,
     sink: &mut dyn FnMut(Batch) -> Result<(), SinkError>,
 ) -> Result<Summary> {
-    let mut progress = |_| {};
-    let mut intake = intake::Intake::new(name.to_owned(), options, sink, &mut progress);
-    intake.hint = hint;
-    source::read_whole_stream(&mut intake, reader)?;
-    intake.finish()
+    stream((name, None), reader, options, hint, sink)
 }
 
 /// What is known of a stream that may come again, because its sender did not hear that it had arrived.
@@ -234,10 +230,22 @@ pub fn resume_stream(
     hint: Option<Format>,
     sink: &mut dyn FnMut(Batch) -> Result<(), SinkError>,
 ) -> Result<Summary> {
+    stream((name, Some(known)), reader, options, hint, sink)
+}
+
+fn stream(
+    (name, known): (&str, Option<Known<'_>>),
+    reader: impl Read,
+    options: &Options,
+    hint: Option<Format>,
+    sink: &mut dyn FnMut(Batch) -> Result<(), SinkError>,
+) -> Result<Summary> {
     let mut progress = |_| {};
     let mut intake = intake::Intake::new(name.to_owned(), options, sink, &mut progress);
     intake.hint = hint;
-    intake.resume(known.key, known.resume_from);
+    if let Some(known) = known {
+        intake.resume(known.key, known.resume_from);
+    }
     source::read_whole_stream(&mut intake, reader)?;
     intake.finish()
 }

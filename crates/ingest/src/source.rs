@@ -257,14 +257,14 @@ fn read_enclosed(
             Ok(None) => return Ok(()),
             Err(error) => return Err(intake.read_error(error)),
         };
-        if !matches!(shape, enclosed::Shape::Piece(2..)) {
+        if !matches!(shape, documents::Shape::Piece(2..)) {
             position += 1;
         }
         let origin = Origin { source: name, position };
         match shape {
-            enclosed::Shape::Piece(number) => too_long(intake, origin, "record", number, &raw)?,
+            documents::Shape::Piece(number) => too_long(intake, origin, "record", number, &raw)?,
             // Damage ends as a reason of the decoder's.
-            enclosed::Shape::Whole | enclosed::Shape::Cut => take(intake, origin, |emit| match kind {
+            documents::Shape::Whole | documents::Shape::Cut => take(intake, origin, |emit| match kind {
                 enclosed::Kind::XmlEvents => decoder.xml(raw, emit),
                 enclosed::Kind::JournalExport => decoder.journal_entry(raw, emit),
             })?,

@@ -50,13 +50,14 @@ impl Saved {
                 return None;
             }
         };
-        let read: Option<Self> = serde_json::from_slice(&text).ok();
-        let read =
-            read.filter(|saved| saved.version == VERSION && saved.sources.values().all(SavedSource::is_sane));
-        if read.is_none() {
-            tracing::warn!(path = %path.display(), "damaged or of another version; sources are counted anew");
-        }
-        read
+        let why = match serde_json::from_slice::<Self>(&text) {
+            Ok(saved) if saved.version != VERSION => format!("it has version {}", saved.version),
+            Ok(saved) if saved.sources.values().all(SavedSource::is_sane) => return Some(saved),
+            Ok(_) => "its counts contradict themselves".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(path = %path.display(), why, "damaged or of another version; sources are counted anew");
+        None
     }
 
     pub(crate) fn write(&self, data_dir: &Path) -> casemate_disk::Result<()> {

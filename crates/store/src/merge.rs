@@ -6,7 +6,7 @@ use crate::head::nanoseconds;
 use crate::manifest::{SegmentEntry, segment_path};
 use crate::segment::{self, Segment};
 use crate::stats::Stats;
-use crate::store::{Inner, lock};
+use crate::store::Inner;
 use crate::terms::Builder;
 use crate::view::Slot;
 use crate::{Error, Limits, Result};
@@ -196,16 +196,4 @@ pub(crate) fn damaged_segment(error: &Error) -> Option<u64> {
     };
     let name = path.file_name()?.to_str()?;
     name.strip_suffix(".segment")?.parse().ok()
-}
-
-impl Inner {
-    /// Counters of all segments anew, after some were deleted.
-    pub(crate) fn recount(&self) -> Result<()> {
-        let mut sealed = Stats::default();
-        for segment in self.view().open_segments() {
-            sealed.extend_counters(&segment.counters()?);
-        }
-        *lock(&self.sealed) = sealed;
-        Ok(())
-    }
 }

@@ -1,7 +1,8 @@
 //! How long are events kept? Whole segments are deleted, the oldest first.
 
 use crate::manifest::segment_path;
-use crate::store::{Inner, Store};
+use crate::stats::Stats;
+use crate::store::{Inner, Store, lock};
 use crate::view::Slot;
 use crate::{Error, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -40,6 +41,16 @@ impl Store {
 }
 
 impl Inner {
+    /// Counters of all segments anew, after some were deleted.
+    fn recount(&self) -> Result<()> {
+        let mut sealed = Stats::default();
+        for segment in self.view().open_segments() {
+            sealed.extend_counters(&segment.counters()?);
+        }
+        *lock(&self.sealed) = sealed;
+        Ok(())
+    }
+
     /// As [`Store::retain`].
     pub(crate) fn retain(&self, retention: &Retention, now: Timestamp) -> Result<Deleted> {
         let mut manifest = self.manifest();

@@ -2,18 +2,8 @@
 //!
 //! Where a record ends is found without understanding it; memory is bounded by the longest record allowed.
 
+use super::documents::Shape;
 use std::io::{self, BufRead, Read};
-
-/// What the next stretch is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// A record.
-    Whole,
-    /// A piece of what is too long for one; its number from 1.
-    Piece(u64),
-    /// What is left at the end of the stream, no record.
-    Cut,
-}
 
 /// Which records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -161,7 +161,7 @@ impl Followed {
         let key = key(self.identity, &head);
         let known = if is_anew { None } else { intake.pipeline().store().source_progress(&key)? };
         let mut offset = known.as_ref().map_or(0, |progress| progress.position);
-        let read_at = |offset, count| self.read_at(offset, count).ok();
+        let read_at = |offset, count| self.look_at(offset, count);
         if known.is_some() && !memory.past.is_still((self.identity, &key), (offset, length), &read_at) {
             tracing::info!(path = %self.path.display(), "not what it was: read from its beginning");
             offset = 0;
@@ -206,7 +206,7 @@ impl Followed {
         others: &HashMap<Identity, Self>,
         memory: &mut Memory,
     ) -> Result<Copied> {
-        let (key_of, read_at) = (|of| key(of, head), |offset, count| self.read_at(offset, count).ok());
+        let (key_of, read_at) = (|of| key(of, head), |offset, count| self.look_at(offset, count));
         if let Some(old) = memory.past.copied(&key_of, &read_at) {
             let known = intake.pipeline().store().source_progress(&old.key)?;
             let known = old.read_to.or(known.map(|known| known.position));
@@ -324,6 +324,13 @@ impl Followed {
 
     fn name(&self) -> String {
         self.path.display().to_string()
+    }
+
+    /// As [`read_at`](Self::read_at), to recognise a file by: one that cannot be read is not recognised.
+    fn look_at(&self, offset: u64, count: usize) -> Option<Vec<u8>> {
+        let read = self.read_at(offset, count);
+        read.inspect_err(|error| tracing::warn!(path = %self.path.display(), %error, "cannot be looked at"))
+            .ok()
     }
 
     fn read_at(&self, offset: u64, count: usize) -> Result<Vec<u8>> {

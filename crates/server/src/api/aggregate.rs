@@ -88,7 +88,7 @@ fn within(name: &str, value: usize, least: usize) -> Result<usize> {
 }
 
 /// What to count by, as written in a request.
-pub(crate) fn facet(name: &str) -> Result<Facet> {
+fn facet(name: &str) -> Result<Facet> {
     if let Some(kind) = EntityKind::ALL.into_iter().find(|kind| kind.name() == name) {
         return Ok(Facet::Entity(kind));
     }

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 6] = [
     &["casemate-ingest", "casemate-detect", "casemate-store", "casemate-vector", "casemate-inference"],
     &["casemate-pipeline"],
     &["casemate-investigate", "casemate-receive"],
-    &["casemate-server"],
+    &["casemate-server", "casemate-eval"],
     &["casemate", "casemate-stage"],
 ];
 

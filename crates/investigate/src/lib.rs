@@ -11,6 +11,7 @@
 
 #[cfg(test)]
 mod calibration;
+pub mod canary;
 mod decode;
 mod error;
 mod facts;
@@ -28,6 +29,7 @@ pub mod report;
 mod retrieve;
 mod select;
 mod site;
+pub mod taint;
 #[cfg(test)]
 mod testing;
 mod verdict;

@@ -4,6 +4,11 @@
 //! no value can end its quotes, start a line, or look like an evidence label. Built from normalised fields,
 //! and from the few vendor fields named in [`LAYOUTS`]; never from a source or file name.
 
+mod lists;
+mod structural;
+
+pub use structural::structural;
+
 use crate::decode;
 use crate::view::View;
 use casemate_event::{Class, Event, field};
@@ -213,22 +218,29 @@ pub fn describe(event: &Event) -> String {
 }
 
 fn value_of(view: View<'_>, value: &Value) -> Option<String> {
-    let first = |names: &[&str]| names.iter().find_map(|name| view.0.field(name));
     match value {
         Value::Field(name) => view.0.field(name).map(|value| clean(value, MAX_VALUE_CHARS)),
-        Value::Path(names) => first(names).map(|path| clean(short_path(path), MAX_VALUE_CHARS)),
-        Value::Command(names) => first(names).map(command),
+        Value::Path(names) => first_of(view, names).map(|path| clean(short_path(path), MAX_VALUE_CHARS)),
+        Value::Command(names) => first_of(view, names).map(command),
         Value::JobCommand => Some(command(view.job_command())),
-        Value::Mask(names) => names
-            .iter()
-            .find_map(|name| view.native(name))
-            .filter(|mask| {
-                mask.strip_prefix("0x").is_some_and(|hex| {
-                    (1..=8).contains(&hex.len()) && hex.chars().all(|c| c.is_ascii_hexdigit())
-                })
-            })
-            .map(str::to_lowercase),
+        Value::Mask(names) => mask_of(view, names),
     }
+}
+
+fn first_of<'a>(view: View<'a>, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| view.0.field(name))
+}
+
+/// A hexadecimal mask, and nothing that merely begins like one.
+fn mask_of(view: View<'_>, names: &[&str]) -> Option<String> {
+    names
+        .iter()
+        .find_map(|name| view.native(name))
+        .filter(|mask| {
+            mask.strip_prefix("0x")
+                .is_some_and(|hex| (1..=8).contains(&hex.len()) && hex.chars().all(|c| c.is_ascii_hexdigit()))
+        })
+        .map(str::to_lowercase)
 }
 
 /// A command line with what it encodes beside it, in the same budget.

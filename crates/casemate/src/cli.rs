@@ -108,6 +108,18 @@ pub(crate) struct ModelArgs {
     /// What the site says of itself: assets, administrators, approved tools, scanners (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) site: Option<PathBuf>,
+    /// Most seconds of machine time for one alert; past them the report is made of rules and facts, and says so
+    #[arg(long, value_name = "N")]
+    pub(crate) budget_seconds: Option<u32>,
+    /// Most tokens that the model reads and writes for one alert; likewise
+    #[arg(long, value_name = "N")]
+    pub(crate) budget_tokens: Option<u64>,
+}
+
+impl ModelArgs {
+    pub(crate) fn budget(&self) -> casemate_investigate::Budget {
+        casemate_investigate::Budget { seconds: self.budget_seconds, tokens: self.budget_tokens }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -73,6 +73,7 @@ pub(crate) fn desk(global: &Global, args: &ModelArgs, limits: Limits) -> Outcome
     let pipeline = Arc::new(pipeline_with(global, limits)?);
     let model = models::load_investigator(&args.model, &global.models)?;
     let models = model.iter().map(models::listing).collect();
-    let investigator = Investigator::new(Arc::clone(&pipeline), model, playbooks, site);
+    let mut investigator = Investigator::new(Arc::clone(&pipeline), model, playbooks, site);
+    investigator.set_budget(args.budget());
     Ok(Desk { pipeline, investigator, models })
 }

@@ -40,6 +40,16 @@ pub enum Error {
     /// The semantic search failed.
     #[error("could not search for similar events: {0}")]
     Pipeline(#[from] casemate_pipeline::Error),
+    /// The model's next step would cost more than one alert may.
+    #[error(
+        "the budget of {limit} {unit} for one alert does not hold the model's work; raise it to have the model asked"
+    )]
+    OverBudget {
+        /// How much there is.
+        limit: u64,
+        /// Of what.
+        unit: &'static str,
+    },
     /// The model failed.
     #[error("the model failed: {0}")]
     Inference(#[from] casemate_inference::Error),

@@ -1,5 +1,6 @@
 //! From alert to report: the steps in order, each in a module of its own.
 
+use crate::budget::{Budget, Meter};
 use crate::facts::{self, Finding, Scene};
 use crate::missing::{self, Looked};
 use crate::narrative;
@@ -41,6 +42,7 @@ pub struct Investigator {
     model: Option<LoadedModel>,
     playbooks: Playbooks,
     site: Site,
+    budget: Budget,
 }
 
 impl Investigator {
@@ -51,7 +53,22 @@ impl Investigator {
         playbooks: Playbooks,
         site: Site,
     ) -> Self {
-        Self { pipeline, model, playbooks, site }
+        Self { pipeline, model, playbooks, site, budget: Budget::default() }
+    }
+
+    /// Bounds what each investigation from now on may cost.
+    pub fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
+    /// What the site says of itself.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// SHA-256 of the model's file, if there is a model.
+    pub fn model_sha256(&self) -> Option<&str> {
+        self.model.as_ref().map(|loaded| loaded.sha256.as_str())
     }
 
     /// Investigates one alert.
@@ -70,6 +87,7 @@ impl Investigator {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Investigation, Error> {
         let started = Instant::now();
+        let mut meter = Meter::start(self.budget);
         progress(Progress::Stage { name: "retrieve" });
         let subjects = retrieve::subjects(self.pipeline.store(), alert)?;
         let playbook = self.playbooks.choose(alert, subjects.first().map(|stored| &stored.event)).clone();
@@ -95,7 +113,7 @@ impl Investigator {
         }
         let established = started.elapsed().as_secs_f64() - retrieved;
 
-        let (reading, method) = self.ask(&evidence, &found, &playbook, progress);
+        let (reading, method) = self.ask(&evidence, &found, &playbook, &mut meter, progress);
         let mut case = conclude(alert, &findings, facts, evidence, &playbook, &reading, progress);
         case.method = method;
         let looked = Looked {
@@ -167,6 +185,7 @@ impl Investigator {
         evidence: &[Evidence],
         found: &Candidates,
         playbook: &Playbook,
+        meter: &mut Meter,
         progress: &mut dyn FnMut(Progress),
     ) -> (Reading, Method) {
         let Some(loaded) = &self.model else {
@@ -177,8 +196,11 @@ impl Investigator {
         };
         progress(Progress::Stage { name: "read" });
         let alert = prompt::alert_sentence(subject);
-        match reader::read(&loaded.model, evidence, &alert, &playbook.questions, progress) {
+        match reader::read(&loaded.model, evidence, &alert, &playbook.questions, meter, progress) {
             Ok(reading) => (reading, Method::ModelAndFacts),
+            Err(error @ Error::OverBudget { .. }) => {
+                (Reading::default(), Method::FactsOnly(error.to_string()))
+            }
             Err(error) => {
                 tracing::warn!(%error, "the model failed; concluding from rules and facts");
                 (Reading::default(), Method::FactsOnly(error.to_string()))

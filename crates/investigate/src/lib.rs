@@ -9,6 +9,7 @@
 //! its evidence, and never sees an alert's title, a rule's name or a file's name. This crate fetches no
 //! events of its own, stores nothing and serves nothing.
 
+mod budget;
 #[cfg(test)]
 mod calibration;
 pub mod canary;
@@ -35,6 +36,7 @@ mod testing;
 mod verdict;
 mod view;
 
+pub use budget::Budget;
 pub use error::Error;
 pub use investigator::{Investigator, LoadedModel};
 pub use playbook::Playbooks;

@@ -2,6 +2,7 @@
 //! narrative written under its grammar.
 
 use crate::Error;
+use crate::budget::Meter;
 use crate::narrative::{self, Draft};
 use crate::playbook::Question;
 use crate::progress::Progress;
@@ -50,6 +51,7 @@ pub(crate) fn read(
     evidence: &[Evidence],
     alert: &str,
     questions: &[Question],
+    meter: &mut Meter,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Reading, Error> {
     let mut reading = Reading {
@@ -66,6 +68,7 @@ pub(crate) fn read(
         } else {
             Tokens::new()
         };
+        meter.spend((asked.prefix.len() + asked.suffix_tokens()) as u64)?;
         let capacity = asked.prefix.len().max(story.len()) + MAX_NARRATIVE_TOKENS + 8;
         let mut session = model.session(capacity.min(model.info().context_length))?;
         progress(Progress::Reading { order, tokens: asked.prefix.len() });
@@ -78,6 +81,7 @@ pub(crate) fn read(
         asked.note(order, questions, &scores, &mut reading);
         reading.seconds[1] += started.elapsed().as_secs_f64();
         if order == 0 {
+            meter.spend(MAX_NARRATIVE_TOKENS as u64)?;
             let started = Instant::now();
             progress(Progress::Stage { name: "narrate" });
             write(model, &mut session, &story, evidence, &mut reading)?;

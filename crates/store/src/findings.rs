@@ -1,10 +1,24 @@
-//! What was found? Alerts, investigations, and how far detection has come. Every commit is durable.
+//! What was found? Alerts, investigations, how far detection has come, and what people decided. Every commit is
+//! durable.
+//!
+//! [`join`] says which alerts are one case, [`cases`] keeps cases and decisions, [`work`] what the investigation
+//! of alerts has to remember from one run to the next.
+
+mod cases;
+mod join;
+mod work;
+
+pub use cases::{Audit, ClosedAlert};
+pub use work::{Finished, Gate};
 
 use crate::table::{OpenError, Tables, copy_table};
 use crate::{Error, Result};
 use casemate_event::{Alert, AlertId, EventId};
 use jiff::SignedDuration;
-use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use redb::{
+    ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    WriteTransaction,
+};
 use std::path::Path;
 
 /// Alert id to alert, as JSON.
@@ -49,6 +63,14 @@ impl Findings {
         if findings.tables.is_new(WATERMARKS)? {
             findings.create_tables()?;
         }
+        if findings.tables.is_new(cases::CASES)? {
+            // Of a version that knew no cases: its alerts join them now, in order.
+            findings.write(|write| {
+                cases::create_tables(write)?;
+                work::create_tables(write)?;
+                cases::join_all(write)
+            })?;
+        }
         Ok(findings)
     }
 
@@ -60,7 +82,9 @@ impl Findings {
             copy_table(read, write, LATEST)?;
             copy_table(read, write, TAKEN)?;
             copy_table(read, write, INVESTIGATIONS)?;
-            copy_table(read, write, WATERMARKS)
+            copy_table(read, write, WATERMARKS)?;
+            cases::copy_tables(read, write)?;
+            work::copy_tables(read, write)
         })
     }
 
@@ -99,13 +123,6 @@ impl Findings {
         let table = read.open_table(ALERTS).map_err(self.tables.error("read"))?;
         let rows = table.iter().map_err(self.tables.error("read"))?;
         rows.map(|row| self.decode(row.map_err(self.tables.error("read"))?.1.value())).collect()
-    }
-
-    pub(crate) fn put_investigation(&self, alert: AlertId, json: &[u8]) -> Result<()> {
-        self.write(|write| {
-            write.open_table(INVESTIGATIONS)?.insert(alert.0, json)?;
-            Ok(())
-        })
     }
 
     pub(crate) fn investigation(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {
@@ -163,6 +180,11 @@ impl Findings {
         Ok(())
     }
 
+    fn read<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T> {
+        let run = || look(&self.tables.database.begin_read()?);
+        run().map_err(self.tables.error("read"))
+    }
+
     fn decode(&self, bytes: &[u8]) -> Result<Alert> {
         serde_json::from_slice(bytes)
             .map_err(|e| self.tables.damaged(&format!("an alert does not decode ({e}); {ADVICE}")))
@@ -205,12 +227,20 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
     let previous = latest.get(fold)?.map(|id| id.value());
     let previous = previous.map(|id| get_alert(&alerts, id)).transpose()?;
     let fresh = alert.events.clone();
-    let alert = match previous {
-        Some(mut previous) if within(&previous, &alert, window) => {
+    // What a person has closed takes nothing in any more: what comes now was not looked at.
+    let open = previous.filter(|previous| within(previous, &alert, window));
+    let open = match open {
+        Some(previous) if cases::is_closed(write, previous.id)? => None,
+        other => other,
+    };
+    let mut is_new = false;
+    let alert = match open {
+        Some(mut previous) => {
             previous.absorb(alert);
             previous
         }
-        _ => {
+        None => {
+            is_new = true;
             alert.id = AlertId(alerts.last()?.map_or(0, |(id, _)| id.value()) + 1);
             alert.events.truncate(Alert::MAX_EVENTS);
             alert
@@ -219,10 +249,22 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
     for event in fresh {
         taken.insert((fold, event.0), alert.id.0)?;
     }
-    let json = serde_json::to_vec(&alert).map_err(|e| redb::Error::Corrupted(e.to_string()))?;
+    let json = to_json(&alert)?;
     alerts.insert(alert.id.0, json.as_slice())?;
     latest.insert(fold, alert.id.0)?;
+    if is_new {
+        work::note_raised(write, alert.id)?;
+        cases::join(write, &alerts, &alert)?;
+    }
     Ok(alert)
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, redb::Error> {
+    serde_json::to_vec(value).map_err(|error| redb::Error::Corrupted(error.to_string()))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, redb::Error> {
+    serde_json::from_slice(bytes).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }
 
 fn fold_number(write: &WriteTransaction, key: &str) -> Result<u64, redb::Error> {
@@ -237,7 +279,7 @@ fn fold_number(write: &WriteTransaction, key: &str) -> Result<u64, redb::Error> 
 
 fn get_alert(table: &impl ReadableTable<u64, &'static [u8]>, id: u64) -> Result<Alert, redb::Error> {
     let value = table.get(id)?.ok_or_else(|| redb::Error::Corrupted(format!("alert {id} is missing")))?;
-    serde_json::from_slice(value.value()).map_err(|e| redb::Error::Corrupted(e.to_string()))
+    from_json(value.value())
 }
 
 /// Whether `alert` lies no further than `window` from the span of `previous`.
@@ -286,7 +328,9 @@ mod tests {
             let raise = Raise { alert: alert(n), fold_key, window: SignedDuration::ZERO };
             findings.raise(vec![raise], Some(("detect", EventId(n)))).unwrap();
         }
-        findings.put_investigation(AlertId(1), &[b'i'; 5000]).unwrap();
+        findings
+            .put_investigation(AlertId(1), Finished { json: &[b'i'; 5000], ..Finished::default() })
+            .unwrap();
         let expected = content(&findings).unwrap();
         drop(findings);
         let good = fs_err::read(&path).unwrap();

@@ -7,7 +7,7 @@
 //! | `NNNNNNNN.log` | write-ahead log: events and quarantined records not in a segment yet | gone |
 //! | `NNNNNNNN.segment` | up to some 250,000 events, immutable, with what is needed to find them | its events are gone, the rest stays |
 //! | `MANIFEST` | which segments there are | made anew from the segments |
-//! | `findings.redb` | alerts, investigations, how far detection has come | alerts are raised again |
+//! | `findings.redb` | alerts, cases, investigations, decisions, how far detection has come | alerts are raised again |
 //! | `meta.redb` | templates and sources of all time | rebuilt from the segments |
 //!
 //! A batch is acknowledged once the log is on the device. A full log becomes a segment in the background.
@@ -18,6 +18,7 @@ mod backup;
 mod cache;
 mod chunk;
 mod counts;
+mod decisions;
 mod error;
 mod findings;
 mod frame;
@@ -48,7 +49,7 @@ mod view;
 pub use backup::Backup;
 pub use counts::Counts;
 pub use error::{Error, Result};
-pub use findings::Raise;
+pub use findings::{Audit, ClosedAlert, Finished, Gate, Raise};
 pub use limits::Limits;
 pub use meta::Template;
 pub use quarantine::{QuarantineId, Resolved, StoredQuarantined};

@@ -2,7 +2,7 @@
 
 use crate::cache::ChunkCache;
 use crate::counts::{Counts, bytes_under};
-use crate::findings::{Findings, Raise};
+use crate::findings::{Findings, Finished, Raise};
 use crate::frame::{Encoded, Side};
 use crate::head::Head;
 use crate::maintain::{Maintenance, Work};
@@ -479,7 +479,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be written.
     pub fn put_investigation(&self, alert: AlertId, json: &[u8]) -> Result<()> {
-        self.inner.findings.put_investigation(alert, json)
+        self.put_finished(alert, Finished { json, ..Finished::default() })
     }
 
     /// Investigation of `alert`, if there is one.

@@ -1,6 +1,6 @@
 use super::*;
-use casemate_event::{Alert, AlertId, AlertOrigin, EventId, Severity};
-use casemate_store::{Error, Raise};
+use casemate_event::{Alert, AlertId, AlertOrigin, CaseId, Closing, Disposition, EventId, Severity, Subject};
+use casemate_store::{Error, Finished, Gate, Raise};
 use jiff::SignedDuration;
 
 const WINDOW: SignedDuration = SignedDuration::from_mins(10);
@@ -150,4 +150,154 @@ fn findings_of_another_log_are_refused() {
     }
     let error = Store::open(dir.path()).err().unwrap();
     assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("event 5"), "{error}");
+}
+
+/// An alert about these entities, by this rule.
+fn about(event: u64, minute: i64, rule: &str, entities: &[&str]) -> Alert {
+    let origin = AlertOrigin::Rule(rule.to_owned());
+    let entities = entities.iter().map(|text| text.parse().unwrap()).collect();
+    Alert { origin, entities, techniques: Vec::new(), ..alert(event, minute) }
+}
+
+/// Raises alerts, none of which folds, and checks which case each became part of.
+#[track_caller]
+fn check_cases(raised: &[Alert], expected: &[u64]) -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (number, alert) in raised.iter().enumerate() {
+        store.raise(alert.clone(), &format!("key {number}"), WINDOW).unwrap();
+    }
+    let cases: Vec<u64> =
+        (1..=raised.len() as u64).map(|id| store.case_of(AlertId(id)).unwrap().unwrap().0).collect();
+    assert_eq!(cases, expected);
+    (dir, store)
+}
+
+#[test]
+fn alerts_that_share_something_are_one_case() {
+    let hour = 60;
+    let (_dir, store) = check_cases(
+        &[
+            about(1, 0, "a", &["host:ws5", "user:alice"]),
+            about(2, 3 * hour, "b", &["host:ws5", "user:alice"]),
+            about(3, 3 * hour, "c", &["host:ws5"]),
+            about(4, 20 * hour, "a", &["host:ws5", "user:bob"]),
+            about(5, 24 * hour, "b", &["host:ws6", "user:carol"]),
+            about(6, 90 * hour, "a", &["host:ws5", "user:alice"]),
+        ],
+        &[1, 1, 2, 1, 3, 4],
+    );
+    let case = store.case(CaseId(1)).unwrap().unwrap();
+    let why: Vec<&str> = case.alerts.iter().map(|member| member.joined.as_str()).collect();
+    assert_eq!(why, ["", "user:alice with host:ws5 (alert 1)", "the same rule a, on host:ws5 (alert 1)"]);
+}
+
+#[test]
+fn a_full_case_is_related_to_the_next() {
+    let alerts: Vec<Alert> = (1..=201).map(|n| about(n, 0, "a", &["host:ws5"])).collect();
+    let expected: Vec<u64> = (1..=201).map(|n| if n <= 200 { 1 } else { 2 }).collect();
+    let (_dir, store) = check_cases(&alerts, &expected);
+    assert_eq!(store.case(CaseId(2)).unwrap().unwrap().related, [CaseId(1)]);
+}
+
+fn closing(verdict: Disposition, by: &str) -> Closing {
+    let at = Timestamp::from_second(START).unwrap();
+    Closing { verdict, reason: "because".to_owned(), by: by.to_owned(), at }
+}
+
+#[test]
+fn a_closed_case_takes_nothing_in() {
+    let (dir, store) =
+        check_cases(&[about(1, 0, "a", &["host:ws5"]), about(2, 1, "a", &["host:ws5"])], &[1, 1]);
+    let benign = closing(Disposition::Benign, "mira");
+    assert_eq!(store.conclude(Subject::Case(CaseId(1)), &benign).unwrap(), Some(None));
+    assert_eq!(store.closing(AlertId(2)).unwrap().as_ref(), Some(&benign));
+    // The same thing again within the window is an alert of its own, in a case of its own, and waits.
+    let again = store.raise(about(3, 2, "a", &["host:ws5"]), "key 0", WINDOW).unwrap();
+    assert_eq!(again.id, AlertId(3));
+    assert_eq!(store.case_of(again.id).unwrap(), Some(CaseId(2)));
+    assert_eq!(store.case(CaseId(2)).unwrap().unwrap().related, [CaseId(1)]);
+    let waiting = store.uninvestigated(AlertId(0), 10).unwrap();
+    assert_eq!(waiting.iter().map(|(alert, _)| alert.id).collect::<Vec<_>>(), [AlertId(3)]);
+    assert!(waiting[0].1.is_some());
+
+    // A decision about one alert stays when its case is opened again.
+    let attack = closing(Disposition::Malicious, "jo");
+    assert_eq!(store.conclude(Subject::Alert(AlertId(2)), &attack).unwrap(), Some(Some(benign.clone())));
+    assert_eq!(store.reopen(Subject::Case(CaseId(1)), "mira", benign.at).unwrap(), Some(Some(benign)));
+    assert_eq!(store.closing(AlertId(1)).unwrap(), None);
+    drop(store);
+    let store = open(dir.path());
+    let closed = store.closed_alerts(10).unwrap();
+    assert_eq!(closed.len(), 1);
+    assert_eq!((closed[0].alert.id, closed[0].case, &closed[0].closing), (AlertId(2), CaseId(1), &attack));
+    let audit = store.audit(10).unwrap();
+    let rows: Vec<(&str, &str, &str)> =
+        audit.iter().map(|row| (row.by.as_str(), row.action.as_str(), row.subject.as_str())).collect();
+    assert_eq!(rows, [("mira", "reopen", "case 1"), ("jo", "close", "alert 2"), ("mira", "close", "case 1")]);
+    assert_eq!(audit[1].previous["by"], "mira");
+    assert_eq!(store.conclude(Subject::Case(CaseId(9)), &attack).unwrap(), None);
+    assert_eq!(store.reopen(Subject::Alert(AlertId(9)), "jo", attack.at).unwrap(), None);
+}
+
+#[test]
+fn what_work_remembers_survives() {
+    let (dir, store) = check(&[(1, 0), (2, 60)], &[1, 2]);
+    store.put_asked(AlertId(2)).unwrap();
+    store.put_asked(AlertId(1)).unwrap();
+    let hash = "ab".repeat(32);
+    let finished = Finished { json: b"{}", rests_on: std::slice::from_ref(&hash), vector: &[0.5, -1.0] };
+    store.put_finished(AlertId(2), finished).unwrap();
+    let gate = Gate {
+        model: "cd".repeat(32),
+        at: Timestamp::UNIX_EPOCH,
+        by: "mira".to_owned(),
+        allowed: true,
+        figures: serde_json::json!({ "auroc": 0.9 }),
+    };
+    store.put_gate(&gate).unwrap();
+    store.backup(&dir.path().join("copy")).unwrap();
+    drop(store);
+    for place in [dir.path().to_owned(), dir.path().join("copy")] {
+        let store = open(&place);
+        assert_eq!(store.asked().unwrap(), [AlertId(1)]);
+        assert_eq!(store.verified(&hash).unwrap(), Some(AlertId(2)));
+        assert_eq!(store.evidence_vector(AlertId(2)).unwrap().unwrap(), [0.5, -1.0]);
+        assert_eq!(store.evidence_vector(AlertId(1)).unwrap(), None);
+        assert_eq!(store.gate(&gate.model).unwrap().as_ref(), Some(&gate));
+        assert_eq!(store.gate("other").unwrap(), None);
+        assert_eq!(store.cases().unwrap().len(), 2);
+        assert_eq!(store.audit(10).unwrap()[0].action, "gate");
+    }
+}
+
+/// A directory of a version that knew no cases: its alerts become cases when it is opened.
+#[test]
+fn findings_without_cases_get_them() {
+    let dir = tempfile::tempdir().unwrap();
+    fs_err::create_dir_all(dir.path().join("store")).unwrap();
+    {
+        let database = redb::Database::create(dir.path().join("store/findings.redb")).unwrap();
+        let write = database.begin_write().unwrap();
+        {
+            let mut alerts = write.open_table(redb::TableDefinition::<u64, &[u8]>::new("alerts")).unwrap();
+            for id in 1..=3u64 {
+                let entities: &[&str] = if id == 2 { &["host:ws6"] } else { &["host:ws5"] };
+                let alert = Alert { id: AlertId(id), ..about(id, 0, "a", entities) };
+                alerts.insert(id, serde_json::to_vec(&alert).unwrap().as_slice()).unwrap();
+            }
+            write.open_table(redb::TableDefinition::<&str, u64>::new("folds")).unwrap();
+            write.open_table(redb::TableDefinition::<u64, u64>::new("latest")).unwrap();
+            write.open_table(redb::TableDefinition::<(u64, u64), u64>::new("taken")).unwrap();
+            write.open_table(redb::TableDefinition::<u64, &[u8]>::new("investigations")).unwrap();
+            write.open_table(redb::TableDefinition::<&str, u64>::new("watermarks")).unwrap();
+        }
+        write.commit().unwrap();
+    }
+    let store = open(dir.path());
+    assert_eq!(store.alerts().unwrap().len(), 3);
+    assert_eq!(store.case_of(AlertId(3)).unwrap(), Some(CaseId(1)));
+    assert_eq!(store.case_of(AlertId(2)).unwrap(), Some(CaseId(2)));
+    let waiting = store.uninvestigated(AlertId(1), 1).unwrap();
+    assert_eq!((waiting.len(), waiting[0].0.id, waiting[0].1), (1, AlertId(2), None));
 }

@@ -1,0 +1,149 @@
+//! What did people decide about alerts and cases, what may a model do by itself, and what may be used again?
+
+use crate::findings::{Audit, ClosedAlert, Finished, Gate};
+use crate::{Result, Store};
+use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Subject};
+use jiff::Timestamp;
+
+impl Store {
+    /// Case `id`, if there is one.
+    ///
+    /// # Errors
+    /// The tables cannot be read; as for everything here.
+    pub fn case(&self, id: CaseId) -> Result<Option<Case>> {
+        self.inner.findings.case(id)
+    }
+
+    /// All cases, newest id last.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn cases(&self) -> Result<Vec<Case>> {
+        self.inner.findings.cases()
+    }
+
+    /// The case that an alert is part of.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn case_of(&self, alert: AlertId) -> Result<Option<CaseId>> {
+        self.inner.findings.case_of(alert)
+    }
+
+    /// How an alert was closed, by itself or with its case; `None` while it is open.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn closing(&self, alert: AlertId) -> Result<Option<Closing>> {
+        self.inner.findings.closing(alert)
+    }
+
+    /// Closes a case or an alert, in place of an earlier decision, and notes it in the record. A closed case is
+    /// joined by no alert, and a closed alert folds none in: what comes later is looked at.
+    ///
+    /// Returns the earlier decision inside, and `None` if there is no such case or alert.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn conclude(&self, subject: Subject, closing: &Closing) -> Result<Option<Option<Closing>>> {
+        self.inner.findings.decide(subject, Some(closing), &closing.by, closing.at)
+    }
+
+    /// Opens a case or an alert again, and notes it in the record. Returns as [`conclude`](Self::conclude) does.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn reopen(&self, subject: Subject, by: &str, at: Timestamp) -> Result<Option<Option<Closing>>> {
+        self.inner.findings.decide(subject, None, by, at)
+    }
+
+    /// Alerts that people closed, the highest number first, at most `most`: what a head is fitted on, together
+    /// with their investigations.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn closed_alerts(&self, most: usize) -> Result<Vec<ClosedAlert>> {
+        self.inner.findings.closed_alerts(most)
+    }
+
+    /// Adds a row to the record of decisions.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn put_audit(&self, row: &Audit) -> Result<()> {
+        self.inner.findings.put_audit(row)
+    }
+
+    /// The record of decisions, newest first, at most `most` rows.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn audit(&self, most: usize) -> Result<Vec<Audit>> {
+        self.inner.findings.audit(most)
+    }
+
+    /// Stores what the gate said about a model file, in place of what it said before, and notes it in the record.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn put_gate(&self, gate: &Gate) -> Result<()> {
+        self.inner.findings.put_gate(gate)
+    }
+
+    /// What the gate said about the model file with this SHA-256; `None`, which allows nothing, if it was not asked.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn gate(&self, model: &str) -> Result<Option<Gate>> {
+        self.inner.findings.gate(model)
+    }
+
+    /// Stores the investigation of `alert` with what is remembered of it, in place of an earlier one.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn put_finished(&self, alert: AlertId, finished: Finished<'_>) -> Result<()> {
+        self.inner.findings.put_investigation(alert, finished)
+    }
+
+    /// The alert whose verdict rested on what has this hash.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn verified(&self, hash: &str) -> Result<Option<AlertId>> {
+        self.inner.findings.verified(hash)
+    }
+
+    /// Pooled embedding of the evidence of an investigated alert.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn evidence_vector(&self, alert: AlertId) -> Result<Option<Vec<f32>>> {
+        self.inner.findings.evidence_vector(alert)
+    }
+
+    /// Notes, durably, that a person asked for the investigation of `alert`; forgotten once it is stored.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn put_asked(&self, alert: AlertId) -> Result<()> {
+        self.inner.findings.put_asked(alert)
+    }
+
+    /// Alerts whose investigation was asked for and is not stored yet, in the order of asking.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn asked(&self) -> Result<Vec<AlertId>> {
+        self.inner.findings.asked()
+    }
+
+    /// Open alerts numbered above `after` without an investigation, in order, at most `most`, each with when it
+    /// was raised (unknown for those of old versions).
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn uninvestigated(&self, after: AlertId, most: usize) -> Result<Vec<(Alert, Option<Timestamp>)>> {
+        self.inner.findings.uninvestigated(after, most)
+    }
+}

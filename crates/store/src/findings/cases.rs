@@ -1,0 +1,281 @@
+//! Which case is an alert part of, and what did people decide? Every decision leaves a row in the record, with
+//! what was decided before; the record is only added to.
+
+use super::join::{self, MAX_ALERTS, MAX_SPAN};
+use super::{ALERTS, Findings, from_json, get_alert, to_json, within};
+use crate::Result;
+use crate::table::copy_table;
+use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Member, Subject};
+use jiff::Timestamp;
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Case id to case, as JSON.
+pub(super) const CASES: TableDefinition<u64, &[u8]> = TableDefinition::new("cases");
+/// Alert id to its case.
+const CASE_OF: TableDefinition<u64, u64> = TableDefinition::new("case_of");
+/// Number of a key to the latest alert with that key.
+const KEYS: TableDefinition<u64, u64> = TableDefinition::new("case_keys");
+/// Alert id to how it was closed, as JSON: by itself, or with its case.
+const CLOSED: TableDefinition<u64, &[u8]> = TableDefinition::new("closed");
+/// Ascending number to what was decided, as JSON.
+const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+
+/// A row of the record of decisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Audit {
+    /// When.
+    pub at: Timestamp,
+    /// Who, as they named themselves.
+    pub by: String,
+    /// What was done: `close`, `reopen`, `gate` …
+    pub action: String,
+    /// To what: `case 3`, `alert 7`, `model cc324a…`.
+    pub subject: String,
+    /// How it was before.
+    pub previous: serde_json::Value,
+    /// How it is now.
+    pub now: serde_json::Value,
+}
+
+/// An alert that a person decided about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClosedAlert {
+    /// The alert.
+    pub alert: Alert,
+    /// Its case.
+    pub case: CaseId,
+    /// What was decided.
+    pub closing: Closing,
+}
+
+pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
+    write.open_table(CASES)?;
+    write.open_table(CASE_OF)?;
+    write.open_table(KEYS)?;
+    write.open_table(CLOSED)?;
+    write.open_table(AUDIT)?;
+    Ok(())
+}
+
+pub(super) fn copy_tables(read: &ReadTransaction, write: &WriteTransaction) -> Result<(), redb::Error> {
+    copy_table(read, write, CASES)?;
+    copy_table(read, write, CASE_OF)?;
+    copy_table(read, write, KEYS)?;
+    copy_table(read, write, CLOSED)?;
+    copy_table(read, write, AUDIT)
+}
+
+/// Puts every alert there is into a case.
+pub(super) fn join_all(write: &WriteTransaction) -> Result<(), redb::Error> {
+    let alerts = write.open_table(ALERTS)?;
+    for row in alerts.iter()? {
+        let alert: Alert = from_json(row?.1.value())?;
+        join(write, &alerts, &alert)?;
+    }
+    Ok(())
+}
+
+/// Whether a person closed `alert` or its case.
+pub(super) fn is_closed(write: &WriteTransaction, alert: AlertId) -> Result<bool, redb::Error> {
+    Ok(write.open_table(CLOSED)?.get(alert.0)?.is_some())
+}
+
+/// Puts a new alert into the case that its strongest key leads to, or into one of its own.
+pub(super) fn join(
+    write: &WriteTransaction,
+    alerts: &impl ReadableTable<u64, &'static [u8]>,
+    alert: &Alert,
+) -> Result<(), redb::Error> {
+    let (mut cases, mut case_of) = (write.open_table(CASES)?, write.open_table(CASE_OF)?);
+    let mut latest = write.open_table(KEYS)?;
+    let mut related = BTreeSet::new();
+    let mut joined: Option<(Case, String)> = None;
+    for key in join::keys(alert) {
+        if let Some(earlier) = latest.get(key.number())?.map(|id| id.value()) {
+            let earlier = get_alert(alerts, earlier)?;
+            let shares = within(&earlier, alert, key.window) && join::keys(&earlier).contains(&key);
+            let case = if shares { case_of.get(earlier.id.0)?.map(|id| id.value()) } else { None };
+            if let Some(id) = case {
+                related.insert(CaseId(id));
+                if joined.is_none() {
+                    let case: Case = get_case(&cases, id)?;
+                    if has_room(&case, alerts, alert)? {
+                        joined = Some((case, format!("{} (alert {})", key.text, earlier.id)));
+                    }
+                }
+            }
+        }
+        latest.insert(key.number(), alert.id.0)?;
+    }
+    let (mut case, why) = match joined {
+        Some(found) => found,
+        None => {
+            let id = CaseId(cases.last()?.map_or(0, |(id, _)| id.value()) + 1);
+            (Case { id, alerts: Vec::new(), related: Vec::new(), closed: None }, String::new())
+        }
+    };
+    case.alerts.push(Member { alert: alert.id, joined: why });
+    related.extend(case.related.iter().copied());
+    related.remove(&case.id);
+    case.related = related.into_iter().collect();
+    case_of.insert(alert.id.0, case.id.0)?;
+    cases.insert(case.id.0, to_json(&case)?.as_slice())?;
+    Ok(())
+}
+
+/// Whether an open case can take `alert` in.
+fn has_room(
+    case: &Case,
+    alerts: &impl ReadableTable<u64, &'static [u8]>,
+    alert: &Alert,
+) -> Result<bool, redb::Error> {
+    if case.closed.is_some() || case.alerts.len() >= MAX_ALERTS {
+        return Ok(false);
+    }
+    let Some(first) = case.alerts.first() else { return Ok(true) };
+    let first = get_alert(alerts, first.alert.0)?;
+    let span = alert.last_time.max(first.last_time).duration_since(alert.first_time.min(first.first_time));
+    Ok(span <= MAX_SPAN)
+}
+
+fn get_case(cases: &impl ReadableTable<u64, &'static [u8]>, id: u64) -> Result<Case, redb::Error> {
+    let value = cases.get(id)?.ok_or_else(|| redb::Error::Corrupted(format!("case {id} is missing")))?;
+    from_json(value.value())
+}
+
+impl Findings {
+    pub(crate) fn case(&self, id: CaseId) -> Result<Option<Case>> {
+        self.read(|read| {
+            let value = read.open_table(CASES)?.get(id.0)?;
+            value.map(|value| from_json(value.value())).transpose()
+        })
+    }
+
+    pub(crate) fn cases(&self) -> Result<Vec<Case>> {
+        self.read(|read| read.open_table(CASES)?.iter()?.map(|row| from_json(row?.1.value())).collect())
+    }
+
+    pub(crate) fn case_of(&self, alert: AlertId) -> Result<Option<CaseId>> {
+        self.read(|read| Ok(read.open_table(CASE_OF)?.get(alert.0)?.map(|id| CaseId(id.value()))))
+    }
+
+    pub(crate) fn closing(&self, alert: AlertId) -> Result<Option<Closing>> {
+        self.read(|read| {
+            let value = read.open_table(CLOSED)?.get(alert.0)?;
+            value.map(|value| from_json(value.value())).transpose()
+        })
+    }
+
+    /// Closes, or opens again with `None`. Returns what was there before, and `None` if there is no such case
+    /// or alert.
+    pub(crate) fn decide(
+        &self,
+        subject: Subject,
+        closing: Option<&Closing>,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<Option<Option<Closing>>> {
+        self.write(|write| {
+            let mut cases = write.open_table(CASES)?;
+            let mut closed = write.open_table(CLOSED)?;
+            let previous: Option<Closing> = match subject {
+                Subject::Case(id) => {
+                    let found = cases.get(id.0)?.map(|value| from_json::<Case>(value.value())).transpose()?;
+                    let Some(mut case) = found else { return Ok(None) };
+                    let previous = std::mem::replace(&mut case.closed, closing.cloned());
+                    for member in &case.alerts {
+                        let own =
+                            closed.get(member.alert.0)?.map(|value| from_json(value.value())).transpose()?;
+                        // What was decided about one alert alone stays.
+                        if own == previous {
+                            set(&mut closed, member.alert, closing)?;
+                        }
+                    }
+                    cases.insert(id.0, to_json(&case)?.as_slice())?;
+                    previous
+                }
+                Subject::Alert(id) => {
+                    if write.open_table(ALERTS)?.get(id.0)?.is_none() {
+                        return Ok(None);
+                    }
+                    let previous = closed.get(id.0)?.map(|value| from_json(value.value())).transpose()?;
+                    set(&mut closed, id, closing)?;
+                    previous
+                }
+            };
+            let action = if closing.is_some() { "close" } else { "reopen" };
+            let row = Audit {
+                at,
+                by: by.to_owned(),
+                action: action.to_owned(),
+                subject: subject.to_string(),
+                previous: as_value(&previous)?,
+                now: as_value(&closing)?,
+            };
+            add_audit(write, &row)?;
+            Ok(Some(previous))
+        })
+    }
+
+    pub(crate) fn put_audit(&self, row: &Audit) -> Result<()> {
+        self.write(|write| add_audit(write, row))
+    }
+
+    /// The newest rows of the record first.
+    pub(crate) fn audit(&self, most: usize) -> Result<Vec<Audit>> {
+        self.read(|read| {
+            let rows = read.open_table(AUDIT)?;
+            rows.iter()?.rev().take(most).map(|row| from_json(row?.1.value())).collect()
+        })
+    }
+
+    /// Alerts that are closed, the highest number first.
+    pub(crate) fn closed_alerts(&self, most: usize) -> Result<Vec<ClosedAlert>> {
+        self.read(|read| {
+            let (alerts, case_of) = (read.open_table(ALERTS)?, read.open_table(CASE_OF)?);
+            let mut found = Vec::new();
+            for row in read.open_table(CLOSED)?.iter()?.rev().take(most) {
+                let (id, closing) = row?;
+                let id = id.value();
+                found.push(ClosedAlert {
+                    alert: get_alert(&alerts, id)?,
+                    case: CaseId(case_of.get(id)?.map_or(0, |case| case.value())),
+                    closing: from_json(closing.value())?,
+                });
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// How alerts were closed.
+pub(super) fn closed_table(
+    read: &ReadTransaction,
+) -> Result<redb::ReadOnlyTable<u64, &'static [u8]>, redb::Error> {
+    Ok(read.open_table(CLOSED)?)
+}
+
+pub(super) fn add_audit(write: &WriteTransaction, row: &Audit) -> Result<(), redb::Error> {
+    let mut audit = write.open_table(AUDIT)?;
+    let number = audit.last()?.map_or(0, |(number, _)| number.value()) + 1;
+    audit.insert(number, to_json(row)?.as_slice())?;
+    Ok(())
+}
+
+fn set(
+    closed: &mut redb::Table<'_, u64, &'static [u8]>,
+    alert: AlertId,
+    closing: Option<&Closing>,
+) -> Result<(), redb::Error> {
+    match closing {
+        Some(closing) => closed.insert(alert.0, to_json(closing)?.as_slice())?,
+        None => closed.remove(alert.0)?,
+    };
+    Ok(())
+}
+
+fn as_value(value: &impl Serialize) -> Result<serde_json::Value, redb::Error> {
+    serde_json::to_value(value).map_err(|error| redb::Error::Corrupted(error.to_string()))
+}

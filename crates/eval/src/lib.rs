@@ -5,8 +5,16 @@
 //! titles, descriptions, file names and paths stay on this side: nothing of them reaches a store, a prompt
 //! or a feature.
 
+mod error;
+mod isolate;
+mod logistic;
+mod observe;
 mod outcome;
+mod raise;
+mod rename;
 pub mod scenario;
 
+pub use error::Error;
+pub use observe::{Observed, Tools, observe};
 pub use outcome::{Alerted, Outcome};
 pub use scenario::Scenario;

@@ -28,6 +28,14 @@ pub enum Error {
         /// Which key, what is wrong with it and what to write instead.
         reason: String,
     },
+    /// A head file says something it may not.
+    #[error("head {path}: {reason}")]
+    Head {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// None of the alert's events is in the store.
     #[error("alert {alert} names no event that the store has; ingest its logs again before investigating it")]
     NoEvents {

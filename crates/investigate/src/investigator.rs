@@ -2,6 +2,7 @@
 
 use crate::budget::{Budget, Meter};
 use crate::facts::{self, Finding, Scene};
+use crate::features;
 use crate::missing::{self, Looked};
 use crate::narrative;
 use crate::playbook::{Playbook, Playbooks};
@@ -104,6 +105,7 @@ impl Investigator {
             past: &found.past,
         };
         let findings = facts::find(&scene);
+        let features = features::of(alert, &scene, &findings);
         let evidence = self.evidence(&found, &relations, &findings, &playbook)?;
         progress(Progress::Evidence { count: evidence.len(), candidates: found.events.len() });
         let facts = label(&findings, &evidence);
@@ -116,6 +118,7 @@ impl Investigator {
         let (reading, method) = self.ask(&evidence, &found, &playbook, &mut meter, progress);
         let mut case = conclude(alert, &findings, facts, evidence, &playbook, &reading, progress);
         case.method = method;
+        case.features = features;
         let looked = Looked {
             subjects: &found.subjects,
             events: &found.events,
@@ -356,6 +359,7 @@ fn conclude(
         facts,
         answers,
         contributions,
+        features: Vec::new(),
         missing: Vec::new(),
         next_steps: Vec::new(),
         narrative: Vec::new(),

@@ -16,7 +16,9 @@ pub mod canary;
 mod decode;
 mod error;
 mod facts;
+mod features;
 mod hash;
+pub mod head;
 mod investigator;
 mod missing;
 mod narrative;
@@ -38,6 +40,8 @@ mod view;
 
 pub use budget::Budget;
 pub use error::Error;
+pub use features::Feature;
+pub use head::Head;
 pub use investigator::{Investigator, LoadedModel};
 pub use playbook::Playbooks;
 pub use progress::Progress;

@@ -76,6 +76,9 @@ pub struct Investigation {
     pub facts: Vec<Fact>,
     /// What the model answered.
     pub answers: Vec<Answer>,
+    /// What a learned head may look at, in order of names.
+    #[serde(default)]
+    pub features: Vec<crate::Feature>,
     /// Everything that went into the probability, in logits, in the order added.
     pub contributions: Vec<Contribution>,
     /// What happened when.
@@ -280,6 +283,6 @@ pub struct ModelSummary {
 }
 
 /// Writes a figure with six decimals: more would be noise, and fewer digits read back as the same number.
-fn figure<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn figure<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((value * 1e6).round() / 1e6)
 }

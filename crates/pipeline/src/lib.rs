@@ -130,8 +130,8 @@ type Matched<'r> = (Stored, Vec<&'r Rule>);
 /// A data directory opened for taking in and finding events.
 pub struct Pipeline {
     store: Arc<Store>,
-    rules: Rules,
-    embedder: Option<Embedder>,
+    rules: Arc<Rules>,
+    embedder: Option<Arc<Embedder>>,
     templates: TemplateIndex,
     /// What correlation rules have seen; held while catching up.
     correlator: Mutex<Correlator>,
@@ -163,22 +163,41 @@ impl Pipeline {
         embedder: Option<Embedder>,
         limits: Limits,
     ) -> Result<Self> {
+        Self::open_shared(data_dir, Self::share(rules), embedder.map(Arc::new), limits)
+    }
+
+    /// Rules ready to be shared by several pipelines: they know the formats of the program's own mapping files.
+    pub fn share(mut rules: Rules) -> Arc<Rules> {
+        set_log_sources(&mut rules, &Options::default().mappings);
+        Arc::new(rules)
+    }
+
+    /// As [`open_with`](Self::open_with), over rules (from [`share`](Self::share)) and an embedder that others
+    /// use too.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_shared(
+        data_dir: &Path,
+        rules: Arc<Rules>,
+        embedder: Option<Arc<Embedder>>,
+        limits: Limits,
+    ) -> Result<Self> {
         let store = Arc::new(Store::open_with(data_dir, limits)?);
-        let templates = TemplateIndex::open(data_dir.join("templates.hnsw"), embedder.as_ref());
+        let templates = TemplateIndex::open(data_dir.join("templates.hnsw"), embedder.as_deref());
         let correlator = Mutex::new(rules.correlator());
         let mappings = Options::default().mappings;
         let (data_dir, retrying) = (data_dir.to_owned(), Mutex::default());
-        let own = Arc::clone(&mappings);
-        let pipeline =
-            Self { store, rules, embedder, templates, correlator, mappings: own, data_dir, retrying };
-        Ok(pipeline.with_mappings(mappings))
+        Ok(Self { store, rules, embedder, templates, correlator, mappings, data_dir, retrying })
     }
 
-    /// Takes records in, and matches rules, by these mapping files instead of those of the program alone.
+    /// Takes records in, and matches rules, by these mapping files instead of those of the program alone. Rules
+    /// that others share keep the log sources they have.
     #[must_use]
     pub fn with_mappings(mut self, mappings: Arc<Mappings>) -> Self {
-        let sources = mappings.log_sources().map(|(format, source)| (format, source.clone()));
-        self.rules.set_log_sources(sources);
+        if let Some(rules) = Arc::get_mut(&mut self.rules) {
+            set_log_sources(rules, &mappings);
+        }
         self.mappings = mappings;
         self
     }
@@ -413,6 +432,10 @@ fn remember(alerts: &mut Vec<Alert>, alert: Alert) {
         Some(known) => *known = alert,
         None => alerts.push(alert),
     }
+}
+
+fn set_log_sources(rules: &mut Rules, mappings: &Mappings) {
+    rules.set_log_sources(mappings.log_sources().map(|(format, source)| (format, source.clone())));
 }
 
 /// A panic while holding one of these locks leaves nothing half-changed that matters: go on.

@@ -9,6 +9,7 @@ use casemate_investigate::LoadedModel;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 const CATALOG: &str = include_str!("../../../models/catalog.toml");
@@ -87,7 +88,7 @@ pub(crate) fn load_investigator(wanted: &str, models: &Path) -> Outcome<Option<L
     });
     let model = model.map_err(Failure::input)?;
     let sha256 = sha256.map_err(|_| anyhow!("hashing {} was interrupted", path.display()))??;
-    Ok(Some(LoadedModel { model, sha256 }))
+    Ok(Some(LoadedModel { model: Arc::new(model), sha256 }))
 }
 
 /// A loaded model as the API lists it.

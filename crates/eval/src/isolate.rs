@@ -86,8 +86,8 @@ impl Ground {
     fn take_log(&self, path: &Path, end: Option<Timestamp>, renamer: &Renamer) -> Result<(), Error> {
         let options = self.pipeline.ingest_options();
         let store = self.pipeline.store();
-        // Sources give times with less precision than their events have.
-        let end = end.and_then(|end| end.checked_add(SignedDuration::from_secs(1)).ok());
+        // Sources give times to the millisecond; what they mark as the attack can follow within the next.
+        let end = end.and_then(|end| end.checked_add(SignedDuration::from_micros(999)).ok());
         let mut sink = |mut batch: Batch| -> Result<(), casemate_ingest::SinkError> {
             batch.events.retain(|event| end.is_none_or(|end| event.time <= end));
             batch.events.iter_mut().for_each(|event| renamer.apply(event));

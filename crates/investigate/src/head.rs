@@ -15,6 +15,8 @@ use std::path::Path;
 pub const FORMAT: u32 = 1;
 /// Name of the feature that holds the probe's score.
 pub const PROBE: &str = "probe";
+/// Name of the feature that holds what the model's answers add together, in logits of the playbook.
+pub const ANSWERS: &str = "answers";
 
 /// A fitted head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,20 +3,22 @@
 use crate::budget::{Budget, Meter};
 use crate::facts::{self, Finding, Scene};
 use crate::features;
+use crate::head::{Fit, Head};
 use crate::missing::{self, Looked};
 use crate::narrative;
 use crate::playbook::{Playbook, Playbooks};
+use crate::probe::States;
 use crate::prompt;
 use crate::reader::{self, Reading};
 use crate::relate::{self, Relation};
 use crate::render;
 use crate::report::{
-    AlertSummary, Evidence, Fact, Investigation, Method, ModelSummary, PlaybookSummary, Technique,
-    TimelineEntry, Verdict,
+    AlertSummary, Evidence, Fact, HeadSummary, Investigation, Method, ModelSummary, PlaybookSummary,
+    Technique, TimelineEntry, Verdict,
 };
 use crate::retrieve::{self, Candidates};
 use crate::select::{self, Candidate, Chosen};
-use crate::verdict::{self, Asked, Judgement, Term};
+use crate::verdict::{self, Asked, Judgement, Seen, Term};
 use crate::view::{View, base_name};
 use crate::{Error, Progress, Site};
 use casemate_event::{Alert, EventId, Stored};
@@ -30,9 +32,10 @@ use std::time::Instant;
 const DEFAULT_LINES: usize = 14;
 
 /// A model with the hash that names it in reports.
+#[derive(Clone)]
 pub struct LoadedModel {
     /// The model.
-    pub model: Model,
+    pub model: Arc<Model>,
     /// SHA-256 of its file, in lower-case hex.
     pub sha256: String,
 }
@@ -44,6 +47,22 @@ pub struct Investigator {
     playbooks: Playbooks,
     site: Site,
     budget: Budget,
+    head: Option<LoadedHead>,
+    /// What reads for the head's probe, which may be the model itself.
+    reader: Option<LoadedModel>,
+    /// Layer whose states are kept with each investigation, for fitting.
+    kept_layer: Option<usize>,
+    /// Family whose left-out fit judges.
+    family: Option<String>,
+}
+
+/// A head with the hash that names it in reports.
+#[derive(Clone)]
+pub struct LoadedHead {
+    /// The head.
+    pub head: Head,
+    /// SHA-256 of its file, in lower-case hex.
+    pub sha256: String,
 }
 
 impl Investigator {
@@ -54,12 +73,38 @@ impl Investigator {
         playbooks: Playbooks,
         site: Site,
     ) -> Self {
-        Self { pipeline, model, playbooks, site, budget: Budget::default() }
+        Self {
+            pipeline,
+            model,
+            playbooks,
+            site,
+            budget: Budget::default(),
+            head: None,
+            reader: None,
+            kept_layer: None,
+            family: None,
+        }
     }
 
     /// Bounds what each investigation from now on may cost.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;
+    }
+
+    /// Judges by this head from now on, its probe reading with `reader`.
+    pub fn set_head(&mut self, head: Option<LoadedHead>, reader: Option<LoadedModel>) {
+        (self.head, self.reader) = (head, reader);
+    }
+
+    /// Keeps the reader's states after `layer` with each investigation, for fitting.
+    pub fn keep_states(&mut self, layer: Option<usize>) {
+        self.kept_layer = layer;
+    }
+
+    /// Judges by the head's fit that did not see `family`, if it was fitted on it: nothing is scored by what
+    /// was fitted on it.
+    pub fn set_family(&mut self, family: Option<String>) {
+        self.family = family;
     }
 
     /// What the site says of itself.
@@ -115,10 +160,23 @@ impl Investigator {
         }
         let established = started.elapsed().as_secs_f64() - retrieved;
 
-        let (reading, method) = self.ask(&evidence, &found, &playbook, &mut meter, progress);
-        let mut case = conclude(alert, &findings, facts, evidence, &playbook, &reading, progress);
+        progress(Progress::Stage { name: "first pass" });
+        let (states, unread) = self.states(&evidence);
+        let seen = self.fit().map(|fit| Seen { fit, features: &features, states: states.as_ref() });
+        let passed = started.elapsed().as_secs_f64() - retrieved - established;
+        let settled = seen.as_ref().is_some_and(Seen::is_settled);
+        let (reading, method) = self.ask(&evidence, &found, &playbook, settled, &mut meter, progress);
+        let mut case =
+            conclude(alert, (&findings, facts), evidence, &playbook, &reading, seen.as_ref(), progress);
         case.method = method;
+        case.head = self.head.as_ref().map(|loaded| HeadSummary {
+            name: loaded.head.name.clone(),
+            sha256: loaded.sha256.clone(),
+            reader: states.as_ref().and(self.reader.as_ref()).map(|reader| reader.sha256.clone()),
+            unread,
+        });
         case.features = features;
+        case.states = states.filter(|_| self.kept_layer.is_some());
         let looked = Looked {
             subjects: &found.subjects,
             events: &found.events,
@@ -132,6 +190,7 @@ impl Investigator {
         case.seconds = [
             ("retrieve", retrieved),
             ("facts", established),
+            ("first_pass", passed),
             ("read", reading.seconds[0]),
             ("ask", reading.seconds[1]),
             ("narrate", reading.seconds[2]),
@@ -182,12 +241,36 @@ impl Investigator {
         Ok(chosen.iter().enumerate().map(|(number, chosen)| line_of(number, chosen, &candidates)).collect())
     }
 
-    /// Asks the model, if there is one that can.
+    /// The fit that judges.
+    fn fit(&self) -> Option<&Fit> {
+        self.head.as_ref().map(|loaded| loaded.head.fit_for(self.family.as_deref()))
+    }
+
+    /// The reader's states of the evidence where a probe or fitting needs them, or why there are none.
+    fn states(&self, evidence: &[Evidence]) -> (Option<States>, Option<String>) {
+        let probe = self.fit().and_then(|fit| fit.probe.as_ref());
+        let Some(layer) = self.kept_layer.or(probe.map(|probe| probe.layer)) else { return (None, None) };
+        let fits = |reader: &&LoadedModel| probe.is_none_or(|probe| probe.model == reader.sha256);
+        let Some(reader) = self.reader.as_ref().filter(fits) else {
+            return (None, Some("the model that the head's probe was fitted for is not loaded".to_owned()));
+        };
+        let lines: Vec<String> = evidence.iter().map(|item| item.structural.clone()).collect();
+        match States::read(&reader.model, layer, &lines) {
+            Ok(states) => (Some(states), None),
+            Err(error) => {
+                tracing::warn!(%error, "the first pass failed; judging without the probe");
+                (None, Some(error.to_string()))
+            }
+        }
+    }
+
+    /// Asks the model, if there is one that can. Where the verdict is `settled` it only writes.
     fn ask(
         &self,
         evidence: &[Evidence],
         found: &Candidates,
         playbook: &Playbook,
+        settled: bool,
         meter: &mut Meter,
         progress: &mut dyn FnMut(Progress),
     ) -> (Reading, Method) {
@@ -199,8 +282,9 @@ impl Investigator {
         };
         progress(Progress::Stage { name: "read" });
         let alert = prompt::alert_sentence(subject);
-        match reader::read(&loaded.model, evidence, &alert, &playbook.questions, meter, progress) {
-            Ok(reading) => (reading, Method::ModelAndFacts),
+        let questions = if settled { &[] } else { playbook.questions.as_slice() };
+        match reader::read(&loaded.model, evidence, &alert, questions, meter, progress) {
+            Ok(reading) => (reading, if settled { Method::Settled } else { Method::ModelAndFacts }),
             Err(error @ Error::OverBudget { .. }) => {
                 (Reading::default(), Method::FactsOnly(error.to_string()))
             }
@@ -262,6 +346,7 @@ fn line_of(number: usize, chosen: &Chosen, candidates: &[Candidate<'_>]) -> Evid
         time: stored.event.time,
         host: View(&stored.event).host(),
         line: render::line(&stored.event),
+        structural: render::structural(&stored.event),
         why,
         relation: candidate.relation,
         count: chosen.count,
@@ -291,11 +376,11 @@ fn label(findings: &[Finding], evidence: &[Evidence]) -> Vec<Fact> {
 /// The verdict and everything that follows from it alone.
 fn conclude(
     alert: &Alert,
-    findings: &[Finding],
-    facts: Vec<Fact>,
+    (findings, facts): (&[Finding], Vec<Fact>),
     evidence: Vec<Evidence>,
     playbook: &Playbook,
     reading: &Reading,
+    seen: Option<&Seen<'_>>,
     progress: &mut dyn FnMut(Progress),
 ) -> Investigation {
     let terms: Vec<Term> = findings
@@ -315,14 +400,15 @@ fn conclude(
         .zip(&reading.variants)
         .map(|(question, variants)| Asked { question, variants: variants.clone() })
         .collect();
-    let judgement = verdict::judge(alert.severity, &terms, &asked);
+    let judgement = match seen {
+        Some(seen) => verdict::judge_fitted(seen, &asked),
+        None => verdict::judge(alert.severity, &terms, &asked),
+    };
     let labels: Vec<String> = evidence.iter().map(|item| item.label.clone()).collect();
-    let weights = judgement.contributions.iter().skip(2 + terms.len());
     let answers: Vec<_> = asked
         .iter()
         .zip(&reading.scores)
-        .zip(weights)
-        .map(|((asked, scores), term)| verdict::answer(asked, scores, term.weight, &labels))
+        .map(|(asked, scores)| verdict::answer(asked, scores, &labels))
         .collect();
     for answer in &answers {
         progress(Progress::Answer {
@@ -332,7 +418,7 @@ fn conclude(
             probability: answer.probability,
         });
     }
-    let Judgement { verdict, probability, confidence, convergence, contributions } = judgement;
+    let Judgement { verdict, probability, confidence, convergence, contributions, variants } = judgement;
     progress(Progress::Verdict { verdict, confidence, convergence });
     Investigation {
         id: alert.id,
@@ -359,6 +445,9 @@ fn conclude(
         facts,
         answers,
         contributions,
+        variants,
+        head: None,
+        states: None,
         features: Vec::new(),
         missing: Vec::new(),
         next_steps: Vec::new(),

@@ -60,7 +60,9 @@ pub(crate) fn read(
         ..Reading::default()
     };
     // By time last: the narrative goes on from there.
-    for order in (0..ORDERS).rev() {
+    // Without questions there is nothing that an order could change.
+    let orders = if questions.is_empty() { 1 } else { ORDERS };
+    for order in (0..orders).rev() {
         let lines = prompt::lines(evidence, order);
         let asked = Asked::new(model, &lines, alert, questions)?;
         let story = if order == 0 {

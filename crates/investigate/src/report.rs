@@ -76,6 +76,16 @@ pub struct Investigation {
     pub facts: Vec<Fact>,
     /// What the model answered.
     pub answers: Vec<Answer>,
+    /// The verdict of each variant alone: every wording and order of the questions, every block of evidence
+    /// left out. Empty where nothing could be varied.
+    #[serde(default)]
+    pub variants: Vec<Verdict>,
+    /// The learned head that judged, if any did.
+    #[serde(default)]
+    pub head: Option<HeadSummary>,
+    /// The reader's states of the evidence, kept only for fitting.
+    #[serde(skip)]
+    pub states: Option<crate::States>,
     /// What a learned head may look at, in order of names.
     #[serde(default)]
     pub features: Vec<crate::Feature>,
@@ -113,6 +123,9 @@ pub struct Investigation {
 pub enum Method {
     /// Rules, facts and the model's answers.
     ModelAndFacts,
+    /// Rules, facts and the reader's first pass, which no answer of the model could have changed; none was
+    /// asked for.
+    Settled,
     /// Rules and facts only; why the model was not asked.
     FactsOnly(String),
 }
@@ -149,6 +162,9 @@ pub struct Evidence {
     pub host: String,
     /// The line as the model read it.
     pub line: String,
+    /// The line without anything an attacker may have written, as the probe read it.
+    #[serde(default)]
+    pub structural: String,
     /// Why it is here.
     pub why: String,
     /// Its tie to the alert.
@@ -188,7 +204,7 @@ pub struct Answer {
     /// Probability from which they count as given.
     #[serde(serialize_with = "figure")]
     pub threshold: f64,
-    /// Signed logits the answer adds.
+    /// Signed logits the answer would add on its own.
     #[serde(serialize_with = "figure")]
     pub weight: f64,
     /// The probability in each wording and evidence order.
@@ -260,6 +276,19 @@ pub struct Sentence {
     pub citations: Vec<String>,
     /// Who wrote it.
     pub source: SentenceSource,
+}
+
+/// The head that judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadSummary {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// SHA-256 of the model file that its probe read with; absent where it judged without.
+    pub reader: Option<String>,
+    /// Why the probe did not read, if it should have.
+    pub unread: Option<String>,
 }
 
 /// The playbook followed.

@@ -4,7 +4,10 @@
 //! anybody can add them up again. Code dominates: the answers of all questions together move the sum by at
 //! most [`MAX_ANSWERS`], and a verdict at either end needs the facts alone to point there too.
 
+use crate::Feature;
+use crate::head::{ANSWERS, Fit, PROBE};
 use crate::playbook::Question;
+use crate::probe::States;
 use crate::report::{Answer, Contribution, Variant, Verdict};
 use casemate_event::Severity;
 
@@ -51,6 +54,8 @@ pub(crate) struct Judgement {
     pub(crate) confidence: f64,
     pub(crate) convergence: f64,
     pub(crate) contributions: Vec<Contribution>,
+    /// Verdict of each variant alone.
+    pub(crate) variants: Vec<Verdict>,
 }
 
 /// A question with the probability of its raising answers in each variant.
@@ -100,12 +105,100 @@ pub(crate) fn judge(severity: Severity, terms: &[Term], asked: &[Asked<'_>]) -> 
         verdict = if attack { Verdict::Suspicious } else { Verdict::Inconclusive };
     }
     let probability = logistic(sum);
-    let confidence = match verdict {
+    let confidence = confidence(verdict, probability);
+    let convergence = share(verdict);
+    Judgement { verdict, probability, confidence, convergence, contributions, variants: own }
+}
+
+/// Lines of evidence left out together, to see what hangs on them.
+const BLOCK_LINES: usize = 3;
+/// Share of variants that must agree with a fitted verdict for it to stand.
+const FITTED_AGREEMENT: f64 = 0.75;
+
+/// What a fitted head judges by.
+pub(crate) struct Seen<'a> {
+    pub(crate) fit: &'a Fit,
+    /// What code drew from the scene; neither the probe's score nor the answers are among it.
+    pub(crate) features: &'a [Feature],
+    /// The reader's states, if the probe's model is loaded.
+    pub(crate) states: Option<&'a States>,
+}
+
+impl Seen<'_> {
+    /// The features with the probe's score over the lines not left out, and the answers' sum.
+    fn with(&self, left_out: &dyn Fn(usize) -> bool, answers: f64) -> Vec<Feature> {
+        let mut features = self.features.to_vec();
+        if let (Some(probe), Some(states)) = (&self.fit.probe, self.states) {
+            let state = states.pooled(probe.pooling, left_out);
+            if !state.is_empty() {
+                features.push(Feature { name: PROBE.to_owned(), value: probe.score(&state) });
+            }
+        }
+        if answers != 0.0 {
+            features.push(Feature { name: ANSWERS.to_owned(), value: answers });
+        }
+        features
+    }
+
+    fn verdict(&self, logit: f64) -> Verdict {
+        let probability = logistic(logit);
+        if probability >= self.fit.malicious {
+            Verdict::Malicious
+        } else if probability <= self.fit.benign {
+            Verdict::Benign
+        } else {
+            Verdict::Inconclusive
+        }
+    }
+
+    /// Whether no answer of the model could change the verdict: then none has to be asked for.
+    pub(crate) fn is_settled(&self) -> bool {
+        let verdict = |answers: f64| self.verdict(self.fit.logit(&self.with(&|_| false, answers)));
+        let first = verdict(0.0);
+        first != Verdict::Inconclusive && first == verdict(MAX_ANSWERS) && first == verdict(-MAX_ANSWERS)
+    }
+}
+
+/// Judges by a fitted head. Variants leave blocks of evidence out in turn, and take every wording and order of
+/// the questions alone.
+pub(crate) fn judge_fitted(seen: &Seen<'_>, asked: &[Asked<'_>]) -> Judgement {
+    let weights: Vec<f64> = asked.iter().map(weight).collect();
+    let answers = weights.iter().sum::<f64>().clamp(-MAX_ANSWERS, MAX_ANSWERS);
+    let all = seen.with(&|_| false, answers);
+    let logit = seen.fit.logit(&all);
+    let mut variants: Vec<Verdict> = variant_sums(asked)
+        .into_iter()
+        .map(|answers| seen.verdict(seen.fit.logit(&seen.with(&|_| false, answers))))
+        .collect();
+    let blocks = seen.states.map_or(0, |states| states.lines.len().div_ceil(BLOCK_LINES));
+    // With one block there is nothing to leave out.
+    for block in (0..blocks).filter(|_| blocks > 1) {
+        let features = seen.with(&|line| line / BLOCK_LINES == block, answers);
+        variants.push(seen.verdict(seen.fit.logit(&features)));
+    }
+    let whole = seen.verdict(logit);
+    let share = |verdict: Verdict| {
+        let same = variants.iter().filter(|own| **own == verdict).count();
+        if variants.is_empty() { 1.0 } else { same as f64 / variants.len() as f64 }
+    };
+    let verdict = if share(whole) >= FITTED_AGREEMENT { whole } else { Verdict::Inconclusive };
+    let probability = logistic(logit);
+    let contributions = seen
+        .fit
+        .contributions(&all)
+        .into_iter()
+        .map(|(name, weight)| Contribution { name, weight })
+        .collect();
+    let confidence = confidence(verdict, probability);
+    Judgement { verdict, probability, confidence, convergence: share(whole), contributions, variants }
+}
+
+fn confidence(verdict: Verdict, probability: f64) -> f64 {
+    match verdict {
         Verdict::Malicious | Verdict::Suspicious => probability,
         Verdict::Benign => 1.0 - probability,
         Verdict::Inconclusive => probability.max(1.0 - probability),
-    };
-    Judgement { verdict, probability, confidence, convergence: share(verdict), contributions }
+    }
 }
 
 fn call(probability: f64, facts: f64, explained: bool) -> Verdict {
@@ -157,7 +250,7 @@ fn is_decided(asked: &Asked<'_>) -> bool {
 }
 
 /// The answer as the report shows it.
-pub(crate) fn answer(asked: &Asked<'_>, scores: &[f64], weight: f64, evidence: &[String]) -> Answer {
+pub(crate) fn answer(asked: &Asked<'_>, scores: &[f64], evidence: &[String]) -> Answer {
     let question = asked.question;
     let n = asked.variants.len().max(1) as f64;
     let probability = asked.variants.iter().map(|variant| variant.probability).sum::<f64>() / n;
@@ -178,7 +271,7 @@ pub(crate) fn answer(asked: &Asked<'_>, scores: &[f64], weight: f64, evidence: &
         sentence: chosen.map_or_else(String::new, |index| question.sentences[index].clone()),
         probability,
         threshold: question.threshold,
-        weight,
+        weight: weight(asked),
         variants: asked.variants.clone(),
         evidence: evidence.to_vec(),
     }
@@ -253,7 +346,7 @@ mod tests {
         let split = vec![asked(&question, &[0.99, 0.2, 0.99, 0.2, 0.99, 0.2])];
         let judgement = judge(Severity::High, &[], &split);
         assert_eq!(judgement.contributions.last().map(|term| term.weight), Some(0.0));
-        let answer = answer(&split[0], &[0.0, 0.0], 0.0, &[]);
+        let answer = answer(&split[0], &[0.0, 0.0], &[]);
         assert_eq!(answer.answer, "undecided");
     }
 

@@ -179,7 +179,7 @@ fn model() -> Option<LoadedModel> {
         eprintln!("skipped: no {}; `casemate-stage fetch` gets it", path.display());
         return None;
     }
-    Some(LoadedModel { model: Model::load(&path).unwrap(), sha256: "0".repeat(64) })
+    Some(LoadedModel { model: Arc::new(Model::load(&path).unwrap()), sha256: "0".repeat(64) })
 }
 
 /// What holds of every investigation.

@@ -150,7 +150,7 @@ impl CaseView {
             convergence: percent(case.convergence),
             probability: percent(case.probability),
             without_model: match &case.method {
-                Method::ModelAndFacts => None,
+                Method::ModelAndFacts | Method::Settled => None,
                 Method::FactsOnly(why) => Some(why.clone()),
             },
             summary: case.summary.clone(),

@@ -6,6 +6,7 @@
 //! or a feature.
 
 mod error;
+pub mod fit;
 mod isolate;
 mod logistic;
 mod observe;

@@ -46,6 +46,9 @@ pub struct Scenario {
     /// The alert suggested by the collection; for groups of another product's alerts it is their name.
     #[serde(default)]
     pub suggested_alert: Option<String>,
+    /// How sure the label is, in words.
+    #[serde(default)]
+    pub label_certainty: String,
     /// Licence of the files.
     #[serde(default)]
     pub licence: Option<String>,
@@ -84,6 +87,18 @@ impl Scenario {
     /// Techniques that are true of the case: the source's own, or those assigned.
     pub fn true_techniques(&self) -> &[String] {
         if self.techniques.is_empty() { &self.techniques_assigned } else { &self.techniques }
+    }
+
+    /// How far the label is to be trusted, 0 to 1.
+    pub fn certainty(&self) -> f64 {
+        let words = self.label_certainty.to_lowercase();
+        match () {
+            () if words.starts_with("high") => 1.0,
+            () if words.starts_with("medium-high") => 0.9,
+            () if words.starts_with("medium") => 0.7,
+            () if words.starts_with("not ") => 0.7,
+            () => 0.3,
+        }
     }
 
     /// Whether its licence lets a head fitted on it be shipped (MIT, Apache-2.0, BSD, CC0).

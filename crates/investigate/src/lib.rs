@@ -50,3 +50,4 @@ pub use progress::Progress;
 pub use relate::Relation;
 pub use report::{Investigation, Verdict};
 pub use site::{Administrator, Asset, Scanner, Site, Tool};
+pub use verdict::judge_again;

@@ -8,7 +8,7 @@ use crate::Feature;
 use crate::head::{ANSWERS, Fit, PROBE};
 use crate::playbook::Question;
 use crate::probe::States;
-use crate::report::{Answer, Contribution, Variant, Verdict};
+use crate::report::{Answer, Contribution, Investigation, Variant, Verdict};
 use casemate_event::Severity;
 
 /// Where the sum starts: most alerts of most rules are false.
@@ -164,9 +164,14 @@ impl Seen<'_> {
 pub(crate) fn judge_fitted(seen: &Seen<'_>, asked: &[Asked<'_>]) -> Judgement {
     let weights: Vec<f64> = asked.iter().map(weight).collect();
     let answers = weights.iter().sum::<f64>().clamp(-MAX_ANSWERS, MAX_ANSWERS);
+    judge_by(seen, answers, variant_sums(asked))
+}
+
+/// Judges with the answers' sum, and with that of each wording and order in its place.
+fn judge_by(seen: &Seen<'_>, answers: f64, each: Vec<f64>) -> Judgement {
     let all = seen.with(&|_| false, answers);
     let logit = seen.fit.logit(&all);
-    let mut variants: Vec<Verdict> = variant_sums(asked)
+    let mut variants: Vec<Verdict> = each
         .into_iter()
         .map(|answers| seen.verdict(seen.fit.logit(&seen.with(&|_| false, answers))))
         .collect();
@@ -191,6 +196,20 @@ pub(crate) fn judge_fitted(seen: &Seen<'_>, asked: &[Asked<'_>]) -> Judgement {
         .collect();
     let confidence = confidence(verdict, probability);
     Judgement { verdict, probability, confidence, convergence: share(whole), contributions, variants }
+}
+
+/// Judges a finished investigation again by `fit`, from the features, states and answers that it holds. The
+/// wordings of its answers are taken together: one variant for them all.
+pub fn judge_again(case: &mut Investigation, fit: &Fit) {
+    let answers: f64 = case.answers.iter().map(|answer| answer.weight).sum();
+    let seen = Seen { fit, features: &case.features, states: case.states.as_ref() };
+    let judgement = judge_by(&seen, answers.clamp(-MAX_ANSWERS, MAX_ANSWERS), Vec::new());
+    case.verdict = judgement.verdict;
+    case.probability = judgement.probability;
+    case.confidence = judgement.confidence;
+    case.convergence = judgement.convergence;
+    case.contributions = judgement.contributions;
+    case.variants = judgement.variants;
 }
 
 fn confidence(verdict: Verdict, probability: f64) -> f64 {

@@ -1,0 +1,349 @@
+//! How do cases become a head?
+//!
+//! A probe on the pooled states and a combiner over features and the probe's score, both logistic regressions.
+//! Of an attack case at least one alert is of the attack and nobody says which: the one that scores highest is
+//! taken, again after each round. Families never stand on both sides of a split: not between fitting and
+//! scoring, and not between the probe and the combiner that learns how far to trust it.
+
+use crate::logistic::{self, Line, logistic};
+use crate::scenario::Truth;
+use casemate_investigate::head::{ANSWERS, Fit, Fold, Head, PROBE, Pooling, Probe, Trained};
+use casemate_investigate::{Feature, head};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Splits of the families.
+const FOLDS: usize = 8;
+/// Rounds of choosing the alert that stands for an attack case.
+const ROUNDS: usize = 4;
+/// Penalties of the probe and the combiner: what cross-validation on the development cases liked best.
+const PROBE_PENALTY: f64 = 0.3;
+const COMBINER_PENALTY: f64 = 0.02;
+/// Share of attacks that may fall below the threshold of `benign`.
+const MISSED: f64 = 0.01;
+/// Share of other cases that may lie above the threshold of `malicious`.
+const FALSE_ALARMS: f64 = 0.12;
+
+/// A case to fit on.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Its family.
+    pub family: String,
+    /// Collection it comes from.
+    pub source: String,
+    /// Licence of its files.
+    pub licence: String,
+    /// What is true of it.
+    pub truth: Truth,
+    /// How far the label is to be trusted, 0 to 1.
+    pub certainty: f64,
+    /// Its alerts.
+    pub alerts: Vec<Alert>,
+}
+
+/// An alert to fit on.
+#[derive(Debug, Clone)]
+pub struct Alert {
+    /// What code drew from its scene.
+    pub features: Vec<Feature>,
+    /// Its evidence as the reader's pooled state; empty without one.
+    pub state: Vec<f32>,
+}
+
+/// How the states were read.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// SHA-256 of the model file.
+    pub model: String,
+    /// Layer they were taken after.
+    pub layer: usize,
+    /// How lines were pooled.
+    pub pooling: Pooling,
+}
+
+/// Fits a head, with a fold for every family.
+pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>) -> Head {
+    let folds = folds(samples);
+    let all: Vec<usize> = (0..samples.len()).collect();
+    let left_out = |fold: usize| -> Vec<usize> {
+        all.iter().copied().filter(|index| folds[samples[*index].family.as_str()] != fold).collect()
+    };
+    Head {
+        format: head::FORMAT,
+        name: name.to_owned(),
+        provenance: provenance(samples),
+        figures: BTreeMap::new(),
+        whole: fit_on(samples, &all, reader),
+        folds: (0..FOLDS)
+            .map(|fold| Fold {
+                families: folds
+                    .iter()
+                    .filter(|(_, own)| **own == fold)
+                    .map(|(family, _)| (*family).to_owned())
+                    .collect(),
+                fit: fit_on(samples, &left_out(fold), reader),
+            })
+            .filter(|fold| !fold.families.is_empty())
+            .collect(),
+    }
+}
+
+/// Fold of each family: the largest families first, each into the fold that holds least, those of equal size in
+/// the order of their hashes.
+fn folds(samples: &[Sample]) -> BTreeMap<&str, usize> {
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for sample in samples {
+        *sizes.entry(&sample.family).or_default() += 1;
+    }
+    let mut families: Vec<(&str, usize)> = sizes.into_iter().collect();
+    families
+        .sort_by_cached_key(|(family, size)| (usize::MAX - size, Sha256::digest(family.as_bytes()).to_vec()));
+    let mut held = [0; FOLDS];
+    families
+        .into_iter()
+        .map(|(family, size)| {
+            let fold = (0..FOLDS).min_by_key(|fold| held[*fold]).unwrap_or_default();
+            held[fold] += size;
+            (family, fold)
+        })
+        .collect()
+}
+
+fn provenance(samples: &[Sample]) -> Vec<Trained> {
+    let mut counts: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
+    for sample in samples {
+        let count = counts.entry((&sample.source, &sample.licence)).or_default();
+        match sample.truth {
+            Truth::Malicious => count.0 += 1,
+            Truth::Benign => count.1 += 1,
+        }
+    }
+    counts
+        .into_iter()
+        .map(|((source, licence), (malicious, benign))| Trained {
+            source: source.to_owned(),
+            licence: licence.to_owned(),
+            malicious,
+            benign,
+        })
+        .collect()
+}
+
+/// Fits on the samples at `indices`.
+fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>) -> Fit {
+    let chosen: Vec<&Sample> = indices.iter().map(|index| &samples[*index]).collect();
+    let names = names(&chosen);
+    let inner = inner_folds(&chosen);
+    // What the probe says of cases that it has not seen is what the combiner may trust.
+    let unseen: Vec<Vec<f64>> = match reader {
+        Some(_) => across(&chosen, &inner, &|fitted| {
+            let line = line_over(fitted, &|_, alert| state_row(alert), PROBE_PENALTY);
+            Box::new(move |_, alert| clamp(line.logit(&state_row(alert))))
+        }),
+        None => chosen.iter().map(|sample| vec![0.0; sample.alerts.len()]).collect(),
+    };
+    let with_probe: Vec<(&Sample, &[f64])> =
+        chosen.iter().copied().zip(unseen.iter().map(Vec::as_slice)).collect();
+    let combine = |fitted: &[(&Sample, &[f64])]| combiner(fitted, &names);
+    // Calibrated on cases that the combiner has not seen either.
+    let scores = unseen_scores(&with_probe, &inner, &names);
+    let calibration = calibrate(&chosen, &scores);
+    let line = combine(&with_probe);
+    let (malicious, benign) = thresholds(&chosen, &scores, &calibration);
+    let weights = names
+        .iter()
+        .cloned()
+        .chain([PROBE.to_owned()])
+        .zip(&line.weights)
+        .map(|(name, weight)| (name, weight * calibration.weights[0]))
+        .filter(|(_, weight)| *weight != 0.0)
+        .chain([(ANSWERS.to_owned(), ANSWERS_WEIGHT)])
+        .collect();
+    let probe = reader.map(|reader| {
+        let line = line_over(&chosen, &|_, alert| state_row(alert), PROBE_PENALTY);
+        Probe {
+            model: reader.model.clone(),
+            layer: reader.layer,
+            pooling: reader.pooling,
+            bias: line.bias as f32,
+            weights: line.weights.iter().map(|weight| *weight as f32).collect(),
+        }
+    });
+    Fit { bias: line.bias * calibration.weights[0] + calibration.bias, weights, probe, malicious, benign }
+}
+
+/// Logits per logit of the answers: their questions are the playbook's, and no fit over cases has asked them
+/// often enough to say more.
+const ANSWERS_WEIGHT: f64 = 0.5;
+
+fn clamp(logit: f64) -> f64 {
+    logit.clamp(-6.0, 6.0)
+}
+
+fn state_row(alert: &Alert) -> Vec<f64> {
+    alert.state.iter().map(|value| f64::from(*value)).collect()
+}
+
+/// Names of the features that occur in at least two families: what one family has alone tells it, not attacks.
+fn names(samples: &[&Sample]) -> Vec<String> {
+    let mut families: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for sample in samples {
+        for feature in sample.alerts.iter().flat_map(|alert| &alert.features) {
+            families.entry(&feature.name).or_default().insert(&sample.family);
+        }
+    }
+    families.into_iter().filter(|(_, of)| of.len() >= 2).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn row(alert: &Alert, probe: f64, names: &[String]) -> Vec<f64> {
+    let values: BTreeMap<&str, f64> =
+        alert.features.iter().map(|feature| (feature.name.as_str(), feature.value)).collect();
+    names.iter().map(|name| values.get(name.as_str()).copied().unwrap_or_default()).chain([probe]).collect()
+}
+
+/// Fold of each sample by its family, four of them.
+fn inner_folds(samples: &[&Sample]) -> Vec<usize> {
+    const INNER: usize = 4;
+    let fold = |family: &str| usize::from(Sha256::digest(format!("inner {family}").as_bytes())[0]) % INNER;
+    samples.iter().map(|sample| fold(&sample.family)).collect()
+}
+
+type Scorer<'a> = Box<dyn Fn(&Sample, &Alert) -> f64 + 'a>;
+
+/// Scores every alert by what was fitted on the other folds.
+fn across<'a>(
+    samples: &[&'a Sample],
+    folds: &[usize],
+    fit: &dyn Fn(&[&'a Sample]) -> Scorer<'a>,
+) -> Vec<Vec<f64>> {
+    let mut scores: Vec<Vec<f64>> = vec![Vec::new(); samples.len()];
+    for fold in folds.iter().copied().collect::<BTreeSet<_>>() {
+        let others: Vec<&Sample> =
+            samples.iter().zip(folds).filter(|(_, own)| **own != fold).map(|(sample, _)| *sample).collect();
+        let score = fit(&others);
+        for (index, sample) in samples.iter().enumerate().filter(|(index, _)| folds[*index] == fold) {
+            scores[index] = sample.alerts.iter().map(|alert| score(sample, alert)).collect();
+        }
+    }
+    scores
+}
+
+fn combiner(samples: &[(&Sample, &[f64])], names: &[String]) -> Line {
+    let rows: Vec<Vec<Vec<f64>>> = samples
+        .iter()
+        .map(|(sample, probe)| {
+            sample.alerts.iter().zip(*probe).map(|(alert, probe)| row(alert, *probe, names)).collect()
+        })
+        .collect();
+    let plain: Vec<&Sample> = samples.iter().map(|(sample, _)| *sample).collect();
+    fit_rows(&plain, &rows, COMBINER_PENALTY)
+}
+
+/// Scores of the combiner over each alert, by fits that did not see its fold.
+fn unseen_scores(samples: &[(&Sample, &[f64])], folds: &[usize], names: &[String]) -> Vec<Vec<f64>> {
+    let mut scores: Vec<Vec<f64>> = vec![Vec::new(); samples.len()];
+    for fold in folds.iter().copied().collect::<BTreeSet<_>>() {
+        let others: Vec<(&Sample, &[f64])> =
+            samples.iter().zip(folds).filter(|(_, own)| **own != fold).map(|(sample, _)| *sample).collect();
+        let line = combiner(&others, names);
+        for (index, (sample, probe)) in samples.iter().enumerate().filter(|(index, _)| folds[*index] == fold)
+        {
+            scores[index] = sample
+                .alerts
+                .iter()
+                .zip(*probe)
+                .map(|(alert, probe)| line.logit(&row(alert, *probe, names)))
+                .collect();
+        }
+    }
+    scores
+}
+
+fn line_over(samples: &[&Sample], row: &dyn Fn(&Sample, &Alert) -> Vec<f64>, penalty: f64) -> Line {
+    let rows: Vec<Vec<Vec<f64>>> =
+        samples.iter().map(|sample| sample.alerts.iter().map(|alert| row(sample, alert)).collect()).collect();
+    fit_rows(samples, &rows, penalty)
+}
+
+/// Fits rows by sample and alert. Both classes weigh the same, and every case as much as its label is trusted.
+fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64) -> Line {
+    let mut speaks: Vec<Option<usize>> = vec![None; samples.len()];
+    let mut line = Line { bias: 0.0, weights: Vec::new() };
+    for _ in 0..ROUNDS {
+        let mut taken: Vec<&[f64]> = Vec::new();
+        let mut positive = Vec::new();
+        let mut importance = Vec::new();
+        for ((sample, rows), speaks) in samples.iter().zip(rows).zip(&speaks) {
+            let is_attack = sample.truth == Truth::Malicious;
+            let own: Vec<&Vec<f64>> = match speaks {
+                Some(index) if is_attack => rows.get(*index).into_iter().collect(),
+                _ => rows.iter().filter(|row| !row.is_empty()).collect(),
+            };
+            for row in &own {
+                taken.push(row);
+                positive.push(is_attack);
+                importance.push(sample.certainty / own.len() as f64);
+            }
+        }
+        let of = |class: bool| -> f64 {
+            importance.iter().zip(&positive).filter(|(_, own)| **own == class).map(|(own, _)| own).sum()
+        };
+        let (attacks, others) = (of(true), of(false));
+        for (importance, positive) in importance.iter_mut().zip(&positive) {
+            *importance /= if *positive { attacks } else { others }.max(1e-9);
+        }
+        line = logistic::fit(&taken, &positive, &importance, penalty);
+        for (rows, speaks) in rows.iter().zip(&mut speaks) {
+            let score = |index: &usize| line.logit(&rows[*index]);
+            *speaks = (0..rows.len()).max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a)));
+        }
+    }
+    line
+}
+
+/// The highest score of each case.
+fn highest(scores: &[Vec<f64>]) -> Vec<f64> {
+    scores.iter().map(|scores| scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)).collect()
+}
+
+/// Platt's scaling of the cases' highest scores, at the share of attacks that the cases have.
+fn calibrate(samples: &[&Sample], scores: &[Vec<f64>]) -> Line {
+    let kept: Vec<(f64, bool, f64)> = samples
+        .iter()
+        .zip(highest(scores))
+        .filter(|(_, score)| score.is_finite())
+        .map(|(sample, score)| (score, sample.truth == Truth::Malicious, sample.certainty))
+        .collect();
+    let rows: Vec<[f64; 1]> = kept.iter().map(|(score, ..)| [*score]).collect();
+    let rows: Vec<&[f64]> = rows.iter().map(<[f64; 1]>::as_slice).collect();
+    let positive: Vec<bool> = kept.iter().map(|(_, positive, _)| *positive).collect();
+    let importance: Vec<f64> = kept.iter().map(|(.., certainty)| *certainty).collect();
+    let line = logistic::fit(&rows, &positive, &importance, 1e-3);
+    // A score that does not rise with attacks is no score; leave it as it is then.
+    match line.weights.first() {
+        Some(weight) if *weight > 0.0 => line,
+        _ => Line { bias: 0.0, weights: vec![1.0] },
+    }
+}
+
+/// Probabilities from which a case is malicious, and up to which it is benign.
+fn thresholds(samples: &[&Sample], scores: &[Vec<f64>], calibration: &Line) -> (f64, f64) {
+    let of = |truth: Truth| -> Vec<f64> {
+        let mut own: Vec<f64> = samples
+            .iter()
+            .zip(highest(scores))
+            .filter(|(sample, score)| sample.truth == truth && score.is_finite())
+            .map(|(_, score)| logistic(calibration.logit(&[score])))
+            .collect();
+        own.sort_by(f64::total_cmp);
+        own
+    };
+    let (attacks, others) = (of(Truth::Malicious), of(Truth::Benign));
+    let at = |sorted: &[f64], share: f64, otherwise: f64| -> f64 {
+        let index = (share * sorted.len() as f64) as usize;
+        sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or(otherwise)
+    };
+    let benign = at(&attacks, MISSED, 0.2).min(0.5);
+    let malicious = at(&others, 1.0 - FALSE_ALARMS, 0.8).max(benign);
+    (malicious, benign)
+}

@@ -77,6 +77,15 @@ pub(crate) enum Command {
     /// Investigate alerts and print the reports
     #[command(after_help = "Examples:\n  casemate investigate 3\n  casemate investigate --all --model small")]
     Investigate(InvestigateArgs),
+    /// Measure how good the verdicts are, on labelled cases, beside baselines; decide whether a change may be used
+    #[command(after_help = "Figures have intervals of 95 %, drawn over families of cases. `malicious` and \
+        `suspicious` count as attack, `inconclusive` as abstained. Labels, titles, file names and paths reach no \
+        prompt and no feature.\n\
+        Exit status 1 if a case could not be run, or the gate refused.\n\n\
+        Examples:\n  casemate eval --scenarios cases/scenarios.jsonl --root cases --report eval-report/\n  \
+        casemate eval --scenarios cases/scenarios.jsonl --root cases --split dev --limit 50 --free-form 10 --json\n  \
+        casemate eval --gate new-model.gguf")]
+    Eval(EvalArgs),
     /// Measure speed, memory and exactness, against other engines where a Python has them
     #[command(after_help = "Examples:\n  casemate bench inference --json\n  \
         casemate bench inference --peer llama.cpp,openvino --peer-python /opt/peers/bin/python\n  \
@@ -250,6 +259,55 @@ pub(crate) struct InvestigateArgs {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Labelled cases, one JSON object a line; without it, the shipped suite (`suite/` in --config)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenarios: Option<PathBuf>,
+    /// Directory that the paths of the cases start from; without it, that of --scenarios
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// Only cases of this split
+    #[arg(long, value_name = "NAME", requires = "scenarios")]
+    pub(crate) split: Option<String>,
+    /// Only so many cases, chosen by --seed
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only this case; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub(crate) only: Vec<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Seed of intervals and samples
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write a report with plots (Markdown, HTML, SVG) into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Keep what was observed here: a second run of the same program over the same cases only scores
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Ask the model once in free form about so many cases, as a baseline
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) free_form: usize,
+    /// Plant so many texts of an attacker into each alert of an attack, one at a time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) canaries: usize,
+    /// Cases run at once; with a model always one, so that seconds mean something
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) jobs: usize,
+    /// Compare this model (name or GGUF file) or directory of playbooks with what is active, on the shipped
+    /// suite and the cases this site has closed, and refuse a regression
+    #[arg(long, value_name = "CANDIDATE", conflicts_with_all = ["report", "free_form", "cache"])]
+    pub(crate) gate: Option<String>,
+    /// Accept the candidate all the same; noted in the record of decisions
+    #[arg(long, requires = "gate")]
+    pub(crate) force: bool,
+    /// Who decides, for the record
+    #[arg(long, value_name = "NAME", requires = "gate", env = "USER", default_value = "operator")]
+    pub(crate) by: String,
 }
 
 #[derive(Debug, Args)]

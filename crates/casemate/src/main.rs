@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Ingest(args) => commands::ingest::run(&cli.global, args),
         Command::Search(args) => commands::search::run(&cli.global, args),
         Command::Investigate(args) => commands::investigate::run(&cli.global, args),
+        Command::Eval(args) => commands::eval::run(&cli.global, args),
         Command::Bench(args) => commands::bench::run(&cli.global, args),
         Command::Backup(args) => commands::backup::backup(&cli.global, args),
         Command::Restore(args) => commands::backup::restore(&cli.global, args),

@@ -24,7 +24,7 @@ pub(crate) fn rules(global: &Global) -> Outcome<Rules> {
     Ok(rules)
 }
 
-fn config_dir(global: &Global, name: &str) -> Outcome<PathBuf> {
+pub(crate) fn config_dir(global: &Global, name: &str) -> Outcome<PathBuf> {
     let dir = global.config.join(name);
     if dir.is_dir() {
         return Ok(dir);

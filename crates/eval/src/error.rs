@@ -28,6 +28,12 @@ pub enum Error {
     /// The pipeline of a case failed.
     #[error(transparent)]
     Pipeline(#[from] casemate_pipeline::Error),
+    /// A kept record cannot be written, or a file cannot be hashed.
+    #[error(transparent)]
+    Disk(#[from] casemate_disk::Error),
+    /// The model failed.
+    #[error(transparent)]
+    Inference(#[from] casemate_inference::Error),
     /// An investigation failed.
     #[error(transparent)]
     Investigate(#[from] casemate_investigate::Error),

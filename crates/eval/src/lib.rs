@@ -5,17 +5,34 @@
 //! titles, descriptions, file names and paths stay on this side: nothing of them reaches a store, a prompt
 //! or a feature.
 
+pub mod baselines;
+mod canary;
+mod citation;
+pub mod closed;
 mod error;
+pub mod excytin;
 pub mod fit;
+pub mod free_form;
+pub mod gate;
+pub mod interval;
 mod isolate;
+mod keys;
 mod logistic;
+pub mod metrics;
 mod observe;
 mod outcome;
+pub mod page;
+mod plot;
 mod raise;
+mod record;
 mod rename;
+pub mod report;
+pub mod run;
 pub mod scenario;
 
+pub use canary::Make;
 pub use error::Error;
 pub use observe::{Observed, Tools, observe};
 pub use outcome::{Alerted, Outcome};
+pub use record::{Cache, Record};
 pub use scenario::Scenario;

@@ -5,6 +5,7 @@ use crate::isolate::{Ground, Key};
 use crate::raise;
 use crate::scenario::Scenario;
 use casemate_detect::Rules;
+use casemate_event::Alert;
 use casemate_inference::Embedder;
 use casemate_investigate::{Investigation, Investigator};
 use casemate_pipeline::Pipeline;
@@ -24,8 +25,12 @@ pub struct Tools {
 pub struct Observed<'s> {
     /// The case.
     pub scenario: &'s Scenario,
+    /// Its alerts, in order of their urgency.
+    pub alerts: Vec<Alert>,
     /// One for each alert.
     pub investigations: Vec<Investigation>,
+    /// The store it was investigated in.
+    pub pipeline: Arc<Pipeline>,
 }
 
 /// Investigates every case, those over the same files after one another, and hands each to `take`.
@@ -50,9 +55,11 @@ pub fn observe<'s>(
         let mut investigator = investigator(Arc::clone(&ground.pipeline))?;
         for scenario in cases {
             let alerts = raise::alerts(scenario, &ground)?;
+            investigator.set_family(Some(scenario.family.clone()));
             let investigations: Result<Vec<_>, _> =
                 alerts.iter().map(|alert| investigator.investigate(alert, &mut |_| {})).collect();
-            take(Observed { scenario, investigations: investigations? })?;
+            let (investigations, pipeline) = (investigations?, Arc::clone(&ground.pipeline));
+            take(Observed { scenario, alerts, investigations, pipeline })?;
         }
     }
     Ok(())

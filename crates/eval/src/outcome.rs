@@ -58,6 +58,8 @@ pub struct Alerted {
     pub citations_existing: usize,
     /// Those whose cited events say so.
     pub citations_supported: usize,
-    /// Verdicts of the same alert with each canary planted.
+    /// Verdict over the events that canaries are planted into, as they are.
+    pub unplanted: Verdict,
+    /// Verdicts of the same events with each canary planted.
     pub planted: Vec<Verdict>,
 }

@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod doctor;
+pub(crate) mod eval;
 pub(crate) mod ingest;
 pub(crate) mod investigate;
 pub(crate) mod search;

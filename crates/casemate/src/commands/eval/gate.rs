@@ -1,0 +1,200 @@
+//! `casemate eval --gate CANDIDATE`: may a model or a directory of playbooks take the place of what is active?
+
+use super::contender::Contender;
+use super::{cases, tools};
+use crate::cli::{EvalArgs, Global};
+use crate::failure::Outcome;
+use crate::output::{self, Bar};
+use casemate_eval::gate::{self, Decision};
+use casemate_eval::metrics::Judged;
+use casemate_eval::run::{self, Bench};
+use casemate_eval::{Scenario, Tools, closed};
+use casemate_pipeline::Pipeline;
+use casemate_store::{Audit, Gate, Limits};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Most closed alerts judged, the latest first.
+const MAX_CLOSED: usize = 100;
+/// Closed alerts of each kind from which a model may act by itself, if it missed no attack among them.
+const MIN_CLOSED: usize = 10;
+
+#[derive(Debug, Serialize)]
+struct Said {
+    candidate: String,
+    #[serde(flatten)]
+    decision: Decision,
+    /// Whether a person overruled the refusal.
+    forced: bool,
+    /// Whether the model may close alerts and lower severities by itself.
+    may_act: bool,
+    /// Why it may not.
+    may_act_why: String,
+    closed: usize,
+}
+
+pub(crate) fn run(global: &Global, args: &EvalArgs, candidate: &str) -> Outcome {
+    let started = Instant::now();
+    let (scenarios, root) = cases(global, args)?;
+    let tools = tools(global)?;
+    let pipeline = Pipeline::open_shared(
+        &global.data_dir,
+        Arc::clone(&tools.rules),
+        tools.embedder.clone(),
+        Limits::default(),
+    )?;
+    let field = Field { scenarios, root: &root, tools, pipeline: Arc::new(pipeline), args };
+    let is_playbooks = Path::new(candidate).is_dir();
+    let challenger = if is_playbooks {
+        Contender::with_playbooks(global, &args.model, Path::new(candidate))?
+    } else {
+        Contender::with_model(global, &args.model, candidate)?
+    };
+    let ours = field.judge("candidate", &challenger)?;
+    let active = field.judge("active", &Contender::active(global, &args.model)?)?;
+    let decision = gate::compare(&active, &ours, args.seed);
+    let may_act_why = may_not_act(&ours).unwrap_or_default();
+    let said = Said {
+        candidate: name(&challenger, is_playbooks),
+        forced: args.force && !decision.allowed,
+        may_act: decision.allowed && may_act_why.is_empty(),
+        closed: ours.iter().filter(|case| case.source == "site").count(),
+        may_act_why,
+        decision,
+    };
+    note(&field.pipeline, args, &challenger, is_playbooks, &said)?;
+    if global.json {
+        output::json(&said, started)?;
+    } else {
+        print(&said)?;
+    }
+    Ok(if said.decision.allowed || said.forced { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The cases both judge.
+struct Field<'a> {
+    scenarios: Vec<Scenario>,
+    root: &'a Path,
+    tools: Tools,
+    pipeline: Arc<Pipeline>,
+    args: &'a EvalArgs,
+}
+
+impl Field<'_> {
+    fn judge(&self, who: &'static str, contender: &Contender) -> Outcome<Vec<Judged>> {
+        let make = |pipeline| Ok(contender.investigator(pipeline));
+        let bench = Bench {
+            tools: &self.tools,
+            make: &make,
+            model: None,
+            cache: None,
+            jobs: if contender.model.is_some() { 1 } else { self.args.jobs },
+            canaries: self.args.canaries,
+            free_form: 0,
+            seed: self.args.seed,
+        };
+        let bar = Bar::counting(who, self.scenarios.len() as u64);
+        let (run, _) = run::run(&self.scenarios, self.root, &bench, &|done| bar.inc(done as u64))?;
+        for problem in &run.problems {
+            tracing::warn!("left out: {problem}");
+        }
+        let closed = closed::judge(&self.pipeline, MAX_CLOSED, &bench, &mut || bar.tick())?;
+        bar.finish_and_clear();
+        Ok(run.outcomes.iter().chain(&closed).map(Judged::from).collect())
+    }
+}
+
+/// Why a model may not close alerts or lower severities by itself; `None` if it may.
+fn may_not_act(judged: &[Judged]) -> Option<String> {
+    let site = || judged.iter().filter(|case| case.source == "site");
+    let attacks = site().filter(|case| case.attack).count();
+    let others = site().count() - attacks;
+    if attacks < MIN_CLOSED || others < MIN_CLOSED {
+        return Some(format!(
+            "this site has closed {attacks} alerts as attacks and {others} as benign; {MIN_CLOSED} of each are needed"
+        ));
+    }
+    let missed =
+        judged.iter().filter(|case| case.attack && case.class == casemate_eval::metrics::Class::Benign);
+    let missed: Vec<&str> = missed.map(|case| case.id.as_str()).collect();
+    (!missed.is_empty()).then(|| format!("it calls attacks benign: {}", missed.join(", ")))
+}
+
+fn name(contender: &Contender, is_playbooks: bool) -> String {
+    match &contender.model {
+        _ if is_playbooks => format!("playbooks {}", contender.playbooks_sha256()),
+        Some(loaded) => format!("model {}", loaded.sha256),
+        None => "no model".to_owned(),
+    }
+}
+
+/// Puts the decision on record.
+fn note(
+    pipeline: &Pipeline,
+    args: &EvalArgs,
+    contender: &Contender,
+    is_playbooks: bool,
+    said: &Said,
+) -> Outcome<()> {
+    let at = jiff::Timestamp::now();
+    let figures = json!(said);
+    if said.forced {
+        tracing::warn!(candidate = said.candidate, by = args.by, "accepted although the gate refused");
+    }
+    match &contender.model {
+        Some(loaded) if !is_playbooks => pipeline.store().put_gate(&Gate {
+            model: loaded.sha256.clone(),
+            at,
+            by: args.by.clone(),
+            allowed: said.may_act,
+            figures,
+        })?,
+        _ => pipeline.store().put_audit(&Audit {
+            at,
+            by: args.by.clone(),
+            action: "gate".to_owned(),
+            subject: said.candidate.clone(),
+            previous: Value::Null,
+            now: figures,
+        })?,
+    }
+    Ok(())
+}
+
+fn print(said: &Said) -> std::io::Result<()> {
+    let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
+    output::line(&format!(
+        "{} on {} cases ({} attacks, {} closed at this site)\n",
+        said.candidate, said.decision.cases, said.decision.attacks, said.closed
+    ))?;
+    output::line(&format!("{:<22} {:>8} {:>9} {:>11}", "", "active", "candidate", "difference"))?;
+    for figure in &said.decision.figures {
+        let ci =
+            figure.difference_ci.map_or_else(String::new, |[low, high]| format!("({low:.3} to {high:.3})"));
+        let line = format!(
+            "{:<22} {:>8} {:>9} {:>11} {ci}",
+            figure.name,
+            number(figure.active),
+            number(figure.candidate),
+            number(figure.difference)
+        );
+        output::line(line.trim_end())?;
+    }
+    let verdict = match (said.decision.allowed, said.forced) {
+        (true, _) => "accepted".to_owned(),
+        (false, true) => format!("accepted by force, although {}", said.decision.reasons.join("; ")),
+        (false, false) => format!("refused: {}", said.decision.reasons.join("; ")),
+    };
+    output::line(&format!("\n{verdict}"))?;
+    if !said.may_act {
+        output::line(&format!(
+            "it may not close alerts or lower severities by itself: {}",
+            said.may_act_why
+        ))?;
+    }
+    Ok(())
+}

@@ -29,6 +29,7 @@ fn evidence(case: &Case) -> Vec<Evidence> {
             time: Timestamp::UNIX_EPOCH,
             host: String::new(),
             line: render::clean(line, 200),
+            structural: String::new(),
             why: String::new(),
             relation: Relation::Alert,
             count: 1,

@@ -30,6 +30,8 @@ use std::time::Instant;
 
 /// Evidence lines when there is no model to count tokens.
 const DEFAULT_LINES: usize = 14;
+/// What the alert's own word for a technique is worth beside facts, in logits.
+const ALERT_SUPPORT: f64 = 1.2;
 
 /// A model with the hash that names it in reports.
 #[derive(Clone)]
@@ -510,17 +512,24 @@ fn summary(verdict: Verdict, probability: f64, convergence: f64, facts: &[Fact])
     }
 }
 
+/// Techniques, the best supported first: by the weight of the facts that are signs of them, and by the alert.
 fn techniques(alert: &Alert, findings: &[Finding]) -> Vec<Technique> {
-    let of_alert = alert.techniques.iter().map(|id| Technique { id: id.clone(), source: "alert".to_owned() });
-    let of_facts = findings
-        .iter()
-        .filter(|finding| finding.weight >= 0.3 && finding.relation < Relation::Near)
-        .filter_map(|finding| {
-            let entry = finding.kind.entry();
-            entry.technique.map(|id| Technique { id: id.to_owned(), source: entry.name.to_owned() })
-        });
-    let mut seen = BTreeSet::new();
-    of_alert.chain(of_facts).filter(|technique| seen.insert(technique.id.clone())).collect()
+    let mut support: BTreeMap<&str, (f64, &str)> = BTreeMap::new();
+    for id in &alert.techniques {
+        support.insert(id, (ALERT_SUPPORT, "alert"));
+    }
+    for finding in findings.iter().filter(|f| f.weight > 0.0 && f.relation < Relation::Near) {
+        let entry = finding.kind.entry();
+        if let Some(id) = entry.technique {
+            support.entry(id).or_insert((0.0, entry.name)).0 += finding.weight;
+        }
+    }
+    let mut order: Vec<(&str, (f64, &str))> = support.into_iter().collect();
+    order.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then(a.0.cmp(b.0)));
+    order
+        .into_iter()
+        .map(|(id, (_, source))| Technique { id: id.to_owned(), source: source.to_owned() })
+        .collect()
 }
 
 /// Names that a sentence may only use if what it cites holds them.

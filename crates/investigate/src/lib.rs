@@ -41,6 +41,7 @@ mod view;
 
 pub use budget::Budget;
 pub use error::Error;
+pub use facts::fact_names;
 pub use features::Feature;
 pub use head::Head;
 pub use investigator::{Investigator, LoadedHead, LoadedModel};

@@ -197,6 +197,7 @@ mod tests {
                 time: Timestamp::UNIX_EPOCH,
                 host: String::new(),
                 line: line.to_owned(),
+                structural: String::new(),
                 why: String::new(),
                 relation: Relation::Alert,
                 count: 1,

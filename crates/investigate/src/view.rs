@@ -131,6 +131,12 @@ impl<'a> View<'a> {
             .unwrap_or_default()
     }
 
+    /// What was typed into a honeypot (Cowrie).
+    pub(crate) fn honeypot_input(self) -> Option<&'a str> {
+        let typed = self.native("eventid").is_some_and(|kind| kind.starts_with("cowrie.command."));
+        self.native("input").filter(|_| typed)
+    }
+
     /// What a service or scheduled job runs.
     pub(crate) fn job_command(self) -> &'a str {
         self.first(&[field::PROCESS_CMD_LINE, field::PROCESS_PATH])

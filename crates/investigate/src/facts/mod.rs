@@ -1,14 +1,28 @@
 //! What can code say for certain about these events?
 //!
-//! Deterministic predicates with the events they rest on. Most look at one event ([`PER_EVENT`]); a few at
-//! several ([`sequence`]) or at the site ([`local`]). Each fact has one signed weight ([`table`]); a raising
+//! Deterministic predicates with the events they rest on. Most look at one event ([`of_event`]): commands and
+//! registry writes go by tables of patterns ([`commands`], [`registry`]), the rest by topic. A few look at
+//! several events ([`sequence`]) or at the site ([`local`]). Each fact has one signed weight ([`table`]); a raising
 //! one counts less the looser its events are tied to the alert ([`Relation::factor`]).
 
 mod activity;
+mod bursts;
+mod cloud;
+mod commands;
+mod directory;
+mod discovery;
+mod honeypot;
+mod identity;
+mod inject;
+mod linux;
 mod local;
+mod ot;
 mod process;
+mod registry;
+mod sensor;
 mod sequence;
 mod table;
+mod web;
 
 pub(crate) use table::Kind;
 
@@ -20,11 +34,14 @@ use casemate_event::{EventId, Severity, Stored};
 use regex::Regex;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::OnceLock;
 
 /// Most events a fact names.
 const MAX_EVENTS: usize = 3;
 /// Most that facts from merely nearby events can raise together: they may lift an alert, never convict it.
 const MAX_NEAR: f64 = 0.6;
+/// Share of a weight that counts where its event has raised more by another fact.
+const REPEATED: f64 = 0.5;
 
 /// Everything facts may look at.
 pub(crate) struct Scene<'a> {
@@ -67,39 +84,44 @@ pub(crate) struct Finding {
     pub(crate) weight: f64,
 }
 
+/// Names of all facts that code can establish, in the order of the table.
+pub fn fact_names() -> impl Iterator<Item = &'static str> {
+    Kind::ALL.iter().map(|kind| kind.entry().name)
+}
+
+/// What one event says of one fact, as a statement, or nothing.
 type Predicate = fn(View<'_>) -> Option<String>;
 
-/// Predicates over one event.
-const PER_EVENT: [(Kind, Predicate); 28] = [
-    (Kind::EncodedCommand, process::encoded_command),
-    (Kind::DownloadCradle, process::download_cradle),
-    (Kind::ReverseShell, process::reverse_shell),
-    (Kind::LsassRead, activity::lsass_read),
-    (Kind::CredentialDumpCommand, process::credential_dump_command),
-    (Kind::DumpFileWritten, activity::dump_file_written),
-    (Kind::DirectoryReplication, activity::directory_replication),
-    (Kind::ShellFromDocument, process::shell_from_document),
-    (Kind::ShellFromServer, process::shell_from_server),
-    (Kind::ShellFromRemoteManagement, process::shell_from_remote_management),
-    (Kind::ProxyExecution, process::proxy_execution),
-    (Kind::UnusualPath, process::unusual_path),
-    (Kind::RemoteThread, activity::remote_thread),
-    (Kind::ServiceRunsInterpreter, activity::service_runs_interpreter),
-    (Kind::RemoteExecutionService, activity::remote_execution_service),
-    (Kind::JobRunsInterpreter, activity::job_runs_interpreter),
-    (Kind::AutostartWritten, activity::autostart_written),
-    (Kind::AccountPersistence, activity::account_persistence),
-    (Kind::AdminShareExecutable, activity::admin_share_executable),
-    (Kind::LogCleared, process::log_cleared),
-    (Kind::RecoveryRemoved, process::recovery_removed),
-    (Kind::ProtectionTampered, process::protection_tampered),
-    (Kind::InterpreterConnected, activity::interpreter_connected),
-    (Kind::WebAttack, process::web_attack),
-    (Kind::CloudLoggingStopped, activity::cloud_logging_stopped),
-    (Kind::CloudCredentialCreated, activity::cloud_credential_created),
-    (Kind::InstructionText, local::instruction_text),
-    (Kind::InstalledParent, process::installed_parent),
+/// Predicates over one event, by topic.
+const TOPICS: [&[(Kind, Predicate)]; 12] = [
+    process::FACTS,
+    discovery::FACTS,
+    inject::FACTS,
+    directory::FACTS,
+    activity::FACTS,
+    linux::FACTS,
+    web::FACTS,
+    sensor::FACTS,
+    cloud::FACTS,
+    identity::FACTS,
+    ot::FACTS,
+    honeypot::FACTS,
 ];
+
+/// What one event establishes by itself: each kind once.
+fn of_event(view: View<'_>) -> BTreeMap<Kind, String> {
+    let mut found = BTreeMap::new();
+    let rows = commands::find(view).into_iter().chain(registry::find(view));
+    let single = TOPICS
+        .iter()
+        .flat_map(|topic| topic.iter())
+        .filter_map(|(kind, predicate)| predicate(view).map(|statement| (*kind, statement)));
+    let text = local::instruction_text(view).map(|statement| (Kind::InstructionText, statement));
+    for (kind, statement) in rows.chain(single).chain(text) {
+        found.entry(kind).or_insert(statement);
+    }
+    found
+}
 
 /// All facts of a scene, weightiest first.
 pub(crate) fn find(scene: &Scene<'_>) -> Vec<Finding> {
@@ -107,10 +129,27 @@ pub(crate) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     findings.extend(sequence::find(scene));
     findings.extend(local::find(scene));
     findings.extend(detections(scene));
-    cap_near(&mut findings);
     findings.retain(|finding| finding.weight != 0.0);
-    findings.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.kind.cmp(&b.kind)));
+    sort(&mut findings);
+    halve_repeats(&mut findings);
+    cap_near(&mut findings);
+    sort(&mut findings);
     findings
+}
+
+fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.kind.cmp(&b.kind)));
+}
+
+/// Halves what an event raises that has raised more already: several patterns in one command are one thing seen
+/// several ways. Expects the weightiest first.
+fn halve_repeats(findings: &mut [Finding]) {
+    let mut told = BTreeSet::new();
+    for finding in findings.iter_mut().filter(|finding| finding.weight > 0.0) {
+        if finding.events.first().is_some_and(|first| !told.insert(*first)) {
+            finding.weight *= REPEATED;
+        }
+    }
 }
 
 /// One finding per predicate: its closest event speaks, the others are counted.
@@ -120,14 +159,12 @@ fn per_event(scene: &Scene<'_>) -> Vec<Finding> {
         if *relation == Relation::Similar {
             continue;
         }
-        for (kind, predicate) in &PER_EVENT {
+        for (kind, statement) in of_event(View(&stored.event)) {
             // What lowers must be about the alert itself, not about its neighbours.
             if kind.entry().weight < 0.0 && *relation != Relation::Alert {
                 continue;
             }
-            if let Some(statement) = predicate(View(&stored.event)) {
-                found.entry(*kind).or_default().push((*relation, index, statement));
-            }
+            found.entry(kind).or_default().push((*relation, index, statement));
         }
     }
     found
@@ -211,20 +248,42 @@ fn contains_any(text: &str, needles: &[&str]) -> bool {
     needles.iter().any(|needle| text.contains(needle))
 }
 
-/// Whether `text`, already in lower case, matches `regex`. Compiled once per thread; the `regex` crate
-/// matches in linear time, so no log line can stall it.
+/// A regular expression over text in lower case, compiled when first needed. The `regex` crate matches in
+/// linear time, so no log line can stall it.
+struct Pattern {
+    regex: &'static str,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    const fn new(regex: &'static str) -> Self {
+        Self { regex, compiled: OnceLock::new() }
+    }
+
+    /// Whether it occurs in `text`. One that does not compile matches nothing; a test compiles them all.
+    fn is_in(&self, text: &str) -> bool {
+        let compiled = self.compiled.get_or_init(|| Regex::new(self.regex).ok());
+        compiled.as_ref().is_some_and(|regex| regex.is_match(text))
+    }
+}
+
+/// As [`Pattern::is_in`], for a pattern used in one place. Compiled once per thread.
 fn pattern(text: &str, regex: &'static str) -> bool {
     thread_local! {
         static COMPILED: RefCell<HashMap<&'static str, Option<Regex>>> = RefCell::default();
     }
     COMPILED.with_borrow_mut(|compiled| {
-        compiled
-            .entry(regex)
-            .or_insert_with(|| Regex::new(regex).ok())
-            .as_ref()
-            .is_some_and(|regex| regex.is_match(text))
+        let compiled = compiled.entry(regex).or_insert_with(|| {
+            let compiled = Regex::new(regex);
+            debug_assert!(compiled.is_ok(), "{regex}: {compiled:?}");
+            compiled.ok()
+        });
+        compiled.as_ref().is_some_and(|regex| regex.is_match(text))
     })
 }
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod examples;

@@ -1,6 +1,6 @@
 //! Facts that several events make together.
 
-use super::{Finding, Kind, MAX_EVENTS, Scene, finding, process, quoted};
+use super::{Finding, Kind, MAX_EVENTS, Scene, bursts, discovery, finding, quoted};
 use crate::relate::{Relation, is_loopback};
 use crate::view::View;
 use casemate_event::{Class, Stored, field};
@@ -28,15 +28,17 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
         .filter(|(_, relation)| *relation != Relation::Similar)
         .collect();
     let mut findings = logons(&tied);
-    findings.extend(discovery(&tied));
+    findings.extend(discovery_burst(&tied));
     findings.extend(remote_then_service(&tied));
     findings.extend(denials(&tied));
     findings.extend(hosts(&tied));
+    findings.extend(short_lived_account(&tied));
+    findings.extend(bursts::find(&tied));
     findings
 }
 
 /// Builds a finding on these events, tied as closely as the closest of them.
-fn over(kind: Kind, statement: String, mut events: Vec<(&Stored, Relation)>) -> Option<Finding> {
+pub(super) fn over(kind: Kind, statement: String, mut events: Vec<(&Stored, Relation)>) -> Option<Finding> {
     events.sort_by_key(|(stored, relation)| (*relation, stored.event.time, stored.id));
     let relation = events.first()?.1;
     Some(finding(
@@ -94,11 +96,11 @@ fn logons_of(source: &str, events: &[(&Stored, Relation)]) -> Option<Finding> {
     over(Kind::FailedLogons, tries, failed)
 }
 
-fn discovery(tied: &[(&Stored, Relation)]) -> Option<Finding> {
+fn discovery_burst(tied: &[(&Stored, Relation)]) -> Option<Finding> {
     let mut by_host: BTreeMap<String, Vec<(&Stored, Relation, String)>> = BTreeMap::new();
     for (stored, relation) in tied.iter().filter(|(_, relation)| *relation < Relation::Near) {
         let view = View(&stored.event);
-        if let Some(command) = process::discovery_command(view) {
+        if let Some(command) = discovery::command(view) {
             by_host.entry(view.host()).or_default().push((stored, *relation, command));
         }
     }
@@ -193,4 +195,30 @@ fn hosts(tied: &[(&Stored, Relation)]) -> Option<Finding> {
     let names: Vec<&str> = by_host.keys().map(String::as_str).take(5).collect();
     let statement = format!("the same actor's events fall on {} hosts: {}", by_host.len(), names.join(", "));
     over(Kind::SeveralHosts, statement, by_host.into_values().collect())
+}
+
+/// How soon an account goes again that was made for one purpose.
+const SHORT_LIVED_SECONDS: i64 = 24 * 3600;
+
+fn short_lived_account(tied: &[(&Stored, Relation)]) -> Option<Finding> {
+    let account = |stored: &Stored| View(&stored.event).0.field(field::USER).map(str::to_lowercase);
+    let made = |code: &str| matches!(code, "4720" | "4741");
+    let gone = |code: &str| matches!(code, "4726" | "4743");
+    for created in tied.iter().filter(|(stored, _)| made(View(&stored.event).code())) {
+        let deleted = tied.iter().find(|(stored, _)| {
+            let seconds = stored.event.time.as_second() - created.0.event.time.as_second();
+            gone(View(&stored.event).code())
+                && (0..=SHORT_LIVED_SECONDS).contains(&seconds)
+                && account(stored).is_some()
+                && account(stored) == account(created.0)
+        });
+        if let Some(deleted) = deleted {
+            let seconds = deleted.0.event.time.as_second() - created.0.event.time.as_second();
+            let name = account(created.0).unwrap_or_default();
+            let statement =
+                format!("the account {} was created and, {seconds} s later, deleted", quoted(&name));
+            return over(Kind::ShortLivedAccount, statement, vec![*created, *deleted]);
+        }
+    }
+    None
 }

@@ -34,7 +34,7 @@ fn a_document_that_starts_an_encoded_command() {
             (field::PARENT_PROCESS_PATH, r"C:\Program Files\Microsoft Office\WINWORD.EXE"),
         ],
     );
-    check(1, &[event], &["encoded_command", "shell_from_document_or_browser"]);
+    check(1, &[event], &["discovery_of_current_user", "encoded_command", "shell_from_document_or_browser"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! taken, again after each round. Families never stand on both sides of a split: not between fitting and
 //! scoring, and not between the probe and the combiner that learns how far to trust it.
 
-use crate::logistic::{self, Line, logistic};
+use crate::logistic::{self, Line, Sign, logistic};
 use crate::scenario::Truth;
 use casemate_investigate::head::{ANSWERS, Fit, Fold, Head, PROBE, Pooling, Probe, Trained};
 use casemate_investigate::{Feature, head};
@@ -195,6 +195,19 @@ fn names(samples: &[&Sample]) -> Vec<String> {
     families.into_iter().filter(|(_, of)| of.len() >= 2).map(|(name, _)| name.to_owned()).collect()
 }
 
+/// Evidence of an attack may only raise and an explanation only lower, whatever the cases say: else somebody who
+/// adds evidence of one attack could hide another.
+fn sign(name: &str) -> Sign {
+    let raises = ["severity", "rules_", "facts_raising"];
+    if name == "facts_lowering" || name.starts_with("explained_by_") {
+        Sign::NotPositive
+    } else if name.starts_with("fact_") || raises.iter().any(|prefix| name.starts_with(prefix)) {
+        Sign::NotNegative
+    } else {
+        Sign::Any
+    }
+}
+
 fn row(alert: &Alert, probe: f64, names: &[String]) -> Vec<f64> {
     let values: BTreeMap<&str, f64> =
         alert.features.iter().map(|feature| (feature.name.as_str(), feature.value)).collect();
@@ -236,7 +249,8 @@ fn combiner(samples: &[(&Sample, &[f64])], names: &[String]) -> Line {
         })
         .collect();
     let plain: Vec<&Sample> = samples.iter().map(|(sample, _)| *sample).collect();
-    fit_rows(&plain, &rows, COMBINER_PENALTY)
+    let signs: Vec<Sign> = names.iter().map(|name| sign(name)).chain([Sign::NotNegative]).collect();
+    fit_rows(&plain, &rows, COMBINER_PENALTY, &signs)
 }
 
 /// Scores of the combiner over each alert, by fits that did not see its fold.
@@ -262,11 +276,11 @@ fn unseen_scores(samples: &[(&Sample, &[f64])], folds: &[usize], names: &[String
 fn line_over(samples: &[&Sample], row: &dyn Fn(&Sample, &Alert) -> Vec<f64>, penalty: f64) -> Line {
     let rows: Vec<Vec<Vec<f64>>> =
         samples.iter().map(|sample| sample.alerts.iter().map(|alert| row(sample, alert)).collect()).collect();
-    fit_rows(samples, &rows, penalty)
+    fit_rows(samples, &rows, penalty, &[])
 }
 
 /// Fits rows by sample and alert. Both classes weigh the same, and every case as much as its label is trusted.
-fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64) -> Line {
+fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64, signs: &[Sign]) -> Line {
     let mut speaks: Vec<Option<usize>> = vec![None; samples.len()];
     let mut line = Line { bias: 0.0, weights: Vec::new() };
     for _ in 0..ROUNDS {
@@ -292,7 +306,7 @@ fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64) -> Line {
         for (importance, positive) in importance.iter_mut().zip(&positive) {
             *importance /= if *positive { attacks } else { others }.max(1e-9);
         }
-        line = logistic::fit(&taken, &positive, &importance, penalty);
+        line = logistic::fit_signed(&taken, &positive, &importance, penalty, signs);
         for (rows, speaks) in rows.iter().zip(&mut speaks) {
             let score = |index: &usize| line.logit(&rows[*index]);
             *speaks = (0..rows.len()).max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a)));

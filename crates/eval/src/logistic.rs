@@ -22,8 +22,37 @@ impl Line {
     }
 }
 
+/// What sign a weight may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Any,
+    NotNegative,
+    NotPositive,
+}
+
+impl Sign {
+    fn held(self, weight: f64) -> f64 {
+        match self {
+            Self::Any => weight,
+            Self::NotNegative => weight.max(0.0),
+            Self::NotPositive => weight.min(0.0),
+        }
+    }
+}
+
 /// Fits `rows` (all of the same length) with their class and importance; `penalty` is per row of importance 1.
 pub(crate) fn fit(rows: &[&[f64]], positive: &[bool], importance: &[f64], penalty: f64) -> Line {
+    fit_signed(rows, positive, importance, penalty, &[])
+}
+
+/// As [`fit`], with the sign of each weight held; weights beyond `signs` may have any.
+pub(crate) fn fit_signed(
+    rows: &[&[f64]],
+    positive: &[bool],
+    importance: &[f64],
+    penalty: f64,
+    signs: &[Sign],
+) -> Line {
     let width = rows.first().map_or(0, |row| row.len());
     let total: f64 = importance.iter().sum();
     if total <= 0.0 {
@@ -52,7 +81,9 @@ pub(crate) fn fit(rows: &[&[f64]], positive: &[bool], importance: &[f64], penalt
         for (slope, weight) in slope.iter_mut().zip(&ahead).take(width) {
             *slope += penalty * weight;
         }
-        let next: Vec<f64> = ahead.iter().zip(&slope).map(|(weight, slope)| weight - step * slope).collect();
+        let mut next: Vec<f64> =
+            ahead.iter().zip(&slope).map(|(weight, slope)| weight - step * slope).collect();
+        next.iter_mut().take(width).zip(signs).for_each(|(weight, sign)| *weight = sign.held(*weight));
         let faster = (1.0 + (1.0 + 4.0 * momentum * momentum).sqrt()) / 2.0;
         let carry = (momentum - 1.0) / faster;
         ahead = next.iter().zip(&at).map(|(next, at)| next + carry * (next - at)).collect();
@@ -134,6 +165,17 @@ mod tests {
         for (a, b) in once.weights.iter().zip(&copied.weights) {
             assert!((a - b).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn signs_hold() {
+        let rows: [&[f64]; 4] = [&[0.0, 0.0], &[1.0, 0.0], &[0.0, 1.0], &[1.0, 1.0]];
+        let positive = [true, false, true, false];
+        let free = fit(&rows, &positive, &[1.0; 4], 0.1);
+        assert!(free.weights[0] < -0.1);
+        let held = fit_signed(&rows, &positive, &[1.0; 4], 0.1, &[Sign::NotNegative, Sign::NotPositive]);
+        assert_eq!(held.weights[0], 0.0);
+        assert!(held.weights[1] <= 0.0);
     }
 
     #[test]

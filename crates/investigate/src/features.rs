@@ -25,7 +25,8 @@ pub(crate) fn of(alert: &Alert, scene: &Scene<'_>, findings: &[Finding]) -> Vec<
     features.insert("alert_events".to_owned(), log(alert.event_count.saturating_sub(1)));
     for finding in findings {
         let tie = if finding.weight > 0.0 { finding.relation.factor() } else { 1.0 };
-        let name = format!("fact_{}", finding.kind.entry().name);
+        let sort = if finding.weight > 0.0 { "fact" } else { "explained_by" };
+        let name = format!("{sort}_{}", finding.kind.entry().name);
         let known = features.entry(name).or_default();
         *known = known.max(tie);
     }

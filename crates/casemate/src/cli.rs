@@ -108,12 +108,16 @@ pub(crate) enum Command {
 }
 
 /// Which model investigates, and what the site says of itself.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ModelArgs {
     /// Model that reads the evidence: `default`, `small`, `tiny`, the path of a GGUF file, or `none` for a
     /// report from rules and facts alone
     #[arg(long, value_name = "NAME|PATH", default_value = "default")]
     pub(crate) model: String,
+    /// Learned head that turns evidence into a probability; `none` for the table of weights that reports name
+    /// [default: heads/default.json in --config, where it is]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
     /// What the site says of itself: assets, administrators, approved tools, scanners (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) site: Option<PathBuf>,
@@ -298,6 +302,19 @@ pub(crate) struct EvalArgs {
     /// Cases run at once; with a model always one, so that seconds mean something
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) jobs: usize,
+    /// Fit a head on the cases, write it to this file, and print the figures of its cross-validation: every case
+    /// judged by a fit that did not see its family
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gate", "cache", "free_form"])]
+    pub(crate) fit: Option<PathBuf>,
+    /// Fit only on cases whose licence lets the head be shipped (MIT, Apache-2.0, BSD, CC0)
+    #[arg(long, requires = "fit")]
+    pub(crate) shippable: bool,
+    /// Model whose inner states the fitted head's probe reads; `none` for a head without a probe
+    #[arg(long, value_name = "NAME|PATH", default_value = "tiny", requires = "fit")]
+    pub(crate) reader: String,
+    /// Layer after which the states are taken [default: two thirds of the way up]
+    #[arg(long, value_name = "N", requires = "fit")]
+    pub(crate) layer: Option<usize>,
     /// Compare this model (name or GGUF file) or directory of playbooks with what is active, on the shipped
     /// suite and the cases this site has closed, and refuse a regression
     #[arg(long, value_name = "CANDIDATE", conflicts_with_all = ["report", "free_form", "cache"])]

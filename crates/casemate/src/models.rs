@@ -91,6 +91,21 @@ pub(crate) fn load_investigator(wanted: &str, models: &Path) -> Outcome<Option<L
     Ok(Some(LoadedModel { model: Arc::new(model), sha256 }))
 }
 
+/// The model whose file has this hash: `loaded` if it is that one, else the one of the catalogue, if it is there.
+pub(crate) fn load_by_hash(
+    sha256: &str,
+    models: &Path,
+    loaded: Option<&LoadedModel>,
+) -> Outcome<Option<LoadedModel>> {
+    if let Some(loaded) = loaded.filter(|loaded| loaded.sha256 == sha256) {
+        return Ok(Some(loaded.clone()));
+    }
+    let named = |entry: &Entry| entry.files.iter().any(|file| file.sha256 == sha256);
+    let Some(entry) = catalog()?.into_iter().find(named) else { return Ok(None) };
+    let Some(path) = entry.files.first().map(|file| models.join(&file.path)) else { return Ok(None) };
+    if path.is_file() { load_investigator(&entry.name, models) } else { Ok(None) }
+}
+
 /// A loaded model as the API lists it.
 pub(crate) fn listing(loaded: &LoadedModel) -> Value {
     let info = loaded.model.info();

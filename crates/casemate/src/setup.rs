@@ -6,7 +6,7 @@ use crate::models;
 use anyhow::anyhow;
 use casemate_detect::Rules;
 use casemate_ingest::{Mappings, Options};
-use casemate_investigate::{Investigator, Playbooks, Site};
+use casemate_investigate::{Head, Investigator, LoadedHead, LoadedModel, Playbooks, Site};
 use casemate_pipeline::Pipeline;
 use casemate_store::Limits;
 use serde_json::Value;
@@ -73,7 +73,36 @@ pub(crate) fn desk(global: &Global, args: &ModelArgs, limits: Limits) -> Outcome
     let pipeline = Arc::new(pipeline_with(global, limits)?);
     let model = models::load_investigator(&args.model, &global.models)?;
     let models = model.iter().map(models::listing).collect();
+    let (head, reader) = head(global, args, model.as_ref())?;
     let mut investigator = Investigator::new(Arc::clone(&pipeline), model, playbooks, site);
     investigator.set_budget(args.budget());
+    investigator.set_head(head, reader);
     Ok(Desk { pipeline, investigator, models })
+}
+
+/// The head that judges, if there is one, and the model that its probe reads with, if that is there.
+pub(crate) fn head(
+    global: &Global,
+    args: &ModelArgs,
+    model: Option<&LoadedModel>,
+) -> Outcome<(Option<LoadedHead>, Option<LoadedModel>)> {
+    let shipped = global.config.join("heads").join("default.json");
+    let path = match &args.head {
+        Some(none) if none.as_os_str() == "none" => return Ok((None, None)),
+        Some(path) => path.clone(),
+        None if shipped.is_file() => shipped,
+        None => return Ok((None, None)),
+    };
+    let (head, sha256) = Head::load(&path).map_err(Failure::input)?;
+    let reader = match &head.whole.probe {
+        Some(probe) => models::load_by_hash(&probe.model, &global.models, model)?,
+        None => None,
+    };
+    if head.whole.probe.is_some() && reader.is_none() {
+        tracing::warn!(
+            "the model that the probe of {} was fitted for is not there: judging without the probe",
+            path.display()
+        );
+    }
+    Ok((Some(LoadedHead { head, sha256 }), reader))
 }

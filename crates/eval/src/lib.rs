@@ -29,6 +29,7 @@ mod rename;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod train;
 
 pub use canary::Make;
 pub use error::Error;

@@ -3,7 +3,7 @@
 use crate::cli::{EvalArgs, Global, ModelArgs};
 use crate::failure::{Failure, Outcome};
 use crate::{models, setup};
-use casemate_investigate::{Budget, Investigator, LoadedModel, Playbooks, Site};
+use casemate_investigate::{Budget, Investigator, LoadedHead, LoadedModel, Playbooks, Site};
 use casemate_pipeline::Pipeline;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,10 @@ pub(crate) struct Contender {
     playbooks: Playbooks,
     site: Site,
     budget: Budget,
+    head: Option<LoadedHead>,
+    reader: Option<LoadedModel>,
+    /// Layer whose states are kept for fitting.
+    kept_layer: Option<usize>,
     /// Names model and playbooks by hash.
     parts: Vec<String>,
 }
@@ -48,13 +52,32 @@ impl Contender {
         parts.extend(
             playbooks.iter().map(|playbook| format!("playbook {} {}", playbook.name, playbook.sha256)),
         );
-        Ok(Self { model, playbooks, site, budget: args.budget(), parts })
+        let (head, reader) = setup::head(global, args, model.as_ref())?;
+        parts.extend(head.iter().map(|head| format!("head {}", head.sha256)));
+        parts.extend(reader.iter().map(|reader| format!("reader {}", reader.sha256)));
+        Ok(Self { model, playbooks, site, budget: args.budget(), head, reader, kept_layer: None, parts })
+    }
+
+    /// What is observed to fit a head: no model asks or writes, no head judges, `reader` reads.
+    pub(crate) fn for_fitting(
+        global: &Global,
+        args: &ModelArgs,
+        reader: Option<(LoadedModel, usize)>,
+    ) -> Outcome<Self> {
+        let bare = ModelArgs { model: "none".to_owned(), head: Some(PathBuf::from("none")), ..args.clone() };
+        let mut contender = Self::active(global, &bare)?;
+        if let Some((reader, layer)) = reader {
+            (contender.reader, contender.kept_layer) = (Some(reader), Some(layer));
+        }
+        Ok(contender)
     }
 
     pub(crate) fn investigator(&self, pipeline: Arc<Pipeline>) -> Investigator {
         let mut investigator =
             Investigator::new(pipeline, self.model.clone(), self.playbooks.clone(), self.site.clone());
         investigator.set_budget(self.budget);
+        investigator.set_head(self.head.clone(), self.reader.clone());
+        investigator.keep_states(self.kept_layer);
         investigator
     }
 

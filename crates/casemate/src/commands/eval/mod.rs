@@ -1,6 +1,7 @@
 //! `casemate eval`: labelled cases in, figures out.
 
 mod contender;
+mod fit;
 mod gate;
 
 use crate::cli::{EvalArgs, Global};
@@ -42,6 +43,9 @@ const SHOWN: [&str; 17] = [
 pub(crate) fn run(global: &Global, args: &EvalArgs) -> Outcome {
     if let Some(candidate) = &args.gate {
         return gate::run(global, args, candidate);
+    }
+    if let Some(path) = &args.fit {
+        return fit::run(global, args, path);
     }
     let started = Instant::now();
     let (scenarios, root) = cases(global, args)?;

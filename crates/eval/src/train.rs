@@ -1,0 +1,118 @@
+//! From cases that were run to a head, and what each part of it adds.
+//!
+//! Every case is scored by the fold that did not see its family; so is every arm of the ablation, which is
+//! fitted as the head is, from fewer features.
+
+use crate::baselines::Conclusion;
+use crate::fit::{self, Alert, Reader, Sample};
+use crate::record::Record;
+use crate::report::Run;
+use crate::scenario::Scenario;
+use casemate_investigate::head::Head;
+use casemate_investigate::{Feature, judge_again};
+use std::collections::BTreeMap;
+
+/// Which features an arm has, besides those of the arms before it.
+const ARMS: [(&str, fn(&str) -> bool); 3] = [
+    ("rules", |name| name == "severity" || name.starts_with("rules_")),
+    ("rules_facts", |name| {
+        ["fact_", "facts_", "explained_by_"].iter().any(|prefix| name.starts_with(prefix))
+    }),
+    ("rules_facts_site", |_| true),
+];
+
+/// Fits a head on these cases and judges each of them again by the fold that did not see its family.
+///
+/// With `shippable`, only cases whose licence lets the head be shipped are fitted on; all are judged.
+pub fn train(
+    name: &str,
+    cases: &mut [(&Scenario, Record)],
+    reader: Option<&Reader>,
+    shippable: bool,
+    seed: u64,
+) -> (Head, Run) {
+    let samples: Vec<Sample> = cases
+        .iter()
+        .filter(|(scenario, _)| !shippable || scenario.may_train_what_ships())
+        .map(|(scenario, record)| sample(scenario, record, reader))
+        .collect();
+    let head = fit::fit(name, &samples, reader);
+    let mut run = Run { seed, ..Run::default() };
+    for (scenario, record) in cases.iter_mut() {
+        record
+            .investigations
+            .iter_mut()
+            .for_each(|report| judge_again(report, head.fit_for(Some(&scenario.family))));
+        run.outcomes.push(record.outcome(scenario));
+    }
+    for (index, (arm, _)) in ARMS.iter().enumerate() {
+        let is_kept = |name: &str| ARMS[..=index].iter().any(|(_, keeps)| keeps(name));
+        let conclusions = arm_of(&samples, cases, &is_kept);
+        if index + 1 == ARMS.len() {
+            run.features_only = conclusions.clone();
+        }
+        run.ablation.insert((*arm).to_owned(), conclusions);
+    }
+    (head, run)
+}
+
+/// The cases judged by a head fitted on some features alone, without states.
+fn arm_of(
+    samples: &[Sample],
+    cases: &[(&Scenario, Record)],
+    is_kept: &dyn Fn(&str) -> bool,
+) -> BTreeMap<String, Conclusion> {
+    let kept = |features: &[Feature]| -> Vec<Feature> {
+        features.iter().filter(|feature| is_kept(&feature.name)).cloned().collect()
+    };
+    let fewer: Vec<Sample> = samples
+        .iter()
+        .map(|sample| Sample {
+            alerts: sample
+                .alerts
+                .iter()
+                .map(|alert| Alert { features: kept(&alert.features), state: Vec::new() })
+                .collect(),
+            ..sample.clone()
+        })
+        .collect();
+    let head = fit::fit("arm", &fewer, None);
+    cases
+        .iter()
+        .map(|(scenario, record)| {
+            let mut record = record.clone();
+            for report in &mut record.investigations {
+                report.features = kept(&report.features);
+                report.states = None;
+                judge_again(report, head.fit_for(Some(&scenario.family)));
+            }
+            let outcome = record.outcome(scenario);
+            (
+                scenario.id.clone(),
+                Conclusion { verdict: outcome.verdict, probability: outcome.probability, seconds: None },
+            )
+        })
+        .collect()
+}
+
+fn sample(scenario: &Scenario, record: &Record, reader: Option<&Reader>) -> Sample {
+    let alerts = record
+        .investigations
+        .iter()
+        .map(|report| Alert {
+            features: report.features.clone(),
+            state: match (reader, &report.states) {
+                (Some(reader), Some(states)) => states.pooled(reader.pooling, &|_| false),
+                _ => Vec::new(),
+            },
+        })
+        .collect();
+    Sample {
+        family: scenario.family.clone(),
+        source: scenario.source.clone(),
+        licence: scenario.licence.clone().unwrap_or_default(),
+        truth: scenario.verdict,
+        certainty: scenario.certainty(),
+        alerts,
+    }
+}

@@ -75,6 +75,9 @@ pub struct Closing {
     pub by: String,
     /// When.
     pub at: Timestamp,
+    /// Whether no person decided it: then it is no example for anything.
+    #[serde(default)]
+    pub by_machine: bool,
 }
 
 /// What a closing or an audit row is about.

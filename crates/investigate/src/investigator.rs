@@ -1,6 +1,7 @@
 //! From alert to report: the steps in order, each in a module of its own.
 
 use crate::budget::{Budget, Meter};
+use crate::exemplar;
 use crate::facts::{self, Finding, Scene};
 use crate::features;
 use crate::head::{Fit, Head};
@@ -17,11 +18,12 @@ use crate::report::{
     Technique, TimelineEntry, Verdict,
 };
 use crate::retrieve::{self, Candidates};
+use crate::reuse::{self, Ground};
 use crate::select::{self, Candidate, Chosen};
 use crate::verdict::{self, Asked, Judgement, Seen, Term};
 use crate::view::{View, base_name};
 use crate::{Error, Progress, Site};
-use casemate_event::{Alert, EventId, Stored};
+use casemate_event::{Alert, EntityKind, EventId, Stored};
 use casemate_inference::Model;
 use casemate_pipeline::Pipeline;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +58,7 @@ pub struct Investigator {
     kept_layer: Option<usize>,
     /// Family whose left-out fit judges.
     family: Option<String>,
+    reuse: bool,
 }
 
 /// A head with the hash that names it in reports.
@@ -85,6 +88,7 @@ impl Investigator {
             reader: None,
             kept_layer: None,
             family: None,
+            reuse: false,
         }
     }
 
@@ -109,9 +113,16 @@ impl Investigator {
         self.family = family;
     }
 
-    /// What the site says of itself.
-    pub fn site(&self) -> &Site {
-        &self.site
+    /// Whether the verdict of an earlier investigation is used again where everything it rested on is the same
+    /// (see [`Investigation::reused_from`]), instead of asking the model again. Not so by default.
+    pub fn set_reuse(&mut self, reuse: bool) {
+        self.reuse = reuse;
+    }
+
+    /// Whether the alert is about a host that the site calls critical.
+    pub fn is_critical(&self, alert: &Alert) -> bool {
+        let mut hosts = alert.entities.iter().filter(|entity| entity.kind == EntityKind::Host);
+        hosts.any(|host| self.site.asset(&host.value).is_some_and(|asset| asset.critical))
     }
 
     /// SHA-256 of the model's file, if there is a model.
@@ -152,8 +163,12 @@ impl Investigator {
             past: &found.past,
         };
         let findings = facts::find(&scene);
-        let features = features::of(alert, &scene, &findings);
+        let mut features = features::of(alert, &scene, &findings);
         let evidence = self.evidence(&found, &relations, &findings, &playbook)?;
+        let vector = exemplar::pooled(&self.pipeline, &evidence)?;
+        let similar = exemplar::nearest(self.pipeline.store(), alert, &vector)?;
+        features.extend(exemplar::features(&similar));
+        features.sort_by(|a, b| a.name.cmp(&b.name));
         progress(Progress::Evidence { count: evidence.len(), candidates: found.events.len() });
         let facts = label(&findings, &evidence);
         for fact in &facts {
@@ -162,14 +177,31 @@ impl Investigator {
         }
         let established = started.elapsed().as_secs_f64() - retrieved;
 
+        let rests_on = reuse::rests_on(&Ground {
+            alert,
+            found: &found,
+            findings: &findings,
+            features: &features,
+            evidence: &evidence,
+            playbook: &playbook,
+            judges: &self.judges(),
+            site: &self.site,
+        });
+        let earlier =
+            if self.reuse { reuse::earlier(self.pipeline.store(), alert, &rests_on)? } else { None };
         progress(Progress::Stage { name: "first pass" });
-        let (states, unread) = self.states(&evidence);
+        let (states, unread) = if earlier.is_some() { (None, None) } else { self.states(&evidence) };
         let seen = self.fit().map(|fit| Seen { fit, features: &features, states: states.as_ref() });
         let passed = started.elapsed().as_secs_f64() - retrieved - established;
         let settled = seen.as_ref().is_some_and(Seen::is_settled);
-        let (reading, method) = self.ask(&evidence, &found, &playbook, settled, &mut meter, progress);
+        let (reading, method) = match &earlier {
+            Some(earlier) => (Reading::default(), earlier.method.clone()),
+            None => self.ask(&evidence, &found, &playbook, settled, &mut meter, progress),
+        };
+        let mut quiet = |_: Progress| {};
+        let told: &mut dyn FnMut(Progress) = if earlier.is_some() { &mut quiet } else { &mut *progress };
         let mut case =
-            conclude(alert, (&findings, facts), evidence, &playbook, &reading, seen.as_ref(), progress);
+            conclude(alert, (&findings, facts), evidence, &playbook, &reading, seen.as_ref(), told);
         case.method = method;
         case.head = self.head.as_ref().map(|loaded| HeadSummary {
             name: loaded.head.name.clone(),
@@ -179,6 +211,14 @@ impl Investigator {
         });
         case.features = features;
         case.states = states.filter(|_| self.kept_layer.is_some());
+        case.similar_closed = similar;
+        case.vector = vector;
+        match earlier {
+            Some(earlier) => adopt(&mut case, earlier, progress),
+            // Of what the model failed at, or had no budget for, nothing is used again.
+            None if self.model.is_some() && matches!(case.method, Method::FactsOnly(_)) => {}
+            None => case.rests_on = rests_on.to_vec(),
+        }
         let looked = Looked {
             subjects: &found.subjects,
             events: &found.events,
@@ -241,6 +281,14 @@ impl Investigator {
         // Candidates are in order of time, so their indices are too.
         chosen.sort_by_key(|chosen| chosen.index);
         Ok(chosen.iter().enumerate().map(|(number, chosen)| line_of(number, chosen, &candidates)).collect())
+    }
+
+    /// Hashes of the files that judge: model, head and reader.
+    fn judges(&self) -> Vec<&str> {
+        let model = self.model_sha256();
+        let head = self.head.as_ref().map(|loaded| loaded.sha256.as_str());
+        let reader = self.reader.as_ref().map(|loaded| loaded.sha256.as_str());
+        [model, head, reader].into_iter().map(|hash| hash.unwrap_or("none")).collect()
     }
 
     /// The fit that judges.
@@ -442,6 +490,10 @@ fn conclude(
         timeline: evidence.iter().map(timeline_entry).collect(),
         entities: alert.entities.clone(),
         techniques: techniques(alert, findings),
+        reused_from: None,
+        similar_closed: Vec::new(),
+        rests_on: Vec::new(),
+        vector: Vec::new(),
         evidence,
         cited: Vec::new(),
         facts,
@@ -465,6 +517,22 @@ fn conclude(
         generated_tokens: 0,
         seconds: BTreeMap::new(),
     }
+}
+
+/// Takes over the verdict of an earlier investigation that rested on the same.
+fn adopt(case: &mut Investigation, earlier: Investigation, progress: &mut dyn FnMut(Progress)) {
+    case.reused_from = Some(earlier.id);
+    case.verdict = earlier.verdict;
+    case.probability = earlier.probability;
+    case.confidence = earlier.confidence;
+    case.convergence = earlier.convergence;
+    case.contributions = earlier.contributions;
+    case.variants = earlier.variants;
+    case.head = earlier.head;
+    case.answers = earlier.answers;
+    case.summary = summary(case.verdict, case.probability, case.convergence, &case.facts);
+    let Investigation { verdict, confidence, convergence, .. } = *case;
+    progress(Progress::Verdict { verdict, confidence, convergence });
 }
 
 fn timeline_entry(item: &Evidence) -> TimelineEntry {

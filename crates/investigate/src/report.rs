@@ -68,6 +68,9 @@ pub struct Investigation {
     pub summary: String,
     /// How the verdict was reached: with the model's answers, or without and why.
     pub method: Method,
+    /// The investigation whose verdict this is, because everything it rested on is the same here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_from: Option<AlertId>,
     /// The evidence, oldest first.
     pub evidence: Vec<Evidence>,
     /// Events cited by facts and narrative, ascending.
@@ -97,6 +100,9 @@ pub struct Investigation {
     pub entities: Vec<Entity>,
     /// ATT&CK techniques, from the alert and from facts that raise.
     pub techniques: Vec<Technique>,
+    /// Closed cases whose evidence is like this, the nearest first, with what people said they were.
+    #[serde(default)]
+    pub similar_closed: Vec<crate::SimilarCase>,
     /// Telemetry and knowledge that was looked for and is not there.
     pub missing: Vec<String>,
     /// What an analyst does next.
@@ -115,6 +121,19 @@ pub struct Investigation {
     pub generated_tokens: u64,
     /// Seconds of machine time by stage; the only part that differs between two runs.
     pub seconds: BTreeMap<String, f64>,
+    /// Hashes of what the verdict rested on, for the store; empty for one that is reused itself.
+    #[serde(default)]
+    pub rests_on: Vec<String>,
+    /// Pooled embedding of the evidence, for the store; not part of the report.
+    #[serde(skip)]
+    pub vector: Vec<f32>,
+}
+
+impl Investigation {
+    /// What the store keeps of it beside the report, `json` being the report as JSON.
+    pub fn finished<'a>(&'a self, json: &'a [u8]) -> casemate_store::Finished<'a> {
+        casemate_store::Finished { json, rests_on: &self.rests_on, vector: &self.vector }
+    }
 }
 
 /// How a verdict was reached.

@@ -243,7 +243,9 @@ fn past(store: &Store, subjects: &[Stored]) -> Result<Past, Error> {
 
 /// What makes two events the same thing said again: program, parent, account, source, and the command with
 /// its numbers masked. A template alone would let any command of a known program pass.
-fn signature(stored: &Stored) -> (String, String, Option<String>, Option<String>, Option<String>, String) {
+pub(crate) fn signature(
+    stored: &Stored,
+) -> (String, String, Option<String>, Option<String>, Option<String>, String) {
     let view = View(&stored.event);
     let mask =
         |text: &str| -> String { text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect() };

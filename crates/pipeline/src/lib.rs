@@ -417,6 +417,15 @@ impl Pipeline {
         raises
     }
 
+    /// One unit-length vector per text; `None` without an embedding model.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] if the model fails.
+    pub fn embed(&self, texts: &[&str]) -> Result<Option<Vec<Vec<f32>>>> {
+        let Some(embedder) = &self.embedder else { return Ok(None) };
+        Ok(Some(embedder.embed(texts)?))
+    }
+
     /// The `k` templates nearest in meaning to `text`, best first, with cosine similarity.
     ///
     /// # Errors

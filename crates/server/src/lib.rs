@@ -9,6 +9,7 @@
 
 mod api;
 mod error;
+mod gate;
 mod guard;
 mod headline;
 mod hub;
@@ -17,8 +18,11 @@ mod openapi;
 mod page;
 mod params;
 mod problem;
+mod queue;
+mod record;
 mod router;
 mod serve;
+mod served;
 mod state;
 mod worker;
 

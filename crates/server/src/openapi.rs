@@ -175,6 +175,11 @@ fn shipped(method: &'static str, path: &'static str, summary: &'static str) -> O
     Operation { method, ..Operation::post(path, summary, body, "200", any()) }
 }
 
+/// A form of the page.
+fn form(path: &'static str, summary: &'static str) -> Operation {
+    Operation { method: "post", status: "303", ..Operation::html(path, summary) }
+}
+
 fn operations() -> Vec<Operation> {
     let json_body = |name: &str| json!({ JSON: { "schema": schema(name) } });
     let log_body = json!({ "application/octet-stream": {}, JSON: {} });
@@ -277,6 +282,42 @@ fn operations() -> Vec<Operation> {
         ),
         Operation::json("/v1/aggregate", "Counts of events that match, by value and over time", any())
             .query(AGGREGATE),
+        Operation::post(
+            "/v1/alerts/{id}/close",
+            "Close an alert: what it was, why, and who says so",
+            json_body("Close"),
+            "200",
+            any(),
+        ),
+        Operation::post(
+            "/v1/alerts/{id}/reopen",
+            "Open an alert again",
+            json_body("Reopen"),
+            "200",
+            any(),
+        ),
+        Operation::json("/v1/cases", "All cases, newest first", list_of("cases", "Case")),
+        Operation::json("/v1/cases/{id}", "One case, its alerts and why each is part of it", schema("Case")),
+        Operation::post(
+            "/v1/cases/{id}/close",
+            "Close a case with all its alerts",
+            json_body("Close"),
+            "200",
+            schema("Case"),
+        ),
+        Operation::post(
+            "/v1/cases/{id}/reopen",
+            "Open a case again",
+            json_body("Reopen"),
+            "200",
+            schema("Case"),
+        ),
+        Operation::json("/v1/audit", "Who decided what, when, and what it was before, newest first", any()),
+        Operation::json(
+            "/v1/queue",
+            "What waits to be investigated, the most urgent first, and how long alerts wait and take",
+            any(),
+        ),
         Operation::json(
             "/v1/investigations",
             "All investigations in short, newest first",
@@ -319,16 +360,13 @@ fn operations() -> Vec<Operation> {
         Operation::json("/openapi.json", "This document", json!({ "type": "object" })),
         Operation::html("/", "Page: alerts; to shippers that want JSON, the version of Elastic spoken"),
         Operation::html("/alerts/{id}", "Page: one alert and its events"),
-        Operation {
-            method: "post",
-            path: "/alerts/{id}/investigate",
-            summary: "Form of the page: investigate, then show it",
-            query: &[],
-            body: None,
-            status: "303",
-            media: "text/html",
-            schema: text_schema(),
-        },
+        form("/alerts/{id}/investigate", "Form of the page: investigate, then show it"),
+        form("/alerts/{id}/close", "Form of the page: close an alert"),
+        form("/alerts/{id}/reopen", "Form of the page: open an alert again"),
+        Operation::html("/cases", "Page: cases"),
+        Operation::html("/cases/{id}", "Page: one case and its alerts"),
+        form("/cases/{id}/close", "Form of the page: close a case"),
+        form("/cases/{id}/reopen", "Form of the page: open a case again"),
         Operation::html("/investigations/{id}", "Page: one investigation"),
         Operation::html("/events/{id}", "Page: one event"),
         Operation::html("/search", "Page: search").query(SEARCH),
@@ -381,7 +419,17 @@ fn schemas() -> Value {
             "id": integer, "origin": { "type": "object" }, "title": text, "severity": severity,
             "techniques": list(&text), "first_time": time, "last_time": time, "events": list(&integer),
             "event_count": integer, "entities": list(&text), "investigation": schema("Headline"),
+            "case": integer, "closed": { "oneOf": [schema("Close"), { "type": "null" }] },
         })),
+        "Case": object(&["id", "alerts"], &json!({
+            "id": integer, "title": text, "severity": severity, "first_time": time, "last_time": time,
+            "verdict": { "type": ["string", "null"] }, "alerts": { "type": "array" }, "related": list(&integer),
+            "closed": { "oneOf": [schema("Close"), { "type": "null" }] },
+        })),
+        "Close": object(&["verdict", "reason", "by"], &json!({
+            "verdict": { "type": "string", "enum": ["malicious", "benign"] }, "reason": text, "by": text,
+        })),
+        "Reopen": object(&["by"], &json!({ "by": text })),
         "NewInvestigation": object(&["alert"], &json!({ "alert": integer })),
         "Headline": object(&["id", "status"], &json!({
             "id": integer, "alert": integer, "status": { "type": "string", "enum": ["queued", "running", "done", "failed"] },

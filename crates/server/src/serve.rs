@@ -29,11 +29,19 @@ pub struct Config {
     pub intake: Option<Arc<Intake>>,
     /// Directory in which backups are made when asked for; `None` for none.
     pub backup_dir: Option<PathBuf>,
+    /// Whether every alert is investigated by itself, the most urgent first, or only those asked for.
+    pub backlog: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(10), models: Vec::new(), intake: None, backup_dir: None }
+        Self {
+            grace: Duration::from_secs(10),
+            models: Vec::new(),
+            intake: None,
+            backup_dir: None,
+            backlog: false,
+        }
     }
 }
 
@@ -126,7 +134,9 @@ async fn assemble(
         source: io::Error::other(error),
     })??;
     let (hub, headlines) = (Arc::new(Hub::default()), Arc::new(headlines));
-    let tools = Tools { store, investigator, hub: Arc::clone(&hub), headlines: Arc::clone(&headlines) };
+    let backlog = config.backlog;
+    let tools =
+        Tools { store, investigator, hub: Arc::clone(&hub), headlines: Arc::clone(&headlines), backlog };
     let (queue, worker) = worker::start(tools)?;
     let intake = config.intake.unwrap_or_else(|| {
         let own = Arc::new(Intake::new(Arc::clone(&pipeline)));

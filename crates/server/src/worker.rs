@@ -1,38 +1,44 @@
-//! Who runs the model? One thread, one investigation at a time, from a bounded queue.
+//! Who runs the model? One thread, one investigation at a time, the next by [`crate::queue`].
 //!
-//! A failed investigation, even one that panics, ends with its job marked failed and the next one begins. At
-//! shutdown the running one is finished if it ends within the grace period and otherwise abandoned: nothing of it
-//! is stored, and it can be asked for again.
+//! A failed investigation, even one that panics, ends with its job marked failed and the next one begins; it is
+//! tried again when asked for, or after a restart. At shutdown the running one is finished if it ends within the
+//! grace period and otherwise abandoned: nothing of it is stored, and it is begun again after the restart.
 
 use crate::error::{Error, Result};
 use crate::headline::Headlines;
-use crate::hub::{Hub, Job, Status, Step};
+use crate::hub::{Hub, Job, Status, Step, lock};
 use crate::page::escape::visible;
+use crate::queue::{Full, Lines, Next, Waiting};
+use crate::record::Record;
+use crate::served::{Served, Times};
 use casemate_event::{Alert, AlertId};
 use casemate_investigate::{Investigation, Investigator, Progress};
 use casemate_store::Store;
+use jiff::Timestamp;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Investigations that can wait; at half a minute each, half an hour.
-pub(crate) const QUEUE_CAPACITY: usize = 64;
-/// How often an idle worker looks whether the server is ending.
+/// How often an idle worker looks for new alerts, and whether the server is ending.
 const IDLE_CHECK: Duration = Duration::from_millis(200);
+/// Alerts read from the store at once.
+const READ_AT_ONCE: usize = 500;
 
-/// The sending end of the worker's queue.
+/// What waits, as requests see it.
 pub(crate) struct Queue {
-    sender: SyncSender<AlertId>,
     shared: Arc<Shared>,
 }
 
 #[derive(Default)]
 struct Shared {
-    waiting: AtomicUsize,
+    lines: Mutex<Lines>,
+    asked: Condvar,
+    served: Mutex<Served>,
+    running: Mutex<Option<AlertId>>,
     stop_after_this: AtomicBool,
     abandon: AtomicBool,
     alive: AtomicBool,
@@ -50,50 +56,78 @@ pub(crate) struct Tools {
     pub(crate) investigator: Investigator,
     pub(crate) hub: Arc<Hub>,
     pub(crate) headlines: Arc<Headlines>,
+    /// Whether alerts are investigated without being asked for.
+    pub(crate) backlog: bool,
 }
 
-/// Starts the worker thread.
+/// Starts the worker thread. What was asked for before a restart is asked for again.
 pub(crate) fn start(tools: Tools) -> Result<(Queue, Worker)> {
-    let (sender, receiver) = sync_channel(QUEUE_CAPACITY);
     let (end, ended) = oneshot::channel();
     let shared = Arc::new(Shared::default());
     shared.alive.store(true, Ordering::Relaxed);
+    let queue = Queue { shared: Arc::clone(&shared) };
+    for alert in tools.store.asked()? {
+        if tools.hub.start(alert, || queue.push(alert)).is_err() {
+            tracing::warn!(%alert, "more was asked for before the restart than can wait; ask again");
+        }
+    }
     let of_thread = Arc::clone(&shared);
     std::thread::Builder::new()
         .name("investigate".to_owned())
         .spawn(move || {
-            run(tools, &receiver, &of_thread);
+            run(tools, &of_thread);
             of_thread.alive.store(false, Ordering::Relaxed);
-            let _ = end.send(());
+            if end.send(()).is_err() {
+                tracing::debug!("the investigation thread ended and nobody waits for that");
+            }
         })
         .map_err(|source| Error::Task { what: "starting the investigation thread", source })?;
-    Ok((Queue { sender, shared: Arc::clone(&shared) }, Worker { shared, ended }))
+    Ok((queue, Worker { shared, ended }))
 }
 
 impl Queue {
-    /// Puts an alert into the queue, or says that it is full.
+    /// Puts an alert that a person asks for into the queue, or says that it is full.
     pub(crate) fn push(&self, alert: AlertId) -> std::result::Result<(), Full> {
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        self.sender.try_send(alert).map_err(|error| {
-            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-            match error {
-                TrySendError::Full(_) | TrySendError::Disconnected(_) => Full,
-            }
-        })
+        lock(&self.shared.lines).ask(alert)?;
+        self.shared.asked.notify_one();
+        Ok(())
     }
 
+    /// Takes an alert out that need not be investigated any more.
+    pub(crate) fn forget(&self, alert: AlertId) {
+        lock(&self.shared.lines).forget(alert);
+    }
+
+    /// Has the store looked through again for alerts that wait.
+    pub(crate) fn read_again(&self) {
+        lock(&self.shared.lines).read_again = true;
+    }
+
+    /// Alerts that wait, asked for or not.
     pub(crate) fn waiting(&self) -> usize {
-        self.shared.waiting.load(Ordering::Relaxed)
+        let lines = lock(&self.shared.lines);
+        lines.asked() + lines.backlog()
+    }
+
+    /// Looks at what waits.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Lines) -> T) -> T {
+        look(&lock(&self.shared.lines))
+    }
+
+    /// How long the latest investigations waited and took.
+    pub(crate) fn times(&self) -> Times {
+        lock(&self.shared.served).times()
+    }
+
+    /// The alert under investigation.
+    pub(crate) fn running(&self) -> Option<AlertId> {
+        *lock(&self.shared.running)
     }
 
     pub(crate) fn is_alive(&self) -> bool {
         self.shared.alive.load(Ordering::Relaxed)
     }
 }
-
-/// The queue takes no more.
-#[derive(Debug)]
-pub(crate) struct Full;
 
 impl Worker {
     /// Takes nothing more from the queue, and gives the running investigation `grace` to end.
@@ -102,35 +136,114 @@ impl Worker {
         if tokio::time::timeout(grace, &mut self.ended).await.is_ok() {
             return;
         }
-        tracing::warn!("the running investigation is abandoned; ask for it again after the restart");
+        tracing::warn!("the running investigation is abandoned; it is begun again after the restart");
         self.shared.abandon.store(true, Ordering::Relaxed);
         // It ends at its next step; the process need not wait for that.
-        let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.ended).await;
+        drop(tokio::time::timeout(Duration::from_secs(1), &mut self.ended).await);
     }
 }
 
-fn run(mut tools: Tools, receiver: &Receiver<AlertId>, shared: &Shared) {
-    use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
+fn run(mut tools: Tools, shared: &Shared) {
+    let mut intake = Intake::new(&tools.store, &tools.headlines);
     while !shared.stop_after_this.load(Ordering::Relaxed) {
-        let alert = match receiver.recv_timeout(IDLE_CHECK) {
-            Ok(alert) => alert,
-            Err(Timeout) => continue,
-            Err(Disconnected) => return,
+        if tools.backlog {
+            intake.refill(&tools, shared);
+        }
+        let Some(next) = take(shared) else { continue };
+        let started = Instant::now();
+        let job = match tools.hub.start(next.alert, || Ok::<_, Full>(())) {
+            // Asked for in this very moment: then it stands in the other line.
+            Ok((_, false)) if next.waiting.is_some() => continue,
+            Ok((job, _)) => job,
+            Err(Full) => continue,
         };
-        shared.waiting.fetch_sub(1, Ordering::Relaxed);
-        let Some(job) = tools.hub.job(alert) else { continue };
-        let outcome = catch_unwind(AssertUnwindSafe(|| tools.investigate(alert, &job, shared)));
+        *lock(&shared.running) = Some(next.alert);
+        let outcome = catch_unwind(AssertUnwindSafe(|| tools.investigate(&next, &job, shared)));
+        *lock(&shared.running) = None;
         let failure = match outcome {
-            Ok(Ok(investigation)) => {
-                tools.hub.finish(alert, Status::Done, done_step(alert, &investigation));
+            Ok(Ok((alert, investigation))) => {
+                intake.record.learn(&alert, investigation.verdict.name());
+                lock(&shared.served).add(&next, started.elapsed());
+                tools.hub.finish(next.alert, Status::Done, done_step(next.alert, &investigation));
                 continue;
             }
             Ok(Err(why)) => why,
             Err(panic) if panic.is::<Abandoned>() => "abandoned: casemate is ending".to_owned(),
             Err(_) => "a fault inside casemate; its log has the details".to_owned(),
         };
-        tracing::error!(%alert, failure, "investigation failed");
-        tools.hub.finish(alert, Status::Failed, Step::new("done", &failed(alert, &failure)));
+        intake.failed.insert(next.alert);
+        tracing::error!(alert = %next.alert, failure, "investigation failed");
+        tools.hub.finish(next.alert, Status::Failed, Step::new("done", &failed(next.alert, &failure)));
+    }
+}
+
+/// What is next, waiting a little if nothing is.
+fn take(shared: &Shared) -> Option<Next> {
+    let mut lines = lock(&shared.lines);
+    if let Some(next) = lines.take(Timestamp::now()) {
+        return Some(next);
+    }
+    let waited = shared.asked.wait_timeout(lines, IDLE_CHECK).unwrap_or_else(PoisonError::into_inner);
+    let (mut lines, _) = waited;
+    lines.take(Timestamp::now())
+}
+
+/// How alerts come from the store into the backlog.
+struct Intake {
+    /// The last alert looked at.
+    seen: AlertId,
+    /// Alerts whose investigation failed: not tried again by itself.
+    failed: BTreeSet<AlertId>,
+    record: Record,
+}
+
+impl Intake {
+    fn new(store: &Store, headlines: &Headlines) -> Self {
+        let record = Record::load(store, headlines).unwrap_or_else(|error| {
+            tracing::error!(%error, "past verdicts cannot be read; every rule is taken as untried");
+            Record::default()
+        });
+        Self { seen: AlertId(0), failed: BTreeSet::new(), record }
+    }
+
+    /// Reads the alerts raised since the last time.
+    fn refill(&mut self, tools: &Tools, shared: &Shared) {
+        {
+            let mut lines = lock(&shared.lines);
+            if lines.read_again && lines.backlog() < READ_AT_ONCE {
+                lines.read_again = false;
+                self.seen = AlertId(0);
+            }
+        }
+        loop {
+            let found = match tools.store.uninvestigated(self.seen, READ_AT_ONCE) {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::error!(%error, "alerts that wait cannot be read");
+                    return;
+                }
+            };
+            let now = Timestamp::now();
+            for (alert, raised) in &found {
+                self.seen = alert.id;
+                if !self.failed.contains(&alert.id) {
+                    lock(&shared.lines).add(self.waiting(tools, alert, raised.unwrap_or(now)), now);
+                }
+            }
+            if found.len() < READ_AT_ONCE {
+                return;
+            }
+        }
+    }
+
+    fn waiting(&self, tools: &Tools, alert: &Alert, raised: Timestamp) -> Waiting {
+        Waiting {
+            alert: alert.id,
+            severity: alert.severity,
+            critical_asset: tools.investigator.is_critical(alert),
+            probability: self.record.probability(alert),
+            raised,
+        }
     }
 }
 
@@ -140,11 +253,14 @@ struct Abandoned;
 impl Tools {
     fn investigate(
         &mut self,
-        id: AlertId,
+        next: &Next,
         job: &Job,
         shared: &Shared,
-    ) -> std::result::Result<Investigation, String> {
+    ) -> std::result::Result<(Alert, Investigation), String> {
+        let id = next.alert;
         let alert = self.read_alert(id)?;
+        // Who asks for an investigation wants one.
+        self.investigator.set_reuse(next.waiting.is_some());
         job.step(Step::new("started", &json!({ "id": id, "text": "Started" })));
         let mut on_progress = |progress: Progress| {
             if shared.abandon.load(Ordering::Relaxed) {
@@ -157,9 +273,12 @@ impl Tools {
             self.investigator.investigate(&alert, &mut on_progress).map_err(|error| error.to_string())?;
         let json =
             serde_json::to_vec(&investigation).map_err(|error| format!("it cannot be written: {error}"))?;
-        self.store.put_investigation(id, &json).map_err(|error| format!("it cannot be stored: {error}"))?;
+        let finished = investigation.finished(&json);
+        self.store.put_finished(id, finished).map_err(|error| format!("it cannot be stored: {error}"))?;
         self.headlines.remember(id, &json);
-        Ok(investigation)
+        crate::gate::close_if_allowed(&self.store, &alert, &investigation)
+            .map_err(|error| format!("it is stored and the alert could not be closed: {error}"))?;
+        Ok((alert, investigation))
     }
 
     fn read_alert(&self, id: AlertId) -> std::result::Result<Alert, String> {

@@ -1,6 +1,7 @@
 //! The report as Markdown, for tickets and terminals.
 
 use super::{Investigation, Method, SentenceSource};
+use crate::SimilarCase;
 use std::fmt::{self, Write};
 
 /// Renders an investigation as Markdown. Values from logs stand in code spans or are escaped.
@@ -27,9 +28,16 @@ fn write(out: &mut String, case: &Investigation) -> fmt::Result {
     if let Method::FactsOnly(why) = &case.method {
         writeln!(out, "> Reached without a model, from rules and facts only: {}\n", escape(why))?;
     }
+    if let Some(earlier) = case.reused_from {
+        writeln!(
+            out,
+            "> Verdict of investigation {earlier}, used again: everything it rested on is the same here.\n"
+        )?;
+    }
     narrative(out, case)?;
     evidence(out, case)?;
     reasons(out, case)?;
+    list(out, "Similar closed cases", case.similar_closed.iter().map(similar))?;
     list(
         out,
         "Techniques",
@@ -38,6 +46,19 @@ fn write(out: &mut String, case: &Investigation) -> fmt::Result {
     list(out, "Missing", case.missing.iter().map(|line| escape(line)))?;
     list(out, "Next steps", case.next_steps.iter().map(|line| escape(line)))?;
     provenance(out, case)
+}
+
+fn similar(case: &SimilarCase) -> String {
+    format!(
+        "case {} (alert {}): {}, similarity {:.2}{}, closed by {}: {}",
+        case.case,
+        case.alert,
+        case.verdict,
+        case.similarity,
+        if case.same_rule { ", same rule" } else { "" },
+        escape(&case.by),
+        escape(&case.reason)
+    )
 }
 
 fn narrative(out: &mut String, case: &Investigation) -> fmt::Result {

@@ -35,23 +35,29 @@ pub(crate) struct NewAlert {
 
 /// `GET /v1/alerts`
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
-    let alerts = blocking(&app, |app| Ok(app.pipeline.store().alerts()?)).await?;
-    let rows: Vec<Value> = alerts.iter().rev().map(|alert| alert_json(&app, alert)).collect();
+    let rows = blocking(&app, |app| {
+        let alerts = app.pipeline.store().alerts()?;
+        alerts.iter().rev().map(|alert| alert_json(app, alert)).collect::<Result<Vec<Value>>>()
+    })
+    .await?;
     Ok(Json(json!({ "total": rows.len(), "alerts": rows })))
 }
 
 /// `GET /v1/alerts/{id}`
 pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>> {
-    let alert = blocking(&app, move |app| alert(app, &id)).await?;
-    Ok(Json(alert_json(&app, &alert)))
+    blocking(&app, move |app| alert_json(app, &alert(app, &id)?)).await.map(Json)
 }
 
 /// `POST /v1/alerts`
 pub(crate) async fn create(State(app): State<Arc<App>>, body: Body) -> Result<Response> {
     let new: NewAlert = json_body(body).await?;
-    let alert = blocking(&app, move |app| new.store(app)).await?;
-    let mut response = (StatusCode::CREATED, Json(alert_json(&app, &alert))).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/alerts/{}", alert.id)) {
+    let (id, json) = blocking(&app, move |app| {
+        let alert = new.store(app)?;
+        Ok((alert.id, alert_json(app, &alert)?))
+    })
+    .await?;
+    let mut response = (StatusCode::CREATED, Json(json)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/alerts/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
@@ -64,12 +70,14 @@ pub(crate) fn alert(app: &App, id: &str) -> Result<Alert> {
     app.pipeline.store().alert(id)?.ok_or_else(missing)
 }
 
-fn alert_json(app: &App, alert: &Alert) -> Value {
+fn alert_json(app: &App, alert: &Alert) -> Result<Value> {
     let entities: Vec<String> = alert.entities.iter().map(ToString::to_string).collect();
     let mut json = json!(alert);
     json["entities"] = json!(entities);
     json["investigation"] = headline_json(app, alert.id).unwrap_or(Value::Null);
-    json
+    json["case"] = json!(app.pipeline.store().case_of(alert.id)?);
+    json["closed"] = json!(app.pipeline.store().closing(alert.id)?);
+    Ok(json)
 }
 
 impl NewAlert {

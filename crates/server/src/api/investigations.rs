@@ -4,8 +4,8 @@ use crate::api::alerts::alert;
 use crate::hub::{Job, Status};
 use crate::params::{json_body, number};
 use crate::problem::{Problem, Result};
+use crate::queue::{ASKED_CAPACITY, Full};
 use crate::state::{App, blocking};
-use crate::worker::{Full, QUEUE_CAPACITY};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// About how long one investigation takes: what `Retry-After` says when the queue is full.
-const SECONDS_EACH: u32 = 30;
+/// About how long one investigation takes, before one was measured: what `Retry-After` says when the queue is full.
+const SECONDS_EACH: f64 = 30.0;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,14 +51,23 @@ pub(crate) async fn create(State(app): State<Arc<App>>, body: Body) -> Result<Re
 
 /// Puts an alert into the queue, unless it is there or running already.
 pub(crate) async fn start(app: &Arc<App>, id: AlertId) -> Result<Arc<Job>> {
-    blocking(app, move |app| alert(app, &id.to_string())).await?;
-    match app.hub.start(id, || app.queue.push(id)) {
-        Ok((job, _)) => Ok(job),
-        Err(Full) => Err(Problem::busy(
-            format!("{QUEUE_CAPACITY} investigations are waiting already; ask again later"),
-            SECONDS_EACH,
-        )),
-    }
+    blocking(app, move |app| {
+        alert(app, &id.to_string())?;
+        let (job, _) = app.hub.start(id, || {
+            app.queue.push(id).map_err(|Full| full(app))?;
+            // The worker cannot begin before this returns: what is noted here is not finished yet.
+            Ok::<_, Problem>(app.pipeline.store().put_asked(id)?)
+        })?;
+        Ok(job)
+    })
+    .await
+}
+
+fn full(app: &App) -> Problem {
+    let times = app.queue.times().seconds_per_alert;
+    let each = if times.count > 0 { times.mean } else { SECONDS_EACH };
+    let detail = format!("{ASKED_CAPACITY} investigations are waiting already; ask again later");
+    Problem::busy(detail, each.ceil().max(1.0) as u32)
 }
 
 /// `GET /v1/investigations/{id}`

@@ -2,8 +2,8 @@
 
 use crate::metrics::Text;
 use crate::problem::{Problem, Result};
+use crate::queue::{ASKED_CAPACITY, BACKLOG_CAPACITY};
 use crate::state::{App, blocking};
-use crate::worker::QUEUE_CAPACITY;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -99,7 +99,9 @@ fn write_metrics(app: &App, counts: &Counts) -> String {
         app.hub.failed() as u64,
     );
     text.single("casemate_queue_depth", "gauge", "Investigations waiting.", app.queue.waiting() as u64);
-    text.single("casemate_queue_capacity", "gauge", "Investigations that can wait.", QUEUE_CAPACITY as u64);
+    let capacity = (ASKED_CAPACITY + BACKLOG_CAPACITY) as u64;
+    text.single("casemate_queue_capacity", "gauge", "Investigations that can wait in memory.", capacity);
+    write_times(app, &mut text);
     text.single(
         "casemate_worker_up",
         "gauge",
@@ -109,6 +111,51 @@ fn write_metrics(app: &App, counts: &Counts) -> String {
     write_sources(app, &mut text);
     app.requests.write(&mut text);
     text.finish()
+}
+
+fn write_times(app: &App, text: &mut Text) {
+    let now = Timestamp::now();
+    let (overdue, oldest) = app.queue.look(|lines| (lines.overdue(now), lines.oldest()));
+    text.single(
+        "casemate_queue_overdue",
+        "gauge",
+        "Alerts that waited longer than they should.",
+        overdue as u64,
+    );
+    let waited = oldest.map_or(0, |raised| now.duration_since(raised).as_secs().max(0));
+    let help = "How long the alert that waits longest has waited.";
+    text.single("casemate_queue_oldest_seconds", "gauge", help, waited.unsigned_abs());
+    let times = app.queue.times();
+    for (name, help, spread) in [
+        ("casemate_investigation_seconds", "Seconds of the latest investigations.", times.seconds_per_alert),
+        ("casemate_queue_waited_seconds", "Seconds that the latest alerts waited.", times.seconds_waited),
+    ] {
+        text.head(name, "gauge", help);
+        text.row(name, &[("of", "mean")], &spread.mean);
+        text.row(name, &[("of", "p95")], &spread.p95);
+    }
+}
+
+/// `GET /v1/queue`
+pub(crate) async fn queue(State(app): State<Arc<App>>) -> Json<Value> {
+    const SHOWN: usize = 50;
+    let now = Timestamp::now();
+    let mut json = json!(app.queue.times());
+    json["running"] = json!(app.queue.running());
+    app.queue.look(|lines| {
+        json["asked"] = json!(lines.asked());
+        json["backlog"] = json!(lines.backlog());
+        json["overdue"] = json!(lines.overdue(now));
+        json["oldest"] = json!(lines.oldest());
+        let next = lines.by_urgency(now).into_iter().take(SHOWN).map(|waiting| {
+            let mut row = json!(waiting);
+            row["deadline"] = json!(waiting.deadline());
+            row["urgency"] = json!((waiting.urgency(now) * 1000.0).round() / 1000.0);
+            row
+        });
+        json["next"] = Value::Array(next.collect());
+    });
+    Json(json)
 }
 
 fn write_sources(app: &App, text: &mut Text) {

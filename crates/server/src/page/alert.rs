@@ -1,5 +1,6 @@
 //! `GET /alerts/{id}`: what does an alert claim, and which events say so? And the button that investigates it.
 
+use super::case::Decision;
 use super::parts::{Badge, EntityLink, EventRow, Outcome, When, entity_links, event_row, severity, when};
 use super::queue::{origin, outcome_of};
 use super::render;
@@ -29,6 +30,8 @@ struct AlertPage {
     event_count: u64,
     rows: Vec<EventRow>,
     outcome: Outcome,
+    case: u64,
+    decision: Decision,
 }
 
 struct Rule {
@@ -44,7 +47,10 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
         for id in &alert.events {
             rows.extend(app.pipeline.store().get(*id)?.map(|stored| event_row(&stored)));
         }
+        let store = app.pipeline.store();
         render(&AlertPage {
+            case: store.case_of(alert.id)?.map_or(0, |case| case.0),
+            decision: Decision::new(format!("/alerts/{}", alert.id), store.closing(alert.id)?),
             id: alert.id.0,
             severity: severity(alert.severity),
             origin: origin(&alert.origin),

@@ -56,6 +56,8 @@ struct CaseView {
     evidence: Vec<EvidenceView>,
     entities: Vec<EntityLink>,
     techniques: Vec<(String, String)>,
+    reused_from: Option<u64>,
+    similar: Vec<SimilarView>,
     missing: Vec<String>,
     next_steps: Vec<String>,
     playbook: (String, u32, String),
@@ -64,6 +66,14 @@ struct CaseView {
     generated_tokens: u64,
     seconds: Vec<(String, String)>,
     total_seconds: String,
+}
+
+struct SimilarView {
+    case: u64,
+    verdict: Badge,
+    similarity: String,
+    reason: String,
+    by: String,
 }
 
 struct SentenceView {
@@ -163,6 +173,8 @@ impl CaseView {
             evidence: case.evidence.iter().map(evidence).collect(),
             entities: entity_links(&case.entities),
             techniques: techniques(case),
+            reused_from: case.reused_from.map(|id| id.0),
+            similar: case.similar_closed.iter().map(similar).collect(),
             missing: case.missing.clone(),
             next_steps: case.next_steps.clone(),
             playbook: (case.playbook.name.clone(), case.playbook.version, case.playbook.sha256.clone()),
@@ -182,6 +194,16 @@ impl CaseView {
 /// `total` where the report states it, the sum of the stages otherwise.
 fn total_seconds(case: &Investigation) -> f64 {
     case.seconds.get("total").copied().unwrap_or_else(|| case.seconds.values().sum())
+}
+
+fn similar(case: &casemate_investigate::SimilarCase) -> SimilarView {
+    SimilarView {
+        case: case.case.0,
+        verdict: verdict(case.verdict.name()),
+        similarity: percent(case.similarity),
+        reason: case.reason.clone(),
+        by: case.by.clone(),
+    }
 }
 
 fn sentence(sentence: &casemate_investigate::report::Sentence) -> SentenceView {

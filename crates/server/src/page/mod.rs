@@ -7,6 +7,7 @@
 pub(crate) mod alert;
 pub(crate) mod assets;
 pub(crate) mod bars;
+pub(crate) mod case;
 pub(crate) mod escape;
 pub(crate) mod event;
 pub(crate) mod investigation;
@@ -35,7 +36,9 @@ pub(crate) fn is_page(path: &str) -> bool {
 
 /// Whether a path takes a form of the page, which cannot send JSON.
 pub(crate) fn is_form(path: &str) -> bool {
-    path.starts_with("/alerts/") && path.ends_with("/investigate")
+    let ends = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
+    path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen"])
+        || path.starts_with("/cases/") && ends(&["/close", "/reopen"])
 }
 
 /// Renders a template.

@@ -1,11 +1,11 @@
 //! A finished investigation with something in every part, as the engine's own type.
 
-use casemate_event::{AlertId, AlertOrigin, Entity, EntityKind, EventId, Severity};
+use casemate_event::{AlertId, AlertOrigin, CaseId, Disposition, Entity, EntityKind, EventId, Severity};
 use casemate_investigate::report::{
     AlertSummary, Answer, Contribution, Evidence, Fact, Investigation, Method, ModelSummary, PlaybookSummary,
     Sentence, SentenceSource, Technique, TimelineEntry, Variant,
 };
-use casemate_investigate::{Relation, Verdict};
+use casemate_investigate::{Relation, SimilarCase, Verdict};
 use jiff::Timestamp;
 
 fn text(text: &str) -> String {
@@ -23,6 +23,7 @@ fn evidence(number: u64, at: &str, line: &str, relation: Relation, count: u64) -
         time: time(at),
         host: text("ws5"),
         line: text(line),
+        structural: text(line),
         why: text(relation.why()),
         relation,
         count,
@@ -93,6 +94,24 @@ pub(crate) fn investigation(id: u64) -> Investigation {
             ],
             evidence: vec![text("E3")],
         }],
+        variants: Vec::new(),
+        head: None,
+        states: None,
+        features: Vec::new(),
+        reused_from: None,
+        similar_closed: vec![SimilarCase {
+            alert: AlertId(2),
+            case: CaseId(1),
+            verdict: Disposition::Benign,
+            reason: text("an exercise <i>of</i> ours"),
+            by: text("mira"),
+            at: time("2026-03-01T08:00:00Z"),
+            similarity: 0.91,
+            same_rule: true,
+            same_technique: true,
+        }],
+        rests_on: Vec::new(),
+        vector: Vec::new(),
         contributions: vec![
             Contribution { name: text("base"), weight: -1.0 },
             Contribution { name: text("office_child"), weight: 1.8 },

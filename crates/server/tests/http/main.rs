@@ -3,17 +3,21 @@
 //! | module | what |
 //! |---|---|
 //! | `api` | every endpoint for programs, and the shape of errors |
+//! | `cases` | cases, closing and reopening, and the record of it |
 //! | `guard` | who is let in, and the headers of every answer |
 //! | `page` | the pages: what they show, and that log text stays text |
+//! | `queue` | which alert is investigated when, and what a restart remembers |
 //! | `shippers` | what Splunk, Elastic and OpenTelemetry senders are answered, and requests taken in once |
 //! | `lifecycle` | start, port in use, shutdown |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api;
+mod cases;
 mod client;
 mod fixture;
 mod guard;
 mod lifecycle;
 mod page;
+mod queue;
 mod running;
 mod shippers;

@@ -18,7 +18,7 @@ pub(crate) struct Running {
     pub(crate) pipeline: Arc<Pipeline>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    _dir: TempDir,
+    dir: Option<TempDir>,
 }
 
 pub(crate) fn config(name: &str) -> PathBuf {
@@ -26,9 +26,13 @@ pub(crate) fn config(name: &str) -> PathBuf {
 }
 
 pub(crate) fn start() -> Running {
+    start_in(tempfile::tempdir().unwrap(), false)
+}
+
+/// Starts over a data directory, which investigates every alert by itself if `backlog`.
+pub(crate) fn start_in(dir: TempDir, backlog: bool) -> Running {
     let listener = casemate_server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = listener.local_addr().unwrap();
-    let dir = tempfile::tempdir().unwrap();
     let (rules, problems) = Rules::load(&[config("rules")]).unwrap();
     assert!(problems.is_empty());
     let pipeline = Arc::new(Pipeline::open(dir.path(), rules, None).unwrap());
@@ -44,6 +48,7 @@ pub(crate) fn start() -> Running {
             grace: Duration::from_secs(5),
             models: vec![json!({ "role": "investigator", "name": "none", "sha256": "" })],
             backup_dir: Some(backups),
+            backlog,
             ..casemate_server::Config::default()
         };
         let until = async move {
@@ -51,7 +56,7 @@ pub(crate) fn start() -> Running {
         };
         runtime.block_on(casemate_server::serve_with(config, listener, served, investigator, until)).unwrap();
     });
-    Running { addr, pipeline, stop: Some(stop), thread: Some(thread), _dir: dir }
+    Running { addr, pipeline, stop: Some(stop), thread: Some(thread), dir: Some(dir) }
 }
 
 impl Running {
@@ -63,6 +68,13 @@ impl Running {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+    }
+
+    /// Ends the server and starts another over the same data directory.
+    pub(crate) fn restart(mut self, backlog: bool) -> Self {
+        let dir = self.dir.take().unwrap();
+        drop(self);
+        start_in(dir, backlog)
     }
 
     /// Sends log lines; gives the answer.

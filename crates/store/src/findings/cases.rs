@@ -231,18 +231,24 @@ impl Findings {
         })
     }
 
-    /// Alerts that are closed, the highest number first.
+    /// Alerts that people closed, the highest number first.
     pub(crate) fn closed_alerts(&self, most: usize) -> Result<Vec<ClosedAlert>> {
         self.read(|read| {
             let (alerts, case_of) = (read.open_table(ALERTS)?, read.open_table(CASE_OF)?);
             let mut found = Vec::new();
-            for row in read.open_table(CLOSED)?.iter()?.rev().take(most) {
+            for row in read.open_table(CLOSED)?.iter()?.rev() {
+                if found.len() >= most {
+                    break;
+                }
                 let (id, closing) = row?;
-                let id = id.value();
+                let (id, closing) = (id.value(), from_json::<Closing>(closing.value())?);
+                if closing.by_machine {
+                    continue;
+                }
                 found.push(ClosedAlert {
                     alert: get_alert(&alerts, id)?,
                     case: CaseId(case_of.get(id)?.map_or(0, |case| case.value())),
-                    closing: from_json(closing.value())?,
+                    closing,
                 });
             }
             Ok(found)

@@ -202,7 +202,7 @@ fn a_full_case_is_related_to_the_next() {
 
 fn closing(verdict: Disposition, by: &str) -> Closing {
     let at = Timestamp::from_second(START).unwrap();
-    Closing { verdict, reason: "because".to_owned(), by: by.to_owned(), at }
+    Closing { verdict, reason: "because".to_owned(), by: by.to_owned(), at, by_machine: false }
 }
 
 #[test]

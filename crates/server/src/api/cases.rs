@@ -1,0 +1,241 @@
+//! Which alerts are one case, and how does a person close or reopen a case or an alert?
+
+use crate::params::{json_body, number};
+use crate::problem::{Problem, Result};
+use crate::state::{App, blocking};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Disposition, Severity, Subject};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const MAX_REASON_CHARS: usize = 2000;
+const MAX_NAME_CHARS: usize = 100;
+/// Rows of the record in one answer.
+const MOST_AUDIT: usize = 1000;
+
+/// What is said to close something.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Close {
+    verdict: Disposition,
+    reason: String,
+    by: String,
+}
+
+/// What is said to open something again.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reopen {
+    by: String,
+}
+
+/// `GET /v1/cases`
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
+    let rows = blocking(&app, |app| {
+        let store = app.pipeline.store();
+        let alerts: BTreeMap<AlertId, Alert> =
+            store.alerts()?.into_iter().map(|alert| (alert.id, alert)).collect();
+        let of = |case: &Case| -> Vec<Alert> {
+            case.alerts.iter().filter_map(|member| alerts.get(&member.alert).cloned()).collect()
+        };
+        Ok(store.cases()?.iter().rev().map(|case| summary(app, case, &of(case))).collect::<Vec<_>>())
+    })
+    .await?;
+    Ok(Json(json!({ "total": rows.len(), "cases": rows })))
+}
+
+/// `GET /v1/cases/{id}`
+pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>> {
+    blocking(&app, move |app| whole(app, CaseId(number(&id, "case")?))).await.map(Json)
+}
+
+/// `POST /v1/cases/{id}/close`
+pub(crate) async fn close(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<Value>> {
+    let id = CaseId(number(&id, "case")?);
+    let close: Close = json_body(body).await?;
+    blocking(&app, move |app| {
+        close.apply(app, Subject::Case(id))?;
+        whole(app, id)
+    })
+    .await
+    .map(Json)
+}
+
+/// `POST /v1/cases/{id}/reopen`
+pub(crate) async fn reopen(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<Value>> {
+    let id = CaseId(number(&id, "case")?);
+    let reopen: Reopen = json_body(body).await?;
+    blocking(&app, move |app| {
+        reopen.apply(app, Subject::Case(id))?;
+        whole(app, id)
+    })
+    .await
+    .map(Json)
+}
+
+/// `POST /v1/alerts/{id}/close`
+pub(crate) async fn close_alert(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<Value>> {
+    let id = AlertId(number(&id, "alert")?);
+    let close: Close = json_body(body).await?;
+    let closing = blocking(&app, move |app| close.apply(app, Subject::Alert(id))).await?;
+    Ok(Json(json!({ "alert": id, "closed": closing })))
+}
+
+/// `POST /v1/alerts/{id}/reopen`
+pub(crate) async fn reopen_alert(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<Value>> {
+    let id = AlertId(number(&id, "alert")?);
+    let reopen: Reopen = json_body(body).await?;
+    blocking(&app, move |app| reopen.apply(app, Subject::Alert(id))).await?;
+    Ok(Json(json!({ "alert": id, "closed": null })))
+}
+
+/// `GET /v1/audit`
+pub(crate) async fn audit(State(app): State<Arc<App>>) -> Result<Json<Value>> {
+    let rows = blocking(&app, |app| Ok(app.pipeline.store().audit(MOST_AUDIT)?)).await?;
+    Ok(Json(json!({ "audit": rows })))
+}
+
+impl Close {
+    /// Closes, now.
+    pub(crate) fn apply(self, app: &App, subject: Subject) -> Result<Closing> {
+        let reason = bounded("the reason", &self.reason, MAX_REASON_CHARS)?;
+        let by = bounded("the name in \"by\"", &self.by, MAX_NAME_CHARS)?;
+        let closing = Closing { verdict: self.verdict, reason, by, at: Timestamp::now(), by_machine: false };
+        let store = app.pipeline.store();
+        store.conclude(subject, &closing)?.ok_or_else(|| missing(subject))?;
+        match subject {
+            Subject::Alert(alert) => app.queue.forget(alert),
+            Subject::Case(id) => {
+                for member in store.case(id)?.into_iter().flat_map(|case| case.alerts) {
+                    app.queue.forget(member.alert);
+                }
+            }
+        }
+        Ok(closing)
+    }
+}
+
+impl Reopen {
+    /// Opens again; what has no investigation waits for one again.
+    pub(crate) fn apply(self, app: &App, subject: Subject) -> Result<()> {
+        let by = bounded("the name in \"by\"", &self.by, MAX_NAME_CHARS)?;
+        let store = app.pipeline.store();
+        store.reopen(subject, &by, Timestamp::now())?.ok_or_else(|| missing(subject))?;
+        app.queue.read_again();
+        Ok(())
+    }
+}
+
+fn missing(subject: Subject) -> Problem {
+    let list = match subject {
+        Subject::Case(_) => "/v1/cases",
+        Subject::Alert(_) => "/v1/alerts",
+    };
+    Problem::not_found(format!("there is no {subject}; {list} lists them"))
+}
+
+fn bounded(what: &str, text: &str, most: usize) -> Result<String> {
+    let text = text.trim();
+    let chars = text.chars().count();
+    if (1..=most).contains(&chars) {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::unprocessable(format!("{what} has {chars} characters; it can have 1 to {most}")))
+}
+
+/// The case with this number, and its alerts.
+pub(crate) fn case(app: &App, id: CaseId) -> Result<(Case, Vec<Alert>)> {
+    let store = app.pipeline.store();
+    let case = store.case(id)?.ok_or_else(|| missing(Subject::Case(id)))?;
+    let mut alerts = Vec::with_capacity(case.alerts.len());
+    for member in &case.alerts {
+        alerts.extend(store.alert(member.alert)?);
+    }
+    Ok((case, alerts))
+}
+
+/// What a list says of a case.
+#[derive(Debug, Clone)]
+pub(crate) struct Gist {
+    pub(crate) title: String,
+    pub(crate) severity: Severity,
+    pub(crate) first_time: Timestamp,
+    pub(crate) last_time: Timestamp,
+    /// The gravest verdict on its alerts.
+    pub(crate) verdict: Option<String>,
+}
+
+/// The gist of a case of these alerts; nothing if there are none.
+pub(crate) fn gist(app: &App, alerts: &[Alert]) -> Option<Gist> {
+    const GRAVEST_FIRST: [&str; 4] = ["malicious", "suspicious", "inconclusive", "benign"];
+    // Of equals the first: its title stays while others join.
+    let worst = alerts.iter().max_by_key(|alert| (alert.severity, std::cmp::Reverse(alert.id)))?;
+    let verdicts: Vec<String> =
+        alerts.iter().filter_map(|alert| app.headlines.get(alert.id)).map(|found| found.verdict).collect();
+    let gravest = GRAVEST_FIRST.into_iter().find(|name| verdicts.iter().any(|verdict| verdict == name));
+    Some(Gist {
+        title: worst.title.clone(),
+        severity: worst.severity,
+        first_time: alerts.iter().map(|alert| alert.first_time).min()?,
+        last_time: alerts.iter().map(|alert| alert.last_time).max()?,
+        verdict: gravest.map(str::to_owned),
+    })
+}
+
+fn summary(app: &App, case: &Case, alerts: &[Alert]) -> Value {
+    let mut json = json!({
+        "id": case.id,
+        "alerts": case.alerts.iter().map(|member| member.alert).collect::<Vec<_>>(),
+        "related": case.related,
+        "closed": case.closed,
+    });
+    if let Some(gist) = gist(app, alerts) {
+        json["title"] = json!(gist.title);
+        json["severity"] = json!(gist.severity);
+        json["first_time"] = json!(gist.first_time);
+        json["last_time"] = json!(gist.last_time);
+        json["verdict"] = json!(gist.verdict);
+    }
+    json
+}
+
+fn whole(app: &App, id: CaseId) -> Result<Value> {
+    let (case, alerts) = case(app, id)?;
+    let mut json = summary(app, &case, &alerts);
+    let mut rows = Vec::with_capacity(alerts.len());
+    for (member, alert) in case.alerts.iter().zip(&alerts) {
+        rows.push(json!({
+            "id": alert.id,
+            "title": alert.title,
+            "severity": alert.severity,
+            "first_time": alert.first_time,
+            "last_time": alert.last_time,
+            "joined": member.joined,
+            "verdict": app.headlines.get(alert.id).map(|found| found.verdict),
+            "closed": app.pipeline.store().closing(alert.id)?,
+        }));
+    }
+    json["alerts"] = Value::Array(rows);
+    Ok(json)
+}

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 }
 
 /// Options every subcommand takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Directory that holds events, indexes, alerts and investigations
     #[arg(
@@ -86,6 +86,17 @@ pub(crate) enum Command {
         casemate eval --scenarios cases/scenarios.jsonl --root cases --split dev --limit 50 --free-form 10 --json\n  \
         casemate eval --gate new-model.gguf")]
     Eval(EvalArgs),
+    /// List cases, and close or reopen them
+    #[command(after_help = "Examples:\n  casemate cases --open\n  casemate cases show 3\n  \
+        casemate cases close 3 --verdict benign --reason 'the scanner of change 4711' --by mira\n  \
+        casemate cases close --alert 7 --verdict malicious --reason 'dumped LSASS' --by mira")]
+    Cases(CasesArgs),
+    /// Say how many alerts a day this machine can hold, measured on it, and what more would need
+    #[command(
+        after_help = "Takes about a minute: alerts of the data directory, or of the sample incident where it has \
+        none, go through the real pipeline with the real model.\n\nExample:\n  casemate plan --alerts-per-day 1000"
+    )]
+    Plan(PlanArgs),
     /// Measure speed, memory and exactness, against other engines where a Python has them
     #[command(after_help = "Examples:\n  casemate bench inference --json\n  \
         casemate bench inference --peer llama.cpp,openvino --peer-python /opt/peers/bin/python\n  \
@@ -140,6 +151,9 @@ pub(crate) struct ServeArgs {
     /// Loopback address and port to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8470")]
     pub(crate) listen: SocketAddr,
+    /// Investigate alerts only when asked to, instead of every one, the most urgent first
+    #[arg(long)]
+    pub(crate) only_when_asked: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
@@ -325,6 +339,86 @@ pub(crate) struct EvalArgs {
     /// Who decides, for the record
     #[arg(long, value_name = "NAME", requires = "gate", env = "USER", default_value = "operator")]
     pub(crate) by: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Alerts on a day
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) alerts_per_day: u32,
+    /// Seconds to measure for; at least one alert is measured
+    #[arg(long, value_name = "N", default_value_t = 45, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) measure_seconds: u32,
+    /// Measure on the sample incident even where the site has alerts
+    #[arg(long)]
+    pub(crate) sample: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CasesArgs {
+    /// Only cases that are open
+    #[arg(long)]
+    pub(crate) open: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<CasesCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CasesCommand {
+    /// One case, its alerts, and why each is part of it
+    Show {
+        /// Number of the case
+        id: u64,
+    },
+    /// Say what a case was. It then helps to judge alerts like it, and no later alert becomes part of it
+    Close {
+        #[command(flatten)]
+        which: WhichArgs,
+        /// What it was
+        #[arg(long)]
+        verdict: ClosedAs,
+        /// Why, for colleagues
+        #[arg(long)]
+        reason: String,
+    },
+    /// Open a closed case again
+    Reopen {
+        #[command(flatten)]
+        which: WhichArgs,
+    },
+}
+
+/// Which case or alert, and who says so.
+#[derive(Debug, Args)]
+pub(crate) struct WhichArgs {
+    /// Number of the case, or of the alert with --alert
+    pub(crate) id: u64,
+    /// The number is that of one alert
+    #[arg(long)]
+    pub(crate) alert: bool,
+    /// Who you are, for the record
+    #[arg(long, env = "USER")]
+    pub(crate) by: String,
+}
+
+/// What a closed case was.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum ClosedAs {
+    /// An attack
+    Malicious,
+    /// No attack
+    Benign,
+}
+
+impl From<ClosedAs> for casemate_event::Disposition {
+    fn from(verdict: ClosedAs) -> Self {
+        match verdict {
+            ClosedAs::Malicious => Self::Malicious,
+            ClosedAs::Benign => Self::Benign,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

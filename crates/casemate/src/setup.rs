@@ -65,12 +65,16 @@ pub(crate) struct Desk {
 
 /// Opens everything an investigation needs.
 pub(crate) fn desk(global: &Global, args: &ModelArgs, limits: Limits) -> Outcome<Desk> {
+    desk_over(global, args, Arc::new(pipeline_with(global, limits)?))
+}
+
+/// Opens everything else that an investigation over these events needs.
+pub(crate) fn desk_over(global: &Global, args: &ModelArgs, pipeline: Arc<Pipeline>) -> Outcome<Desk> {
     let playbooks = Playbooks::load(&config_dir(global, "playbooks")?).map_err(Failure::input)?;
     let site = match &args.site {
         Some(path) => Site::load(path).map_err(Failure::input)?,
         None => Site::default(),
     };
-    let pipeline = Arc::new(pipeline_with(global, limits)?);
     let model = models::load_investigator(&args.model, &global.models)?;
     let models = model.iter().map(models::listing).collect();
     let (head, reader) = head(global, args, model.as_ref())?;

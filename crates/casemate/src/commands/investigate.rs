@@ -32,12 +32,14 @@ pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
     if alerts.is_empty() && !global.json {
         output::line("no alert waits for an investigation")?;
     }
+    investigator.set_reuse(args.all);
     let bar = Bar::counting("investigate", alerts.len() as u64);
     let mut reports = Vec::new();
     for alert in &alerts {
         bar.set_message(alert.title.clone());
         let investigation = investigator.investigate(alert, &mut |_progress| bar.tick())?;
-        pipeline.store().put_investigation(alert.id, &serde_json::to_vec(&investigation)?)?;
+        let json = serde_json::to_vec(&investigation)?;
+        pipeline.store().put_finished(alert.id, investigation.finished(&json))?;
         bar.inc(1);
         let markdown = report::markdown(&investigation);
         if global.json {

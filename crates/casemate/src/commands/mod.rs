@@ -2,9 +2,11 @@
 
 pub(crate) mod backup;
 pub(crate) mod bench;
+pub(crate) mod cases;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod ingest;
 pub(crate) mod investigate;
+pub(crate) mod plan;
 pub(crate) mod search;
 pub(crate) mod serve;

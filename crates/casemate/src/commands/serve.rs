@@ -20,7 +20,13 @@ pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     let backup_dir = args.keep.backup_dir.clone();
     let Desk { pipeline, investigator, models } = setup::desk(global, &args.model, limits)?;
     let intake = Arc::new(Intake::new(Arc::clone(&pipeline)));
-    let config = Config { models, intake: Some(Arc::clone(&intake)), backup_dir, ..Config::default() };
+    let config = Config {
+        models,
+        intake: Some(Arc::clone(&intake)),
+        backup_dir,
+        backlog: !args.only_when_asked,
+        ..Config::default()
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let (stop, stopping) = watch::channel(false);

@@ -55,5 +55,5 @@ pub use meta::Template;
 pub use quarantine::{QuarantineId, Resolved, StoredQuarantined};
 pub use query::{Order, Query, SearchResult};
 pub use retention::{Deleted, Retention};
-pub use search::{Aggregation, Clue, Clues, Facet, Ranked, Seen};
+pub use search::{Aggregation, Clue, Clues, Facet, Ranked, Recurrence, Seen, Spread};
 pub use store::{Prepared, Store};

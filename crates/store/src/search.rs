@@ -18,10 +18,12 @@ mod aggregate;
 #[cfg(test)]
 mod agree;
 mod rank;
+mod recurrence;
 mod relevance;
 
 pub use aggregate::{Aggregation, Facet, Seen};
 pub use rank::{Clue, Clues, Ranked};
+pub use recurrence::{Recurrence, Spread};
 
 /// Longest time spent reading events that the index alone cannot decide on.
 const MAX_READING: Duration = Duration::from_secs(20);
@@ -61,6 +63,7 @@ pub(crate) fn compile(query: &Query) -> Result<Expr> {
     let templates = query.templates.iter().map(|id| Expr::Template(*id));
     let classes = query.classes.iter().map(|class| Expr::Class(Test::Is(class.uid().to_string())));
     let sets: [Vec<Expr>; 3] = [entities.collect(), templates.collect(), classes.collect()];
+    all.extend(query.values.iter().map(|(name, value)| Expr::Whole(name.clone(), value.clone())));
     all.extend(sets.into_iter().filter(|set| !set.is_empty()).map(Expr::Or));
     Ok(Expr::And(all))
 }

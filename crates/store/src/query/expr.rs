@@ -25,6 +25,8 @@ pub(crate) enum Expr {
     Entity(EntityKind, Test),
     /// A normalised field.
     Field(String, Test),
+    /// A normalised field whose whole value is this, regardless of case.
+    Whole(String, String),
     /// A field under its vendor's name.
     Native(String, Test),
     /// The record as received.

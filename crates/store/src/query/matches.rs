@@ -32,6 +32,9 @@ impl Expr {
                 })
             }
             Self::Field(name, test) => field(event.fields.get(name), test),
+            Self::Whole(name, value) => {
+                event.fields.get(name).is_some_and(|seen| seen.to_lowercase() == value.to_lowercase())
+            }
             Self::Native(name, test) => field(event.native.get_ignore_case(name), test),
             Self::Raw(test) => test.holds(&String::from_utf8_lossy(&event.raw)),
             Self::Source(test) => test.holds(&event.source),

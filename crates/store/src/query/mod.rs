@@ -33,6 +33,9 @@ pub struct Query {
     pub templates: Vec<TemplateId>,
     /// Of any of these; empty for no matter which.
     pub classes: Vec<Class>,
+    /// With these whole values of normalised fields (name and value, regardless of case), each of them. What a log
+    /// says can be asked for as it stands here, without the escapes of the language.
+    pub values: Vec<(String, String)>,
     /// Most events to return. The total is counted in any case.
     pub limit: usize,
     /// Order of the events returned.

@@ -153,6 +153,20 @@ proptest! {
         let all = store.scan(casemate_event::EventId(1), usize::MAX).unwrap();
         prop_assert_eq!(all.len(), events.len());
         let check = |store: &Store| {
+            for stored in &all {
+                for (name, value) in stored.event.fields.iter() {
+                    let values = vec![(name.to_owned(), value.to_uppercase())];
+                    let wanted = |other: &str| other.to_lowercase() == value.to_uppercase().to_lowercase();
+                    let expected = all.iter().filter(|other| other.event.fields.get(name).is_some_and(wanted)).count();
+                    let query = Query { values, limit: 1000, ..Query::default() };
+                    assert_eq!(store.search(&query).unwrap().hits.len(), expected, "{name}={value}");
+                    let origin = Timestamp::from_second(20).unwrap();
+                    let hour = jiff::SignedDuration::from_secs(7);
+                    let recurrence = store.recurrence(&query, origin, hour, None).unwrap();
+                    assert_eq!((recurrence.total, recurrence.counted), (expected as u64, true));
+                    assert_eq!(store.templates_of(&query).unwrap().values().sum::<u64>(), expected as u64);
+                }
+            }
             for text in &queries {
                 let Ok(expr) = crate::query::parse(text, Timestamp::UNIX_EPOCH) else { continue };
                 let mut expected: Vec<u64> = all.iter().filter(|stored| expr.matches(&stored.event, stored.id)).map(|stored| stored.id.0).collect();

@@ -337,6 +337,10 @@ impl TermSource for Builder {
         self.templates.get(&template).map(|template| template.place)
     }
 
+    fn template_at(&self, place: u32) -> Option<u64> {
+        self.template_ids.get(place as usize).copied()
+    }
+
     fn place_column(&self) -> Result<PlaceColumn<'_>> {
         Ok(PlaceColumn::Plain(&self.places))
     }

@@ -84,6 +84,7 @@ impl Evaluation<'_> {
             }
             Expr::Entity(kind, test) => self.entity(*kind, test),
             Expr::Field(name, test) => self.field(name, test),
+            Expr::Whole(name, value) => self.whole_value(name, &value.to_lowercase()),
             Expr::Native(..) | Expr::Raw(_) => Ok(Candidates { rows: self.all(), exact: false }),
             Expr::Source(test) => self.named(Kind::Source, |name| test.holds(name)),
             Expr::Format(test) => self.named(Kind::Format, |name| test.holds(name)),
@@ -234,6 +235,18 @@ impl Evaluation<'_> {
             found = either(found, Candidates { exact: long.is_empty(), rows: long });
         }
         Ok(found)
+    }
+
+    /// Rows whose field is `value`, in lower case, and nothing but that. Long values are indexed by their words.
+    fn whole_value(&self, name: &str, value: &str) -> Result<Candidates> {
+        if value.len() <= MAX_VALUE {
+            return self.terms.postings(&field_key(Kind::Value, name, value.as_bytes())).map(exact);
+        }
+        let mut rows = self.terms.postings(&field_key(Kind::Long, name, b""))?;
+        for word in words(value) {
+            rows &= self.terms.postings(&field_key(Kind::ValueWord, name, word.as_bytes()))?;
+        }
+        Ok(Candidates { exact: rows.is_empty(), rows })
     }
 
     fn named(&self, kind: Kind, wanted: impl Fn(&str) -> bool) -> Result<Candidates> {

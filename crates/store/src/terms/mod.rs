@@ -91,6 +91,9 @@ pub(crate) trait TermSource {
     /// Place of the template with this identity.
     fn place(&self, template: u64) -> Option<u32>;
 
+    /// Identity of the template at this place.
+    fn template_at(&self, place: u32) -> Option<u64>;
+
     /// The place of each row.
     fn place_column(&self) -> Result<PlaceColumn<'_>>;
 }

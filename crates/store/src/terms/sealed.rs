@@ -121,6 +121,11 @@ impl TermSource for SealedTerms<'_> {
         templates.iter().position(|id| *id == wanted).map(|place| place as u32)
     }
 
+    fn template_at(&self, place: u32) -> Option<u64> {
+        let (templates, _) = self.templates.as_chunks::<8>();
+        templates.get(place as usize).map(|id| u64::from_le_bytes(*id))
+    }
+
     fn place_column(&self) -> Result<PlaceColumn<'_>> {
         (self.places)().map(PlaceColumn::Written)
     }

@@ -1,6 +1,6 @@
 use super::*;
 use casemate_event::{Entity, EntityKind, EventId};
-use casemate_store::{Clue, Clues, Error, Facet, Order};
+use casemate_store::{Clue, Clues, Error, Facet, Order, Spread};
 
 fn filled() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -292,6 +292,36 @@ fn what_matches_is_counted_by_value_and_over_time() {
     assert_eq!(found.histogram[0].1, before);
     let none = store.aggregate(&query("user:nobody"), &facets, 5, 7).unwrap();
     assert!(none.total == 0 && none.histogram.is_empty() && none.facets.iter().all(Vec::is_empty));
+}
+
+#[test]
+fn recurrence_is_counted_from_an_origin_both_ways() {
+    let (_dir, store) = filled();
+    let all = store.search(&query("")).unwrap().hits;
+    let origin = all[all.len() / 2].event.time;
+    let width = jiff::SignedDuration::from_secs(10);
+    let values =
+        vec![("process.name".to_owned(), all[0].event.field("process.name").unwrap().to_uppercase())];
+    let asked = Query { values, ..query("") };
+    let hits = store.search(&asked).unwrap().hits;
+    assert!(!hits.is_empty() && hits.len() < all.len());
+    let spread = Spread { field: "device.hostname", before: origin };
+    let found = store.recurrence(&asked, origin, width, Some(spread)).unwrap();
+    let mut expected = std::collections::BTreeMap::<i64, u64>::new();
+    let mut hosts = std::collections::BTreeSet::new();
+    let mut templates = std::collections::BTreeMap::<_, u64>::new();
+    for hit in &hits {
+        let seconds = hit.event.time.as_second() - origin.as_second();
+        *expected.entry(seconds.div_euclid(10)).or_default() += 1;
+        *templates.entry(hit.event.template).or_default() += 1;
+        if hit.event.time < origin {
+            hosts.insert(hit.event.field("device.hostname").unwrap().to_lowercase());
+        }
+    }
+    assert_eq!(found.intervals, expected);
+    assert_eq!((found.total, found.counted), (hits.len() as u64, true));
+    assert_eq!(found.spread, hosts.len() as u64);
+    assert_eq!(store.templates_of(&asked).unwrap(), templates);
 }
 
 #[test]

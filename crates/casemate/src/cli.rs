@@ -129,8 +129,9 @@ pub(crate) struct ModelArgs {
     /// [default: heads/default.json in --config, where it is]
     #[arg(long, value_name = "FILE")]
     pub(crate) head: Option<PathBuf>,
-    /// What the site says of itself: assets, administrators, approved tools, scanners (TOML)
-    #[arg(long, value_name = "FILE")]
+    /// What the site says of itself: assets, administrators, approved tools, tickets, maintenance (a directory of TOML
+    /// and CSV files, or one TOML file; `site/` in the configuration if not given)
+    #[arg(long, value_name = "DIR|FILE")]
     pub(crate) site: Option<PathBuf>,
     /// Most seconds of machine time for one alert; past them the report is made of rules and facts, and says so
     #[arg(long, value_name = "N")]

@@ -10,7 +10,7 @@ use casemate_investigate::{Head, Investigator, LoadedHead, LoadedModel, Playbook
 use casemate_pipeline::Pipeline;
 use casemate_store::Limits;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Rules of the configuration directory and of every `--rules`; broken files are warned about and left out.
@@ -55,6 +55,15 @@ pub(crate) fn mappings(global: &Global) -> Outcome<Arc<Mappings>> {
     }
 }
 
+/// What the site says of itself: the file or directory given, else `site/` beside the rules, if it is there.
+pub(crate) fn site(global: &Global, given: Option<&Path>) -> Outcome<Site> {
+    let own = global.config.join("site");
+    match given.or_else(|| own.is_dir().then_some(own.as_path())) {
+        Some(path) => Site::load(path).map_err(Failure::input),
+        None => Ok(Site::default()),
+    }
+}
+
 /// Everything an investigation needs, opened.
 pub(crate) struct Desk {
     pub(crate) pipeline: Arc<Pipeline>,
@@ -71,10 +80,7 @@ pub(crate) fn desk(global: &Global, args: &ModelArgs, limits: Limits) -> Outcome
 /// Opens everything else that an investigation over these events needs.
 pub(crate) fn desk_over(global: &Global, args: &ModelArgs, pipeline: Arc<Pipeline>) -> Outcome<Desk> {
     let playbooks = Playbooks::load(&config_dir(global, "playbooks")?).map_err(Failure::input)?;
-    let site = match &args.site {
-        Some(path) => Site::load(path).map_err(Failure::input)?,
-        None => Site::default(),
-    };
+    let site = site(global, args.site.as_deref())?;
     let model = models::load_investigator(&args.model, &global.models)?;
     let models = model.iter().map(models::listing).collect();
     let (head, reader) = head(global, args, model.as_ref())?;

@@ -20,8 +20,8 @@ pub enum Error {
         /// Which key, what is wrong with it and what to write instead.
         reason: String,
     },
-    /// The site file says something it may not.
-    #[error("site file {path}: {reason}")]
+    /// A file of the site says something it may not.
+    #[error("{path}: {reason}")]
     Site {
         /// The file.
         path: PathBuf,

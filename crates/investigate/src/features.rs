@@ -39,6 +39,8 @@ pub(crate) fn of(alert: &Alert, scene: &Scene<'_>, findings: &[Finding]) -> Vec<
             features.insert(format!("rules_{reach}_{severity}"), log(count));
         }
     }
+    let usual = scene.past.baseline.features().into_iter();
+    features.extend(usual.map(|(name, value)| (format!("usual_{name}"), value)));
     features.retain(|_, value| *value != 0.0);
     features.into_iter().map(|(name, value)| Feature { name, value }).collect()
 }

@@ -1,6 +1,7 @@
 //! From alert to report: the steps in order, each in a module of its own.
 
 use crate::budget::{Budget, Meter};
+use crate::context::Context;
 use crate::exemplar;
 use crate::facts::{self, Finding, Scene};
 use crate::features;
@@ -150,7 +151,7 @@ impl Investigator {
         progress(Progress::Stage { name: "retrieve" });
         let subjects = retrieve::subjects(self.pipeline.store(), alert)?;
         let playbook = self.playbooks.choose(alert, subjects.first().map(|stored| &stored.event)).clone();
-        let found = retrieve::candidates(&self.pipeline, alert, subjects, &playbook)?;
+        let mut found = retrieve::candidates(&self.pipeline, alert, subjects, &playbook)?;
         let retrieved = started.elapsed().as_secs_f64();
 
         progress(Progress::Stage { name: "facts" });
@@ -164,13 +165,15 @@ impl Investigator {
         };
         let findings = facts::find(&scene);
         let mut features = features::of(alert, &scene, &findings);
+        let context = Context::of(&scene, &found.subjects);
+        found.context = context;
         let evidence = self.evidence(&found, &relations, &findings, &playbook)?;
         let vector = exemplar::pooled(&self.pipeline, &evidence)?;
         let similar = exemplar::nearest(self.pipeline.store(), alert, &vector)?;
         features.extend(exemplar::features(&similar));
         features.sort_by(|a, b| a.name.cmp(&b.name));
         progress(Progress::Evidence { count: evidence.len(), candidates: found.events.len() });
-        let facts = label(&findings, &evidence);
+        let facts = label(&findings, &evidence, &found.context);
         for fact in &facts {
             let Fact { name, statement, weight, .. } = fact.clone();
             progress(Progress::Fact { name, statement, weight });
@@ -211,6 +214,7 @@ impl Investigator {
         });
         case.features = features;
         case.states = states.filter(|_| self.kept_layer.is_some());
+        case.context = found.context.items.clone();
         case.similar_closed = similar;
         case.vector = vector;
         match earlier {
@@ -331,7 +335,7 @@ impl Investigator {
             return (Reading::default(), Method::FactsOnly("the alert has no event".to_owned()));
         };
         progress(Progress::Stage { name: "read" });
-        let alert = prompt::alert_sentence(subject);
+        let alert = prompt::alert_sentence(subject) + &prompt::context(found.context.lines());
         let questions = if settled { &[] } else { playbook.questions.as_slice() };
         match reader::read(&loaded.model, evidence, &alert, questions, meter, progress) {
             Ok(reading) => (reading, if settled { Method::Settled } else { Method::ModelAndFacts }),
@@ -404,7 +408,7 @@ fn line_of(number: usize, chosen: &Chosen, candidates: &[Candidate<'_>]) -> Evid
 }
 
 /// Facts with labels for events; events not in the evidence are left out of a fact, never invented.
-fn label(findings: &[Finding], evidence: &[Evidence]) -> Vec<Fact> {
+fn label(findings: &[Finding], evidence: &[Evidence], context: &Context) -> Vec<Fact> {
     let labels: BTreeMap<EventId, &str> =
         evidence.iter().map(|item| (item.event, item.label.as_str())).collect();
     findings
@@ -418,6 +422,7 @@ fn label(findings: &[Finding], evidence: &[Evidence]) -> Vec<Fact> {
                 .filter_map(|id| labels.get(id))
                 .map(|label| (*label).to_owned())
                 .collect(),
+            context: context.labels(finding.kind),
             weight: finding.weight,
         })
         .collect()
@@ -495,6 +500,7 @@ fn conclude(
         rests_on: Vec::new(),
         vector: Vec::new(),
         evidence,
+        context: Vec::new(),
         cited: Vec::new(),
         facts,
         answers,

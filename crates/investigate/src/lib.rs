@@ -9,10 +9,12 @@
 //! its evidence, and never sees an alert's title, a rule's name or a file's name. This crate fetches no
 //! events of its own, stores nothing and serves nothing.
 
+mod baseline;
 mod budget;
 #[cfg(test)]
 mod calibration;
 pub mod canary;
+mod context;
 mod decode;
 mod error;
 mod exemplar;
@@ -53,5 +55,7 @@ pub use probe::States;
 pub use progress::Progress;
 pub use relate::Relation;
 pub use report::{Investigation, Verdict};
-pub use site::{Administrator, Asset, Scanner, Site, Tool};
+pub use site::{
+    Administrator, Asset, Maintenance, Period, Place, Scanner, ServiceAccount, Site, Ticket, Tool, Window,
+};
 pub use verdict::judge_again;

@@ -75,13 +75,15 @@ pub(crate) fn find(looked: &Looked<'_>) -> Vec<String> {
             .to_owned(),
     );
     add(
-        looked.past.days_of_history < 1,
-        format!("no earlier day of logs of {host}, so whether this is usual there is unknown"),
+        !looked.past.baseline.host.is_enough(),
+        format!(
+            "too few earlier logs of this kind of {host} ({} hours on {} days), so whether this is usual there is unknown",
+            looked.past.baseline.host.hours, looked.past.baseline.host.days
+        ),
     );
-    let silent = looked.site.tools.is_empty() && looked.site.administrators.is_empty();
     add(
-        silent,
-        "the site file names no tool and no administrator, so nothing can be recognised as approved"
+        looked.site.entries() == 0,
+        "the site has written nothing of itself (config/site), so nothing can be recognised as approved"
             .to_owned(),
     );
     add(

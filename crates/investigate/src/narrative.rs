@@ -248,6 +248,7 @@ mod tests {
             name: "f".to_owned(),
             statement: "winword.exe started powershell.exe".to_owned(),
             evidence: vec!["E1".to_owned()],
+            context: Vec::new(),
             weight: 1.0,
         }];
         let drafts =

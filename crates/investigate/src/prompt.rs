@@ -14,6 +14,9 @@ const SYSTEM: &str = "You read security log events for an analyst. The events ar
                       Updates, backups, monitoring and administration are ordinary.";
 /// Events per block when the order is permuted; neighbours stay together because they explain each other.
 const BLOCK_LINES: usize = 3;
+/// Most statements about the site that are read, and characters of each.
+const MAX_CONTEXT_LINES: usize = 6;
+const MAX_CONTEXT_CHARS: usize = 200;
 /// Orders the evidence is read in.
 pub(crate) const ORDERS: usize = 2;
 
@@ -54,6 +57,14 @@ pub(crate) fn alert_sentence(subject: &Stored) -> String {
         "A monitoring rule matched {what} on host \"{host}\" at {}.",
         subject.event.time.strftime("%H:%M:%SZ")
     )
+}
+
+/// What is known of the site, a line each with its label; empty if nothing is.
+pub(crate) fn context<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let line = |(label, text): (&str, &str)| {
+        format!("\n[{label}] {}", crate::render::clean(text, MAX_CONTEXT_CHARS))
+    };
+    lines.take(MAX_CONTEXT_LINES).map(line).collect()
 }
 
 /// The turns of one question in one wording over evidence lines.

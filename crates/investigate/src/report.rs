@@ -73,6 +73,9 @@ pub struct Investigation {
     pub reused_from: Option<AlertId>,
     /// The evidence, oldest first.
     pub evidence: Vec<Evidence>,
+    /// What is known of the site about it, counted in its logs or written down by it.
+    #[serde(default)]
+    pub context: Vec<ContextItem>,
     /// Events cited by facts and narrative, ascending.
     pub cited: Vec<EventId>,
     /// What code established, weightiest first.
@@ -192,6 +195,17 @@ pub struct Evidence {
     pub count: u64,
 }
 
+/// A statement about the site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextItem {
+    /// `S1`, `S2` …
+    pub label: String,
+    /// What it says.
+    pub text: String,
+    /// What it rests on: file and line of what the site wrote, or how many logs it was counted in.
+    pub rests_on: String,
+}
+
 /// Something code established.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fact {
@@ -201,6 +215,9 @@ pub struct Fact {
     pub statement: String,
     /// Labels of the evidence it rests on.
     pub evidence: Vec<String>,
+    /// Labels of the statements about the site that it rests on.
+    #[serde(default)]
+    pub context: Vec<String>,
     /// Signed logits it adds.
     #[serde(serialize_with = "figure")]
     pub weight: f64,

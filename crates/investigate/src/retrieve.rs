@@ -5,6 +5,8 @@
 //! bounded, so a busy host costs no more than a quiet one. What comes back is judged elsewhere.
 
 use crate::Error;
+use crate::baseline::{Baseline, HISTORY_DAYS};
+use crate::context::Context;
 use crate::facts::{Hit, Past};
 use crate::playbook::Playbook;
 use crate::relate::{self, INTERPRETERS, is_loopback};
@@ -24,8 +26,7 @@ const MAX_SUBJECTS: usize = 32;
 const SIMILAR_TEMPLATES: usize = 8;
 const EVENTS_PER_TEMPLATE: usize = 2;
 const MAX_GENERATIONS: usize = 4;
-/// How far back the same thing is looked for, and how many events of it.
-const PAST_DAYS: i64 = 30;
+/// Most earlier events that are looked at for the same thing.
 const MAX_PAST: usize = 400;
 
 /// Everything an investigation may look at.
@@ -41,6 +42,8 @@ pub(crate) struct Candidates {
     /// How often each template was seen at this site.
     pub(crate) template_counts: BTreeMap<TemplateId, u64>,
     pub(crate) past: Past,
+    /// What is known of the site about the alert; empty until facts were found.
+    pub(crate) context: Context,
     /// Whether the semantic search could be used.
     pub(crate) semantic: bool,
 }
@@ -108,8 +111,18 @@ pub(crate) fn candidates(
         let count = store.template(template)?.map_or(0, |template| template.count);
         template_counts.insert(template, count);
     }
-    let past = past(store, &subjects)?;
-    Ok(Candidates { subjects, events, detections, likeness, template_counts, past, semantic })
+    let past =
+        Past { same: same_before(store, &subjects)?, baseline: Baseline::learn(store, alert, &subjects)? };
+    Ok(Candidates {
+        subjects,
+        events,
+        detections,
+        likeness,
+        template_counts,
+        past,
+        context: Context::default(),
+        semantic,
+    })
 }
 
 /// The time the playbook looks at.
@@ -203,31 +216,20 @@ fn hits(pipeline: &Pipeline, stored: &Stored, own_rule: Option<&str>) -> Vec<Hit
     hits
 }
 
-/// Earlier events that say the same as the alert's first one, and how long the logs reach back.
-fn past(store: &Store, subjects: &[Stored]) -> Result<Past, Error> {
-    let Some(first) = subjects.first() else { return Ok(Past::default()) };
+/// Earlier events that say the same as the alert's first one.
+fn same_before(store: &Store, subjects: &[Stored]) -> Result<Vec<Timestamp>, Error> {
+    let Some(first) = subjects.first() else { return Ok(Vec::new()) };
     let host = View(&first.event).host();
-    let about = Query {
-        entities: if host.is_empty() {
-            Vec::new()
-        } else {
-            vec![Entity { kind: EntityKind::Host, value: host }]
-        },
-        after: first.event.time.checked_sub(SignedDuration::from_hours(24 * PAST_DAYS)).ok(),
-        before: first.event.time.checked_sub(SignedDuration::from_secs(1)).ok(),
-        limit: 1,
-        ..Query::default()
-    };
-    let oldest = store.search(&about)?.hits.into_iter().next();
-    let days_of_history = oldest
-        .map(|oldest| first.event.time.duration_since(oldest.event.time).as_hours() / 24)
-        .unwrap_or_default();
+    let host = (!host.is_empty()).then_some(Entity { kind: EntityKind::Host, value: host });
     let query = Query {
+        entities: host.into_iter().collect(),
         templates: vec![first.event.template],
         classes: vec![first.event.class],
+        after: first.event.time.checked_sub(SignedDuration::from_hours(24 * HISTORY_DAYS)).ok(),
+        before: first.event.time.checked_sub(SignedDuration::from_secs(1)).ok(),
         limit: MAX_PAST,
         order: Order::NewestFirst,
-        ..about
+        ..Query::default()
     };
     let own = signature(first);
     let mut same: Vec<Timestamp> = store
@@ -238,7 +240,7 @@ fn past(store: &Store, subjects: &[Stored]) -> Result<Past, Error> {
         .map(|stored| stored.event.time)
         .collect();
     same.sort();
-    Ok(Past { days_of_history, same })
+    Ok(same)
 }
 
 /// What makes two events the same thing said again: program, parent, account, source, and the command with

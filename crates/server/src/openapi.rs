@@ -437,7 +437,7 @@ fn schemas() -> Value {
         })),
         "Investigation": object(&["id"], &json!({
             "id": integer, "status": text, "alert": { "type": "object" }, "verdict": verdict, "confidence": share,
-            "convergence": share, "summary": text, "evidence": any, "cited": list(&integer), "facts": any,
+            "convergence": share, "summary": text, "evidence": any, "context": any, "cited": list(&integer), "facts": any,
             "answers": any, "contributions": list(&json!({
                 "type": "object", "properties": { "name": text, "weight": number },
             })),

@@ -72,6 +72,9 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
             (0, 0)
         }
     };
+    if let Err(failure) = setup::site(global, None) {
+        problems.push(failure.to_string());
+    }
     let sources = Saved::read(&global.data_dir).map(|saved| saved.sources).unwrap_or_default();
     let indexes = check_indexes(global, args, &mut problems);
     let cpu = Cpu::detect();

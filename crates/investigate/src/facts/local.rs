@@ -10,8 +10,6 @@ use std::sync::LazyLock;
 
 /// Distinct earlier days from which something recurs.
 const RECURRING_DAYS: usize = 3;
-/// Days of logs needed before "first seen" says anything.
-const MIN_HISTORY_DAYS: i64 = 2;
 /// Most characters of a value searched for instructions.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
 
@@ -47,19 +45,25 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     if subjects.is_empty() {
         return Vec::new();
     }
-    [
-        approved_tool(scene, &subjects),
-        expected_administrator(scene, &subjects),
-        known_scanner(scene, &subjects),
-        recurs(scene, &subjects),
-        first_seen(scene, &subjects),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let mut findings = super::usual::find(&scene.past.baseline, &subjects);
+    findings.extend(
+        [
+            approved_tool(scene, &subjects),
+            expected_administrator(scene, &subjects),
+            expected_service_account(scene, &subjects),
+            change_ticket(scene, &subjects),
+            maintenance(scene, &subjects),
+            known_scanner(scene, &subjects),
+            recurs(scene, &subjects),
+            first_seen(scene, &subjects),
+        ]
+        .into_iter()
+        .flatten(),
+    );
+    findings
 }
 
-fn about_alert(kind: Kind, statement: String, subjects: &[&Stored]) -> Finding {
+pub(super) fn about_alert(kind: Kind, statement: String, subjects: &[&Stored]) -> Finding {
     let events: Vec<EventId> = subjects.iter().take(MAX_EVENTS).map(|subject| subject.id).collect();
     finding(kind, statement, events, Relation::Alert)
 }
@@ -122,6 +126,52 @@ fn expected_administrator(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Fin
     Some(about_alert(Kind::ExpectedAdministrator, statement, subjects))
 }
 
+fn expected_service_account(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
+    let accounts: Option<BTreeSet<&str>> = subjects
+        .iter()
+        .map(|subject| scene.site.service_account(View(&subject.event)).map(|found| found.account.as_str()))
+        .collect();
+    let accounts: Vec<&str> = accounts?.into_iter().collect();
+    let statement = format!(
+        "the site names {} as a service account used here and from here",
+        quoted(&accounts.join(", "))
+    );
+    Some(about_alert(Kind::ExpectedServiceAccount, statement, subjects))
+}
+
+/// Every event of the alert must lie within a ticket; it covers them if it names the programs, too.
+fn change_ticket(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
+    let mut tickets = BTreeSet::new();
+    let mut entirely = true;
+    for subject in subjects {
+        let (ticket, programs) = scene.site.ticket(View(&subject.event))?;
+        tickets.insert(format!("{} ({})", ticket.ticket, ticket.place));
+        entirely &= programs;
+    }
+    let tickets = quoted(&tickets.into_iter().collect::<Vec<_>>().join(", "));
+    Some(if entirely {
+        let statement =
+            format!("change ticket {tickets} covers host, account, program and time of the alert");
+        about_alert(Kind::ChangeTicketCovers, statement, subjects)
+    } else {
+        let statement = format!(
+            "change ticket {tickets} is open for host, account and time of the alert and does not name the program"
+        );
+        about_alert(Kind::ChangeTicketOpen, statement, subjects)
+    })
+}
+
+fn maintenance(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
+    let mut planned = BTreeSet::new();
+    for subject in subjects {
+        let found = scene.site.maintenance(&View(&subject.event).host(), subject.event.time)?;
+        planned.insert(format!("{} ({})", found.name, found.place));
+    }
+    let names = quoted(&planned.into_iter().collect::<Vec<_>>().join(", "));
+    let statement = format!("maintenance is planned here at this time: {names}");
+    Some(about_alert(Kind::MaintenanceWindow, statement, subjects))
+}
+
 /// A scanner explains knocking on doors, not walking through them.
 fn known_scanner(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
     let mut names = BTreeSet::new();
@@ -158,11 +208,12 @@ fn recurs(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
 }
 
 fn first_seen(scene: &Scene<'_>, subjects: &[&Stored]) -> Option<Finding> {
-    (scene.past.same.is_empty() && scene.past.days_of_history >= MIN_HISTORY_DAYS).then(|| {
+    let history = scene.past.baseline.host;
+    (scene.past.same.is_empty() && history.is_enough()).then(|| {
         let host = subjects.first().map(|subject| View(&subject.event).host()).unwrap_or_default();
         let place = if host.is_empty() { "here".to_owned() } else { format!("on {host}") };
-        let days = scene.past.days_of_history;
-        let statement = format!("nothing the same was seen {place} in the {days} days of logs before");
+        let statement =
+            format!("nothing the same was seen {place} before, in {} days of such logs", history.days);
         about_alert(Kind::FirstSeen, statement, subjects)
     })
 }

@@ -22,10 +22,12 @@ mod registry;
 mod sensor;
 mod sequence;
 mod table;
+mod usual;
 mod web;
 
 pub(crate) use table::Kind;
 
+use crate::baseline::Baseline;
 use crate::relate::Relation;
 use crate::render;
 use crate::site::Site;
@@ -66,10 +68,10 @@ pub(crate) struct Hit {
 /// What this site's logs said before the alert.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Past {
-    /// Whole days of logs before the alert.
-    pub(crate) days_of_history: i64,
     /// Times of earlier events that say the same as the alert's first one, oldest first.
     pub(crate) same: Vec<jiff::Timestamp>,
+    /// How usual each thing about the alert is.
+    pub(crate) baseline: Baseline,
 }
 
 /// Something that is certainly so, and what it is worth.

@@ -380,6 +380,30 @@ facts! {
     ExpectedAdministrator = "expected_administrator", -0.8;
     KnownScanner = "known_scanner", -2.2;
     InstalledParent = "parent_in_protected_folder", -0.5;
+    // What is new is mostly new software or new people; together at most `usual::MAX_NEW`.
+    FirstSeenProcess = "first_seen_process", 0.4;
+    RareParentChild = "rare_parent_child", 0.5;
+    FirstSeenJob = "first_seen_service_or_job", 0.5;
+    NewLogonPath = "new_logon_path", 0.6;
+    NewDestination = "new_destination", 0.4;
+    NewUserAgent = "new_user_agent", 0.2;
+    NewCloudOperation = "new_cloud_operation", 0.4;
+    NewSignature = "new_signature", 0.6;
+    // Controllers are asked the same things all their lives.
+    NewDeviceOperation = "new_device_operation", 0.8;
+    OutsideWorkingHours = "outside_working_hours", 0.4;
+    // A scanner, a crawler or a broken client does the same.
+    SignatureBurst = "signature_burst", 0.9;
+    NewSignatureKinds = "new_signature_kinds_in_window", 0.9;
+    CommonHere = "common_here", -0.3;
+    // As with recurrence: an intruder's beacon keeps its rate, too.
+    RoutineRepeat = "routine_repeat", -1.0;
+    ExpectedServiceAccount = "expected_service_account", -0.6;
+    // Somebody else's eyes were on it, before.
+    ChangeTicketCovers = "change_ticket_covers", -2.6;
+    // Host, account and time are what a thief of the account has as well.
+    ChangeTicketOpen = "change_ticket_open", -0.6;
+    MaintenanceWindow = "maintenance_window", -0.3;
 }
 
 impl Kind {
@@ -387,7 +411,12 @@ impl Kind {
     pub(crate) fn explains(self) -> bool {
         matches!(
             self,
-            Self::RecursRegularly | Self::ApprovedTool | Self::ExpectedAdministrator | Self::KnownScanner
+            Self::RecursRegularly
+                | Self::RoutineRepeat
+                | Self::ApprovedTool
+                | Self::ChangeTicketCovers
+                | Self::ExpectedAdministrator
+                | Self::KnownScanner
         )
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::baseline::Support;
 use crate::relate;
 use crate::testing::{NOON, stored};
 use casemate_event::{Class, field};
@@ -175,11 +176,19 @@ fn an_administrator_is_expected_from_some_places_only() {
     assert!(!logon("203.0.113.9").contains_key("expected_administrator"));
 }
 
+/// A baseline of five days of logs, and nothing else.
+fn five_days() -> Baseline {
+    Baseline {
+        host: Support { events: 500, days: 5, hours: 100, ..Support::default() },
+        ..Baseline::default()
+    }
+}
+
 #[test]
 fn recurrence_needs_several_days() {
     let day = |days: i64| jiff::Timestamp::from_second(NOON - 86_400 * days).unwrap();
     let event = stored(1, 0, Class::NetworkActivity, &[HOST]);
-    let past = |days: &[i64]| Past { days_of_history: 5, same: days.iter().map(|d| day(*d)).collect() };
+    let past = |days: &[i64]| Past { baseline: five_days(), same: days.iter().map(|d| day(*d)).collect() };
     let found = |past: Past| names(1, std::slice::from_ref(&event), &Site::default(), &past);
     assert!(found(past(&[3, 2, 1])).contains_key("recurs_on_earlier_days"));
     assert!(!found(past(&[1, 1, 1])).contains_key("recurs_on_earlier_days"));

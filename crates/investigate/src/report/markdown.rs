@@ -1,6 +1,6 @@
 //! The report as Markdown, for tickets and terminals.
 
-use super::{Investigation, Method, SentenceSource};
+use super::{Fact, Investigation, Method, SentenceSource};
 use crate::SimilarCase;
 use std::fmt::{self, Write};
 
@@ -36,6 +36,7 @@ fn write(out: &mut String, case: &Investigation) -> fmt::Result {
     }
     narrative(out, case)?;
     evidence(out, case)?;
+    context(out, case)?;
     reasons(out, case)?;
     list(out, "Similar closed cases", case.similar_closed.iter().map(similar))?;
     list(
@@ -94,16 +95,21 @@ fn evidence(out: &mut String, case: &Investigation) -> fmt::Result {
     writeln!(out)
 }
 
+fn context(out: &mut String, case: &Investigation) -> fmt::Result {
+    if case.context.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Known of the site\n\n| | statement | rests on |\n|---|---|---|")?;
+    for item in &case.context {
+        writeln!(out, "| {} | {} | {} |", item.label, escape(&item.text), escape(&item.rests_on))?;
+    }
+    writeln!(out)
+}
+
 fn reasons(out: &mut String, case: &Investigation) -> fmt::Result {
     writeln!(out, "## Why\n\n| fact | weight | evidence |\n|---|---|---|")?;
     for fact in &case.facts {
-        writeln!(
-            out,
-            "| {} | {:+.2} | {} |",
-            escape(&fact.statement),
-            fact.weight,
-            fact.evidence.join(", ")
-        )?;
+        writeln!(out, "| {} | {:+.2} | {} |", escape(&fact.statement), fact.weight, labels(fact))?;
     }
     if !case.answers.is_empty() {
         writeln!(
@@ -154,6 +160,12 @@ fn provenance(out: &mut String, case: &Investigation) -> fmt::Result {
         "---\nPlaybook {} version {} (SHA-256 {}) · model {model} · {} prompt tokens",
         case.playbook.name, case.playbook.version, case.playbook.sha256, case.prompt_tokens
     )
+}
+
+/// What a fact rests on.
+fn labels(fact: &Fact) -> String {
+    let labels: Vec<&str> = fact.evidence.iter().chain(&fact.context).map(String::as_str).collect();
+    labels.join(", ")
 }
 
 /// Log text may not become markup: what Markdown or HTML would interpret is escaped.

@@ -14,7 +14,9 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use casemate_event::AlertId;
 use casemate_investigate::Relation;
-use casemate_investigate::report::{Answer, Evidence, Fact, Investigation, Method, SentenceSource};
+use casemate_investigate::report::{
+    Answer, ContextItem, Evidence, Fact, Investigation, Method, SentenceSource,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -58,6 +60,7 @@ struct CaseView {
     techniques: Vec<(String, String)>,
     reused_from: Option<u64>,
     similar: Vec<SimilarView>,
+    context: Vec<ContextItem>,
     missing: Vec<String>,
     next_steps: Vec<String>,
     playbook: (String, u32, String),
@@ -175,6 +178,7 @@ impl CaseView {
             techniques: techniques(case),
             reused_from: case.reused_from.map(|id| id.0),
             similar: case.similar_closed.iter().map(similar).collect(),
+            context: case.context.clone(),
             missing: case.missing.clone(),
             next_steps: case.next_steps.clone(),
             playbook: (case.playbook.name.clone(), case.playbook.version, case.playbook.sha256.clone()),
@@ -239,7 +243,7 @@ fn fact(fact: &Fact) -> FactView {
         name: fact.name.replace('_', " "),
         weight: signed(fact.weight),
         raises: fact.weight > 0.0,
-        evidence: fact.evidence.clone(),
+        evidence: fact.evidence.iter().chain(&fact.context).cloned().collect(),
     }
 }
 

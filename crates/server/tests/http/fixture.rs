@@ -2,8 +2,8 @@
 
 use casemate_event::{AlertId, AlertOrigin, CaseId, Disposition, Entity, EntityKind, EventId, Severity};
 use casemate_investigate::report::{
-    AlertSummary, Answer, Contribution, Evidence, Fact, Investigation, Method, ModelSummary, PlaybookSummary,
-    Sentence, SentenceSource, Technique, TimelineEntry, Variant,
+    AlertSummary, Answer, ContextItem, Contribution, Evidence, Fact, Investigation, Method, ModelSummary,
+    PlaybookSummary, Sentence, SentenceSource, Technique, TimelineEntry, Variant,
 };
 use casemate_investigate::{Relation, SimilarCase, Verdict};
 use jiff::Timestamp;
@@ -73,11 +73,17 @@ pub(crate) fn investigation(id: u64) -> Investigation {
         convergence: 0.83,
         summary: text("An Office document started an encoded command, which dumped LSASS."),
         method: Method::ModelAndFacts,
+        context: vec![ContextItem {
+            label: text("S1"),
+            text: text("WINWORD.EXE starting powershell.exe was never seen at this site before"),
+            rests_on: text("logs: 4000 events in 300 hours of 20 days"),
+        }],
         cited: vec![EventId(1), EventId(3)],
         facts: vec![Fact {
             name: text("office_child"),
             statement: text("WINWORD.EXE started powershell.exe"),
             evidence: vec![text("E1")],
+            context: vec![text("S1")],
             weight: 1.8,
         }],
         answers: vec![Answer {

@@ -33,6 +33,7 @@ fn evidence(case: &Case) -> Vec<Evidence> {
             why: String::new(),
             relation: Relation::Alert,
             count: 1,
+            folded: Vec::new(),
         })
         .collect()
 }

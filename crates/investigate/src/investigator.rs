@@ -13,7 +13,7 @@ use crate::probe::States;
 use crate::prompt;
 use crate::reader::{self, Reading};
 use crate::relate::{self, Relation};
-use crate::render;
+use crate::render::{self, Width};
 use crate::report::{
     AlertSummary, Evidence, Fact, HeadSummary, Investigation, Method, ModelSummary, PlaybookSummary,
     Technique, TimelineEntry, Verdict,
@@ -21,10 +21,11 @@ use crate::report::{
 use crate::retrieve::{self, Candidates};
 use crate::reuse::{self, Ground};
 use crate::select::{self, Candidate, Chosen};
+use crate::silence;
 use crate::verdict::{self, Asked, Judgement, Seen, Term};
-use crate::view::{View, base_name};
+use crate::view::View;
 use crate::{Error, Progress, Site};
-use casemate_event::{Alert, EntityKind, EventId, Stored};
+use casemate_event::{Alert, EntityKind, EventId};
 use casemate_inference::Model;
 use casemate_pipeline::Pipeline;
 use std::collections::{BTreeMap, BTreeSet};
@@ -256,6 +257,7 @@ impl Investigator {
         findings: &[Finding],
         playbook: &Playbook,
     ) -> Result<Vec<Evidence>, Error> {
+        let silences = silence::ended(&found.events, relations);
         let candidates: Vec<Candidate<'_>> = found
             .events
             .iter()
@@ -271,20 +273,35 @@ impl Investigator {
                     .copied()
                     .unwrap_or_default(),
                 likeness: found.likeness.get(&stored.event.template).copied(),
+                silence: silences.get(&stored.id).copied(),
             })
             .collect();
         let max_lines = if self.model.is_some() { playbook.retrieval.max_lines } else { DEFAULT_LINES };
-        let mut chosen = select::choose(&candidates, &must(found, findings), max_lines);
+        let must = must(found, findings);
+        let mut chosen = select::choose(&candidates, &must, max_lines);
+        let mut width = Width::Normal;
         if let Some(loaded) = &self.model {
-            let lines: Vec<String> =
-                chosen.iter().map(|chosen| render::line(&candidates[chosen.index].stored.event)).collect();
-            // A model that cannot count tokens fails again, and is reported, when it is asked.
-            let fitting = reader::fitting(&loaded.model, &lines).unwrap_or(lines.len());
-            chosen.truncate(fitting);
+            let fitting = |width: Width| {
+                let lines: Vec<String> =
+                    chosen.iter().map(|chosen| line(&candidates[chosen.index], width)).collect();
+                // A model that cannot count tokens fails again, and is reported, when it is asked.
+                reader::fitting(&loaded.model, &lines).unwrap_or(lines.len())
+            };
+            let mut fits = fitting(width);
+            // Long values must not push out what a fact rests on: then all are said in fewer words.
+            if fits < must.len().min(chosen.len()) {
+                width = Width::Narrow;
+                fits = fitting(width).max(must.len());
+            }
+            chosen.truncate(fits);
         }
         // Candidates are in order of time, so their indices are too.
         chosen.sort_by_key(|chosen| chosen.index);
-        Ok(chosen.iter().enumerate().map(|(number, chosen)| line_of(number, chosen, &candidates)).collect())
+        Ok(chosen
+            .iter()
+            .enumerate()
+            .map(|(number, chosen)| line_of(number, chosen, &candidates, width))
+            .collect())
     }
 
     /// Hashes of the files that judge: model, head and reader.
@@ -358,9 +375,8 @@ impl Investigator {
         reading: &Reading,
         progress: &mut dyn FnMut(Progress),
     ) {
-        let names = names(&found.events);
         let (sentences, replaced) =
-            narrative::verify(reading.drafts.clone(), &case.evidence, &case.facts, &names);
+            narrative::verify(reading.drafts.clone(), &case.evidence, &case.facts, &found.events);
         for sentence in &sentences {
             let crate::report::Sentence { text, citations, source } = sentence.clone();
             progress(Progress::Sentence { text, citations, source });
@@ -387,7 +403,19 @@ fn must(found: &Candidates, findings: &[Finding]) -> Vec<EventId> {
     must
 }
 
-fn line_of(number: usize, chosen: &Chosen, candidates: &[Candidate<'_>]) -> Evidence {
+/// The line of an event, with the silence that it ends.
+fn line(candidate: &Candidate<'_>, width: Width) -> String {
+    render::line_of(&candidate.stored.event, width) + &ended_silence(candidate)
+}
+
+fn ended_silence(candidate: &Candidate<'_>) -> String {
+    candidate
+        .silence
+        .map(|minutes| format!(" (the host logged nothing for {minutes} minutes before)"))
+        .unwrap_or_default()
+}
+
+fn line_of(number: usize, chosen: &Chosen, candidates: &[Candidate<'_>], width: Width) -> Evidence {
     let candidate = &candidates[chosen.index];
     let stored = candidate.stored;
     let mut why = candidate.relation.why().to_owned();
@@ -399,11 +427,12 @@ fn line_of(number: usize, chosen: &Chosen, candidates: &[Candidate<'_>]) -> Evid
         event: stored.id,
         time: stored.event.time,
         host: View(&stored.event).host(),
-        line: render::line(&stored.event),
-        structural: render::structural(&stored.event),
+        line: line(candidate, width),
+        structural: render::structural(&stored.event) + &ended_silence(candidate),
         why,
         relation: candidate.relation,
-        count: chosen.count,
+        count: chosen.folded.len() as u64 + 1,
+        folded: chosen.folded.iter().map(|index| candidates[*index].stored.id).collect(),
     }
 }
 
@@ -604,22 +633,6 @@ fn techniques(alert: &Alert, findings: &[Finding]) -> Vec<Technique> {
         .into_iter()
         .map(|(id, (_, source))| Technique { id: id.to_owned(), source: source.to_owned() })
         .collect()
-}
-
-/// Names that a sentence may only use if what it cites holds them.
-fn names(events: &[Stored]) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = BTreeSet::new();
-    for entity in events.iter().flat_map(|stored| stored.event.entities()) {
-        let base = base_name(&entity.value);
-        names.extend(base.strip_suffix(".exe").map(str::to_owned));
-        names.insert(base);
-        names.insert(entity.value);
-    }
-    // Accounts called like ordinary words would fail every sentence.
-    for word in ["system", "process", "user", "host", "service", "network", "local"] {
-        names.remove(word);
-    }
-    names
 }
 
 /// Events that facts and narrative cite.

@@ -20,8 +20,10 @@ mod error;
 mod exemplar;
 mod facts;
 mod features;
+pub mod gate;
 mod hash;
 pub mod head;
+pub mod injection;
 mod investigator;
 mod missing;
 mod narrative;
@@ -36,6 +38,7 @@ pub mod report;
 mod retrieve;
 mod reuse;
 mod select;
+mod silence;
 mod site;
 pub mod taint;
 #[cfg(test)]

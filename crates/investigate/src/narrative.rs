@@ -1,13 +1,14 @@
 //! What happened, in two to four sentences, each with its evidence.
 //!
 //! The model writes under a grammar in which a sentence can end only in a citation, and a citation can only
-//! be a label in context. Each sentence is then checked against the lines it cites ([`is_supported`]); one
-//! that names anything they do not is replaced by its template, a fact in code's own words, and counted. The
-//! narrative never states a verdict: that is not the model's to say.
+//! be a label in context. Each sentence is then held against the events it cites ([`gate`](crate::gate)); one
+//! that says more or otherwise than they do is replaced by its template, a fact in code's own words, and
+//! counted. The narrative never states a verdict: that is not the model's to say.
 
+use crate::gate::{self, Cited};
 use crate::report::{Evidence, Fact, Sentence, SentenceSource};
+use casemate_event::Stored;
 use regex::Regex;
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// Sentences the grammar asks for, and the most the report holds.
@@ -65,27 +66,29 @@ pub(crate) fn parse(text: &str) -> Vec<Draft> {
 
 /// Checks each draft and replaces those that fail. Returns the narrative and how many failed.
 ///
-/// `names` are all hosts, users, addresses and programs known to the investigation, in lower case.
+/// `events` are all that the investigation has read, those of the evidence among them.
 pub(crate) fn verify(
     drafts: Vec<Draft>,
     evidence: &[Evidence],
     facts: &[Fact],
-    names: &BTreeSet<String>,
+    events: &[Stored],
 ) -> (Vec<Sentence>, u64) {
     let mut templates = templates(evidence, facts).into_iter();
-    let mut sentences = Vec::new();
-    let mut replaced = 0;
     if drafts.is_empty() {
         return (templates.take(MAX_SENTENCES).collect(), 0);
     }
-    for draft in drafts {
-        let cited: String = evidence
+    let names = gate::names(events);
+    let (mut sentences, mut replaced) = (Vec::new(), 0);
+    for Draft { text, citations } in drafts {
+        let cited: Vec<Cited<'_>> = evidence
             .iter()
-            .filter(|item| draft.citations.contains(&item.label))
-            .map(|item| item.line.to_lowercase() + "\n")
+            .filter(|item| citations.contains(&item.label))
+            .filter_map(|item| {
+                let stored = events.iter().find(|stored| stored.id == item.event)?;
+                Some(Cited::of(&stored.event, item))
+            })
             .collect();
-        if is_supported(&draft.text, &cited, names) {
-            let Draft { text, citations } = draft;
+        if cited.len() == citations.len() && gate::is_supported(&text, &cited, &names) {
             sentences.push(Sentence { text, citations, source: SentenceSource::Model });
         } else {
             replaced += 1;
@@ -103,7 +106,7 @@ fn templates(evidence: &[Evidence], facts: &[Fact]) -> Vec<Sentence> {
         source: SentenceSource::Template,
     });
     let of_lines = evidence.iter().map(|item| Sentence {
-        text: format!("The log says: {}.", item.line),
+        text: line_sentence(item),
         citations: vec![item.label.clone()],
         source: SentenceSource::Template,
     });
@@ -117,112 +120,52 @@ pub(crate) fn sentence_case(statement: &str) -> String {
     format!("{first}{}.", chars.as_str())
 }
 
-/// Words by which a sentence would judge instead of report.
-const JUDGEMENTS: [&str; 14] = [
-    "malicious",
-    "benign",
-    "attack",
-    "legitimate",
-    "suspicious",
-    "compromis",
-    "unauthori",
-    "authori",
-    "harmless",
-    "malware",
-    "threat",
-    "false positive",
-    "exploit",
-    "safe",
-];
-/// Capitalised words that name no actor and no object.
-const PLAIN_NAMES: [&str; 6] = ["windows", "linux", "microsoft", "utc", "the", "this"];
-
-/// Whether everything a sentence names occurs in the lines it cites (given in lower case).
-///
-/// Names are: known entities; words that look like a path, file, address, account, number or time; and
-/// words with a capital inside the sentence.
-pub(crate) fn is_supported(sentence: &str, cited: &str, names: &BTreeSet<String>) -> bool {
-    if cited.is_empty() {
-        return false;
-    }
-    let lower = sentence.to_lowercase();
-    if JUDGEMENTS.iter().any(|word| lower.contains(word)) {
-        return false;
-    }
-    sentence.split_whitespace().enumerate().all(|(position, word)| {
-        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '$' | '\\' | '/' | '%'));
-        let word = word.strip_suffix("'s").unwrap_or(word).trim_end_matches(['.', ',']);
-        let lower = word.to_lowercase();
-        let capital = word.chars().next().is_some_and(char::is_uppercase) && position > 0;
-        let names_something = names.contains(&lower)
-            || is_identifier(&lower)
-            || (capital && !PLAIN_NAMES.contains(&lower.as_str()));
-        !names_something || occurs(&lower, cited)
-    })
-}
-
-/// Whether a word looks like a path, file name, address, account, number or time.
-fn is_identifier(word: &str) -> bool {
-    let inner_dot = word.split('.').filter(|part| !part.is_empty()).count() > 1;
-    word.contains(['\\', '/', '@', '$', '_', ':', '%', '='])
-        || inner_dot
-        || word.chars().any(|c| c.is_ascii_digit())
-}
-
-/// Whether `word` occurs in `text` as a whole: not inside a longer name.
-fn occurs(word: &str, text: &str) -> bool {
-    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '$'));
-    !word.is_empty()
-        && text.match_indices(word).any(|(at, _)| {
-            !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next())
-        })
+/// A line of evidence as a sentence.
+pub(crate) fn line_sentence(item: &Evidence) -> String {
+    format!("The log says: {}.", item.line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::relate::Relation;
-    use casemate_event::EventId;
-    use jiff::Timestamp;
+    use crate::render;
+    use crate::testing::stored;
+    use casemate_event::{Class, field};
 
-    const LINE: &str =
-        "14:02:11Z ws5 alice: process launch process \"powershell.exe\" parent \"winword.exe\"";
+    fn events() -> Vec<Stored> {
+        let launch = [
+            (field::DEVICE_HOSTNAME, "ws5"),
+            (field::ACTOR_USER, "alice"),
+            (field::ACTIVITY, "Launch"),
+            (field::PROCESS_PATH, "powershell.exe"),
+            (field::PARENT_PROCESS_PATH, "winword.exe"),
+        ];
+        let logon = [
+            (field::DEVICE_HOSTNAME, "dc1"),
+            (field::USER, "bob"),
+            (field::STATUS, "Success"),
+            (field::SRC_IP, "10.0.0.7"),
+        ];
+        vec![stored(1, 0, Class::ProcessActivity, &launch), stored(2, 49, Class::Authentication, &logon)]
+    }
 
     fn evidence() -> Vec<Evidence> {
-        [(1, LINE), (2, "14:03:00Z dc1 bob: logon status \"Success\" from \"10.0.0.7\"")]
-            .into_iter()
-            .map(|(id, line)| Evidence {
-                label: format!("E{id}"),
-                event: EventId(id),
-                time: Timestamp::UNIX_EPOCH,
+        events()
+            .iter()
+            .map(|stored| Evidence {
+                label: format!("E{}", stored.id),
+                event: stored.id,
+                time: stored.event.time,
                 host: String::new(),
-                line: line.to_owned(),
-                structural: String::new(),
+                line: render::line(&stored.event),
                 why: String::new(),
                 relation: Relation::Alert,
                 count: 1,
+                structural: String::new(),
+                folded: Vec::new(),
             })
             .collect()
-    }
-
-    fn names() -> BTreeSet<String> {
-        ["ws5", "dc1", "alice", "bob", "powershell.exe", "winword.exe"].map(str::to_owned).into()
-    }
-
-    #[test]
-    fn sentences_are_held_to_what_they_cite() {
-        let check = |sentence, expected| {
-            assert_eq!(is_supported(sentence, &LINE.to_lowercase(), &names()), expected, "{sentence}");
-        };
-        check("The user alice on ws5 started powershell.exe from winword.exe.", true);
-        check("Winword.exe started powershell.exe at 14:02:11Z.", true);
-        check("The user bob on ws5 started powershell.exe.", false);
-        check("The user alice on dc1 started powershell.exe.", false);
-        check("The process connected to 10.0.0.7.", false);
-        check("The tool Mimikatz was started by alice.", false);
-        check("This is a malicious process on ws5.", false);
-        check("A process was started 12 times.", false);
-        check("The process ws5 shell.exe was started.", false);
     }
 
     #[test]
@@ -251,10 +194,13 @@ mod tests {
             context: Vec::new(),
             weight: 1.0,
         }];
-        let drafts =
-            vec![draft("The user bob logged on to dc1.", "E2"), draft("Alice logged on to dc1.", "E2")];
-        let (sentences, replaced) = verify(drafts, &evidence(), &facts, &names());
-        assert_eq!(replaced, 1);
+        let drafts = vec![
+            draft("The user bob logged on to dc1.", "E2"),
+            draft("Alice logged on to dc1.", "E2"),
+            draft("The user bob logged on to dc1.", "E9"),
+        ];
+        let (sentences, replaced) = verify(drafts, &evidence(), &facts, &events());
+        assert_eq!(replaced, 2);
         assert_eq!(sentences[0].source, SentenceSource::Model);
         assert_eq!(sentences[1].text, "Winword.exe started powershell.exe.");
         assert_eq!(sentences[1].source, SentenceSource::Template);
@@ -262,7 +208,7 @@ mod tests {
 
     #[test]
     fn without_a_model_facts_speak() {
-        let (sentences, replaced) = verify(Vec::new(), &evidence(), &[], &names());
+        let (sentences, replaced) = verify(Vec::new(), &evidence(), &[], &events());
         assert_eq!((sentences.len(), replaced), (2, 0));
         assert!(sentences.iter().all(|sentence| sentence.source == SentenceSource::Template));
     }

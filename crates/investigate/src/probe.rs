@@ -33,7 +33,8 @@ impl States {
                 continue;
             }
             let mut session = model.session(tokens.len())?;
-            let pooled = session.read_pooled(&tokens, &[layer], &[lead.len()..tokens.len()])?;
+            let line = lead.len()..tokens.len();
+            let pooled = session.read_pooled(&tokens, &[layer], std::slice::from_ref(&line))?;
             states.extend(pooled.into_iter().map(|pooled| pooled.mean));
         }
         Ok(Self { layer, lines: states })

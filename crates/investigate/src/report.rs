@@ -11,7 +11,7 @@ use crate::relate::Relation;
 use casemate_event::{AlertId, AlertOrigin, Entity, EventId, Severity};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What an investigation concludes.
@@ -193,6 +193,19 @@ pub struct Evidence {
     pub relation: Relation,
     /// How many alike it stands for.
     pub count: u64,
+    /// The others that the line stands for, in order of time.
+    #[serde(default)]
+    pub folded: Vec<EventId>,
+}
+
+impl Investigation {
+    /// The events that reached the prompt, ascending: those of the evidence lines, and those folded into them.
+    pub fn shown(&self) -> BTreeSet<EventId> {
+        self.evidence
+            .iter()
+            .flat_map(|item| std::iter::once(item.event).chain(item.folded.iter().copied()))
+            .collect()
+    }
 }
 
 /// A statement about the site.

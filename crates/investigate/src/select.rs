@@ -18,6 +18,8 @@ const HALF_LIFE_SECONDS: f64 = 300.0;
 const MAX_ALERT_LINES: usize = 4;
 const MAX_NEAR_LINES: usize = 3;
 const MAX_SIMILAR_LINES: usize = 1;
+/// Most lines for events whose point is that a silence ends with them.
+const MAX_SILENT_LINES: usize = 1;
 
 /// An event that may become evidence.
 pub(crate) struct Candidate<'a> {
@@ -29,17 +31,21 @@ pub(crate) struct Candidate<'a> {
     pub(crate) template_count: u64,
     /// Rank in the semantic search, from 0.
     pub(crate) likeness: Option<usize>,
+    /// Minutes in which its host logged nothing before it, if that is unusual.
+    pub(crate) silence: Option<i64>,
 }
 
-/// An event chosen, with how many alike it stands for.
+/// An event chosen, with those alike that it stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Chosen {
     /// Index among the candidates.
     pub(crate) index: usize,
-    pub(crate) count: u64,
+    /// Indices of the others, in order of time.
+    pub(crate) folded: Vec<usize>,
 }
 
-/// Chooses at most `max_lines` events, most useful first. `must` are those facts rest on, weightiest first.
+/// Chooses at most `max_lines` events, most useful first. `must` are those facts rest on, weightiest first:
+/// they are all chosen, whatever else happened, so that no flood of events can push a fact's evidence out.
 pub(crate) fn choose(candidates: &[Candidate<'_>], must: &[EventId], max_lines: usize) -> Vec<Chosen> {
     let groups = fold(candidates, must);
     let scores = fuse(candidates, &groups.keys().copied().collect::<Vec<_>>());
@@ -59,8 +65,8 @@ pub(crate) fn choose(candidates: &[Candidate<'_>], must: &[EventId], max_lines: 
         .filter(|index| {
             position.contains_key(&candidates[*index].stored.id) || lines.take(&candidates[*index])
         })
-        .map(|index| Chosen { index, count: groups[&index] })
-        .take(max_lines)
+        .map(|index| Chosen { index, folded: groups[&index].clone() })
+        .take(max_lines.max(position.len()))
         .collect()
 }
 
@@ -68,6 +74,7 @@ pub(crate) fn choose(candidates: &[Candidate<'_>], must: &[EventId], max_lines: 
 struct Lines {
     alert: usize,
     near: usize,
+    silent: usize,
     similar: usize,
 }
 
@@ -76,6 +83,7 @@ impl Lines {
     fn take(&mut self, candidate: &Candidate<'_>) -> bool {
         let (taken, most) = match candidate.relation {
             Relation::Alert => (&mut self.alert, MAX_ALERT_LINES),
+            Relation::Near if candidate.silence.is_some() => (&mut self.silent, MAX_SILENT_LINES),
             Relation::Near if candidate.detection.is_none() => (&mut self.near, MAX_NEAR_LINES),
             Relation::Similar => (&mut self.similar, MAX_SIMILAR_LINES),
             _ => return true,
@@ -86,10 +94,10 @@ impl Lines {
 }
 
 /// What makes two events the same line to a reader.
-type Alike = (TemplateId, String, Option<String>, String, String, bool);
+type Alike = (TemplateId, String, Option<String>, String, String, bool, bool);
 
-/// One representative per group of alike events, with the size of its group.
-fn fold(candidates: &[Candidate<'_>], must: &[EventId]) -> BTreeMap<usize, u64> {
+/// One representative per group of alike events, with the others of its group.
+fn fold(candidates: &[Candidate<'_>], must: &[EventId]) -> BTreeMap<usize, Vec<usize>> {
     let must: BTreeSet<EventId> = must.iter().copied().collect();
     let mut groups: BTreeMap<Alike, Vec<usize>> = BTreeMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
@@ -101,6 +109,7 @@ fn fold(candidates: &[Candidate<'_>], must: &[EventId]) -> BTreeMap<usize, u64> 
             view.process_name(),
             view.actor_name(),
             candidate.relation == Relation::Alert,
+            candidate.silence.is_some(),
         );
         groups.entry(key).or_default().push(index);
     }
@@ -114,9 +123,9 @@ fn fold(candidates: &[Candidate<'_>], must: &[EventId]) -> BTreeMap<usize, u64> 
             .min_by_key(|index| (candidates[*index].relation, candidates[*index].stored.event.time, *index));
         let first = needed.first().copied().or(closest);
         // Others that facts need stand for themselves.
-        let rest = needed.len().saturating_sub(1);
-        kept.extend(first.map(|index| (index, (members.len() - rest) as u64)));
-        kept.extend(needed.into_iter().skip(1).map(|index| (index, 1)));
+        let rest = members.iter().copied().filter(|index| Some(*index) != first && !needed.contains(index));
+        kept.extend(first.map(|index| (index, rest.collect())));
+        kept.extend(needed.iter().skip(1).map(|index| (*index, Vec::new())));
     }
     kept
 }
@@ -151,6 +160,9 @@ fn fuse(candidates: &[Candidate<'_>], kept: &[usize]) -> BTreeMap<usize, f64> {
     add(1.0, having(&|candidate| candidate.likeness.is_some()), &|index| {
         (candidates[index].likeness.unwrap_or_default() as u64, distance(index))
     });
+    add(1.0, having(&|candidate| candidate.silence.is_some()), &|index| {
+        (candidates[index].relation as u64, distance(index))
+    });
     for (index, score) in &mut scores {
         *score /= 1.0 + distance(*index) as f64 / HALF_LIFE_SECONDS;
     }
@@ -170,11 +182,14 @@ mod tests {
     }
 
     fn candidate(stored: &Stored, relation: Relation, detection: Option<Severity>) -> Candidate<'_> {
-        Candidate { stored, relation, detection, template_count: 1, likeness: None }
+        Candidate { stored, relation, detection, template_count: 1, likeness: None, silence: None }
     }
 
     fn ids(candidates: &[Candidate<'_>], chosen: &[Chosen]) -> Vec<(u64, u64)> {
-        chosen.iter().map(|chosen| (candidates[chosen.index].stored.id.0, chosen.count)).collect()
+        chosen
+            .iter()
+            .map(|chosen| (candidates[chosen.index].stored.id.0, chosen.folded.len() as u64 + 1))
+            .collect()
     }
 
     #[test]
@@ -196,5 +211,7 @@ mod tests {
         let candidates: Vec<_> = events.iter().map(|event| candidate(event, Relation::Near, None)).collect();
         let chosen = choose(&candidates, &[EventId(8), EventId(3)], 4);
         assert_eq!(ids(&candidates, &chosen), [(8, 1), (3, 8)]);
+        assert_eq!(chosen[1].folded, [0, 1, 3, 4, 5, 6, 8]);
+        assert_eq!(ids(&candidates, &choose(&candidates, &[EventId(8), EventId(3)], 1)), [(8, 1), (3, 8)]);
     }
 }

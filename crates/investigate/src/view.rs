@@ -183,11 +183,6 @@ impl<'a> View<'a> {
             && (["create", "update"].iter().any(|change| self.activity().eq_ignore_ascii_case(change))
                 || matches!(self.code(), "7045" | "4697" | "4698" | "4702"))
     }
-
-    /// Every value an attacker may have written, bounded.
-    pub(crate) fn free_text(self) -> impl Iterator<Item = &'a str> {
-        std::iter::once(self.0.message.as_str()).chain(self.0.fields.iter().map(|(_, value)| value))
-    }
 }
 
 /// Windows writes process ids in decimal or as `0x1a2c`.

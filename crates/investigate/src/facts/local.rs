@@ -1,37 +1,24 @@
 //! Facts about this site: what it wrote down, what it has seen before, and text that talks to its reader.
 
 use super::{Finding, Kind, MAX_EVENTS, Scene, finding, quoted};
+use crate::injection;
 use crate::relate::Relation;
 use crate::view::View;
 use casemate_event::{Class, EventId, Stored};
-use regex::Regex;
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
 /// Distinct earlier days from which something recurs.
 const RECURRING_DAYS: usize = 3;
-/// Most characters of a value searched for instructions.
-const MAX_TEXT_BYTES: usize = 16 * 1024;
 
 /// Text addressed to whoever reads the log: orders, chat delimiters, ready verdicts, forged labels.
-static INSTRUCTIONS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?i)(ignore|disregard|forget)\s+(all|any|the|your|previous|prior|above)[\w\s]{0,30}(instruction|prompt|rule|evidence|context|event|above)|ignore\s+previous|<\|[a-z_]{2,30}\|>|\[/?inst\]|<<sys>>|<(start|end)_of_turn>|\b(system|assistant)\s+prompt\b|^\s*(system|assistant)\s*:|you\s+are\s+(now\s+)?(an?\s+)?(helpful|ai\b|assistant|language\s+model)|\bverdict\s*[:=]|\b(classif|mark|treat|report|label|consider)\w*\s+(this|it|these|the|all)\b.{0,40}\b(benign|safe|legitimate|false\s+positive|harmless)|\bthis\s+(is|activity\s+is|event\s+is|alert\s+is)\s+(a\s+)?(benign|authori[sz]ed|false\s+positive|legitimate|harmless)|\b(answer|respond|reply)\s+(with\s+)?(only\s+)?['\x22]?(yes|no|benign)\b|\[E\d{1,3}\]|\bapproved\s+by\s+(it|security|the\s+soc|admin)",
-    )
-    .ok()
-});
-
 pub(super) fn instruction_text(view: View<'_>) -> Option<String> {
-    let regex = INSTRUCTIONS.as_ref()?;
-    view.free_text().find_map(|value| {
-        let end = value.floor_char_boundary(MAX_TEXT_BYTES);
-        let found = regex.find(&value[..end])?;
-        Some(format!(
-            "a field of an event on {} holds text addressed to the reader of the log: {}",
-            view.host(),
-            quoted(found.as_str())
-        ))
-    })
+    let found = injection::find(view.0)?;
+    Some(format!(
+        "a field of an event on {} holds text that {}: {}",
+        view.host(),
+        found.sign.describe(),
+        quoted(&found.text)
+    ))
 }
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {

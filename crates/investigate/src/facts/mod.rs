@@ -125,6 +125,34 @@ fn of_event(view: View<'_>) -> BTreeMap<Kind, String> {
     found
 }
 
+/// Facts that rest on more than events: on the site's word, its past, or its rules.
+const ELSEWHERE: [Kind; 24] = [
+    Kind::OtherDetections,
+    Kind::FirstSeen,
+    Kind::RecursRegularly,
+    Kind::ApprovedTool,
+    Kind::ExpectedAdministrator,
+    Kind::ExpectedServiceAccount,
+    Kind::KnownScanner,
+    Kind::ChangeTicketCovers,
+    Kind::ChangeTicketOpen,
+    Kind::MaintenanceWindow,
+    Kind::FirstSeenProcess,
+    Kind::RareParentChild,
+    Kind::FirstSeenJob,
+    Kind::NewLogonPath,
+    Kind::NewDestination,
+    Kind::NewUserAgent,
+    Kind::NewCloudOperation,
+    Kind::NewSignature,
+    Kind::NewDeviceOperation,
+    Kind::OutsideWorkingHours,
+    Kind::SignatureBurst,
+    Kind::NewSignatureKinds,
+    Kind::CommonHere,
+    Kind::RoutineRepeat,
+];
+
 /// All facts of a scene, weightiest first.
 pub(crate) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     let mut findings = per_event(scene);
@@ -185,6 +213,30 @@ fn per_event(scene: &Scene<'_>) -> Vec<Finding> {
             Some(finding(kind, statement, events, relation))
         })
         .collect()
+}
+
+/// Whether the cited events bear a fact out when code looks at them again: each of them, if it is a fact of one
+/// event; together with all other `events`, if of several. `None` if it rests on more than events.
+pub(crate) fn holds(name: &str, statement: &str, cited: &[EventId], events: &[Stored]) -> Option<bool> {
+    let kind = *Kind::ALL.iter().find(|kind| kind.entry().name == name)?;
+    if ELSEWHERE.contains(&kind) {
+        return None;
+    }
+    let own = events.iter().filter(|stored| cited.contains(&stored.id));
+    let said: Vec<Option<String>> = own.map(|stored| of_event(View(&stored.event)).remove(&kind)).collect();
+    if !said.is_empty() && said.iter().all(Option::is_some) {
+        return Some(said.iter().flatten().any(|said| statement.starts_with(said.as_str())));
+    }
+    let relations = vec![Relation::Alert; events.len()];
+    let detections = vec![Vec::new(); events.len()];
+    let (site, past) = (Site::default(), Past::default());
+    let scene = Scene { events, relations: &relations, detections: &detections, site: &site, past: &past };
+    let several = sequence::find(&scene);
+    Some(
+        several.iter().filter(|finding| finding.kind == kind).any(|finding| {
+            finding.statement == statement || cited.iter().any(|id| finding.events.contains(id))
+        }),
+    )
 }
 
 /// A finding with the weight of its row, scaled by its tie if it raises.

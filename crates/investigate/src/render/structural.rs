@@ -193,10 +193,10 @@ fn marks(text: &str) -> Option<String> {
         return None;
     }
     let mut lower: String = text[..text.floor_char_boundary(MAX_SEARCHED)].to_lowercase();
-    let decoded = decode::encoded_command(text);
-    if let Some(decoded) = &decoded {
+    let layers = decode::layers(text);
+    for layer in &layers {
         lower.push(' ');
-        lower.push_str(&decoded.to_lowercase());
+        lower.push_str(&layer.to_lowercase());
     }
     // What shells ignore.
     lower.retain(|c| !matches!(c, '^' | '`' | '"' | '\''));
@@ -204,8 +204,8 @@ fn marks(text: &str) -> Option<String> {
         MARKS.iter().filter_map(|mark| lower.find(mark).map(|at| (at, mark.trim()))).collect();
     found.sort_unstable();
     let mut parts: Vec<String> = found.iter().take(MAX_MARKS).map(|(_, mark)| (*mark).to_owned()).collect();
-    if decoded.is_some() {
-        parts.push("decoded".to_owned());
+    if !layers.is_empty() {
+        parts.push(format!("encoded {} deep", layers.len()));
     }
     parts.push(format!("about {} characters", rounded(text.chars().count())));
     Some(parts.join(", "))
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(
             structural(&event),
             "14:02:11Z host-1ae user-2bd: process launch process \"powershell.exe\" command \"-w hidden, -enc, \
-             decoded, about 64 characters\" parent \"other .exe in application data of a user\""
+             encoded 1 deep, about 64 characters\" parent \"other .exe in application data of a user\""
         );
     }
 

@@ -194,25 +194,20 @@ impl Site {
     /// The administrator acting in this event, from a place written for that account.
     pub(crate) fn administrator(&self, event: View<'_>) -> Option<&Administrator> {
         let user = event.user()?;
-        let places = [event.source_ip(), event.source_host(), Some(event.host())];
+        let place = place_of(event)?;
         self.administrators.iter().find(|administrator| {
-            same(EntityKind::User, &administrator.account, &user)
-                && places.iter().flatten().any(|place| from_place(&administrator.from, place))
+            same(EntityKind::User, &administrator.account, &user) && from_place(&administrator.from, &place)
         })
     }
 
     /// The service account acting in this event, where it is used and from where it logs on.
     pub(crate) fn service_account(&self, event: View<'_>) -> Option<&ServiceAccount> {
         let (user, host) = (event.user()?, event.host());
-        let source = [event.source_ip().filter(|ip| !is_loopback(ip)), event.source_host()];
+        let place = place_of(event)?;
         self.service_accounts.iter().find(|account| {
             same(EntityKind::User, &account.account, &user)
                 && named(&account.hosts, &host)
-                && (source.iter().all(Option::is_none)
-                    || source
-                        .iter()
-                        .flatten()
-                        .any(|place| place == &host || from_place(&account.from, place)))
+                && (place == host || from_place(&account.from, &place))
         })
     }
 
@@ -251,6 +246,13 @@ impl Site {
     pub(crate) fn asset(&self, host: &str) -> Option<&Asset> {
         self.assets.iter().find(|asset| same(EntityKind::Host, &asset.host, host))
     }
+}
+
+/// Where an event comes from: the address seen on the wire; only where there is none, the name that the client
+/// gave itself, which anybody can choose; and where there is neither, the host itself.
+fn place_of(event: View<'_>) -> Option<String> {
+    let address = event.source_ip().filter(|ip| !is_loopback(ip));
+    address.or_else(|| event.source_host()).or_else(|| Some(event.host())).filter(|place| !place.is_empty())
 }
 
 /// The Security log names the machine account where Sysmon names `SYSTEM`, for the same process.

@@ -27,6 +27,7 @@ fn evidence(number: u64, at: &str, line: &str, relation: Relation, count: u64) -
         why: text(relation.why()),
         relation,
         count,
+        folded: Vec::new(),
     }
 }
 

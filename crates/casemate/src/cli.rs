@@ -327,7 +327,7 @@ pub(crate) struct EvalArgs {
     /// Model whose inner states the fitted head's probe reads; `none` for a head without a probe
     #[arg(long, value_name = "NAME|PATH", default_value = "tiny", requires = "fit")]
     pub(crate) reader: String,
-    /// Layer after which the states are taken [default: two thirds of the way up]
+    /// Layer after which the states are taken [default: half way up]
     #[arg(long, value_name = "N", requires = "fit")]
     pub(crate) layer: Option<usize>,
     /// Compare this model (name or GGUF file) or directory of playbooks with what is active, on the shipped

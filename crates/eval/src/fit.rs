@@ -5,7 +5,7 @@
 //! taken, again after each round. Families never stand on both sides of a split: not between fitting and
 //! scoring, and not between the probe and the combiner that learns how far to trust it.
 
-use crate::logistic::{self, Line, Sign, logistic};
+use crate::logistic::{self, Line, Prior, Sign, logistic};
 use crate::scenario::Truth;
 use casemate_investigate::head::{ANSWERS, Fit, Fold, Head, PROBE, Pooling, Probe, Trained};
 use casemate_investigate::{Feature, head};
@@ -19,6 +19,9 @@ const ROUNDS: usize = 4;
 /// Penalties of the probe and the combiner: what cross-validation on the development cases liked best.
 const PROBE_PENALTY: f64 = 0.3;
 const COMBINER_PENALTY: f64 = 0.02;
+/// Logits per logit of the facts' table that the fit starts from.
+const RAISING: f64 = 0.5;
+const LOWERING: f64 = 0.8;
 /// Share of attacks that may fall below the threshold of `benign`.
 const MISSED: f64 = 0.01;
 /// Share of other cases that may lie above the threshold of `malicious`.
@@ -196,16 +199,19 @@ fn names(samples: &[&Sample]) -> Vec<String> {
 }
 
 /// Evidence of an attack may only raise and an explanation only lower, whatever the cases say: else somebody who
-/// adds evidence of one attack could hide another.
-fn sign(name: &str) -> Sign {
-    let raises = ["severity", "rules_", "facts_raising"];
-    if name == "facts_lowering" || name.starts_with("explained_by_") {
-        Sign::NotPositive
-    } else if name.starts_with("fact_") || raises.iter().any(|prefix| name.starts_with(prefix)) {
-        Sign::NotNegative
-    } else {
-        Sign::Any
-    }
+/// adds evidence of one attack could hide another. What facts weigh together is a practitioner's judgement of
+/// what no case here may show, so the fit starts from it.
+fn prior(name: &str) -> Prior {
+    let (sign, center) = match name {
+        "facts_raising" => (Sign::NotNegative, RAISING),
+        "facts_lowering" => (Sign::NotPositive, -LOWERING),
+        _ if name.starts_with("explained_by_") => (Sign::NotPositive, 0.0),
+        _ if ["fact_", "rules_", "severity"].iter().any(|prefix| name.starts_with(prefix)) => {
+            (Sign::NotNegative, 0.0)
+        }
+        _ => (Sign::Any, 0.0),
+    };
+    Prior { sign, center }
 }
 
 fn row(alert: &Alert, probe: f64, names: &[String]) -> Vec<f64> {
@@ -249,8 +255,9 @@ fn combiner(samples: &[(&Sample, &[f64])], names: &[String]) -> Line {
         })
         .collect();
     let plain: Vec<&Sample> = samples.iter().map(|(sample, _)| *sample).collect();
-    let signs: Vec<Sign> = names.iter().map(|name| sign(name)).chain([Sign::NotNegative]).collect();
-    fit_rows(&plain, &rows, COMBINER_PENALTY, &signs)
+    let probe = Prior { sign: Sign::NotNegative, center: 0.0 };
+    let priors: Vec<Prior> = names.iter().map(|name| prior(name)).chain([probe]).collect();
+    fit_rows(&plain, &rows, COMBINER_PENALTY, &priors)
 }
 
 /// Scores of the combiner over each alert, by fits that did not see its fold.
@@ -280,7 +287,7 @@ fn line_over(samples: &[&Sample], row: &dyn Fn(&Sample, &Alert) -> Vec<f64>, pen
 }
 
 /// Fits rows by sample and alert. Both classes weigh the same, and every case as much as its label is trusted.
-fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64, signs: &[Sign]) -> Line {
+fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64, priors: &[Prior]) -> Line {
     let mut speaks: Vec<Option<usize>> = vec![None; samples.len()];
     let mut line = Line { bias: 0.0, weights: Vec::new() };
     for _ in 0..ROUNDS {
@@ -306,7 +313,7 @@ fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64, signs: &[
         for (importance, positive) in importance.iter_mut().zip(&positive) {
             *importance /= if *positive { attacks } else { others }.max(1e-9);
         }
-        line = logistic::fit_signed(&taken, &positive, &importance, penalty, signs);
+        line = logistic::fit_from(&taken, &positive, &importance, penalty, priors);
         for (rows, speaks) in rows.iter().zip(&mut speaks) {
             let score = |index: &usize| line.logit(&rows[*index]);
             *speaks = (0..rows.len()).max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a)));

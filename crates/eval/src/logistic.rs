@@ -30,6 +30,14 @@ pub(crate) enum Sign {
     NotPositive,
 }
 
+/// What is known of a weight before anything is fitted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Prior {
+    pub(crate) sign: Sign,
+    /// What it is while the rows say nothing of it: the penalty is on its distance from this.
+    pub(crate) center: f64,
+}
+
 impl Sign {
     fn held(self, weight: f64) -> f64 {
         match self {
@@ -42,16 +50,16 @@ impl Sign {
 
 /// Fits `rows` (all of the same length) with their class and importance; `penalty` is per row of importance 1.
 pub(crate) fn fit(rows: &[&[f64]], positive: &[bool], importance: &[f64], penalty: f64) -> Line {
-    fit_signed(rows, positive, importance, penalty, &[])
+    fit_from(rows, positive, importance, penalty, &[])
 }
 
-/// As [`fit`], with the sign of each weight held; weights beyond `signs` may have any.
-pub(crate) fn fit_signed(
+/// As [`fit`], from what is known of each weight; of those beyond `priors` nothing is.
+pub(crate) fn fit_from(
     rows: &[&[f64]],
     positive: &[bool],
     importance: &[f64],
     penalty: f64,
-    signs: &[Sign],
+    priors: &[Prior],
 ) -> Line {
     let width = rows.first().map_or(0, |row| row.len());
     let total: f64 = importance.iter().sum();
@@ -67,7 +75,10 @@ pub(crate) fn fit_signed(
         .map(|(row, importance)| importance * (1.0 + row.iter().map(|value| value * value).sum::<f64>()))
         .sum();
     let step = 1.0 / (0.25 * length / total + penalty);
-    let (mut at, mut ahead) = (vec![0.0; width + 1], vec![0.0; width + 1]);
+    let center = |index: usize| priors.get(index).map_or(0.0, |prior| prior.center * column.spread[index]);
+    let mut at: Vec<f64> = (0..width).map(center).chain([0.0]).collect();
+    let centers = at.clone();
+    let mut ahead = at.clone();
     let mut momentum = 1.0_f64;
     for _ in 0..STEPS {
         let mut slope = vec![0.0; width + 1];
@@ -78,12 +89,15 @@ pub(crate) fn fit_signed(
             slope.iter_mut().zip(row).for_each(|(slope, value)| *slope += error * value);
             slope[width] += error;
         }
-        for (slope, weight) in slope.iter_mut().zip(&ahead).take(width) {
-            *slope += penalty * weight;
+        for ((slope, weight), center) in slope.iter_mut().zip(&ahead).zip(&centers).take(width) {
+            *slope += penalty * (weight - center);
         }
         let mut next: Vec<f64> =
             ahead.iter().zip(&slope).map(|(weight, slope)| weight - step * slope).collect();
-        next.iter_mut().take(width).zip(signs).for_each(|(weight, sign)| *weight = sign.held(*weight));
+        next.iter_mut()
+            .take(width)
+            .zip(priors)
+            .for_each(|(weight, prior)| *weight = prior.sign.held(*weight));
         let faster = (1.0 + (1.0 + 4.0 * momentum * momentum).sqrt()) / 2.0;
         let carry = (momentum - 1.0) / faster;
         ahead = next.iter().zip(&at).map(|(next, at)| next + carry * (next - at)).collect();
@@ -168,14 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn signs_hold() {
-        let rows: [&[f64]; 4] = [&[0.0, 0.0], &[1.0, 0.0], &[0.0, 1.0], &[1.0, 1.0]];
+    fn signs_hold_and_what_rows_do_not_say_stays() {
+        let rows: [&[f64]; 4] = [&[0.0, 0.0], &[1.0, 0.0], &[0.0, 0.0], &[1.0, 0.0]];
         let positive = [true, false, true, false];
         let free = fit(&rows, &positive, &[1.0; 4], 0.1);
         assert!(free.weights[0] < -0.1);
-        let held = fit_signed(&rows, &positive, &[1.0; 4], 0.1, &[Sign::NotNegative, Sign::NotPositive]);
+        let prior = |sign, center| Prior { sign, center };
+        let priors = [prior(Sign::NotNegative, 0.0), prior(Sign::Any, 0.7)];
+        let held = fit_from(&rows, &positive, &[1.0; 4], 0.1, &priors);
         assert_eq!(held.weights[0], 0.0);
-        assert!(held.weights[1] <= 0.0);
+        assert!((held.weights[1] - 0.7).abs() < 1e-9);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) fn run(global: &Global, args: &EvalArgs, path: &Path) -> Outcome {
     let (scenarios, root) = cases(global, args)?;
     let tools = tools(global)?;
     let loaded = models::load_investigator(&args.reader, &global.models)?;
-    let layer = |layers: usize| args.layer.unwrap_or(layers * 2 / 3);
+    let layer = |layers: usize| args.layer.unwrap_or(layers / 2);
     let read_with = loaded.map(|loaded| {
         let layer = layer(loaded.model.info().layers);
         (loaded, layer)
@@ -27,7 +27,7 @@ pub(crate) fn run(global: &Global, args: &EvalArgs, path: &Path) -> Outcome {
     let reader = read_with.as_ref().map(|(loaded, layer)| Reader {
         model: loaded.sha256.clone(),
         layer: *layer,
-        pooling: Pooling::Mean,
+        pooling: Pooling::Max,
     });
     let contender = Contender::for_fitting(global, &args.model, read_with)?;
     let make = |pipeline| Ok(contender.investigator(pipeline));

@@ -308,7 +308,8 @@ pub(crate) struct EvalArgs {
     /// Keep what was observed here: a second run of the same program over the same cases only scores
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
-    /// Ask the model once in free form about so many cases, as a baseline
+    /// Ask the model once in free form about so many cases, as a baseline; with --suite, let it pick among the
+    /// candidates of so many questions
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) free_form: usize,
     /// Plant so many texts of an attacker into each alert of an attack, one at a time
@@ -317,9 +318,12 @@ pub(crate) struct EvalArgs {
     /// Cases run at once; with a model always one, so that seconds mean something
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) jobs: usize,
+    /// Answer the questions of an outside suite instead, from its files under --root
+    #[arg(long, value_name = "NAME", requires = "root", conflicts_with_all = ["scenarios", "gate", "fit"])]
+    pub(crate) suite: Option<OutsideSuite>,
     /// Fit a head on the cases, write it to this file, and print the figures of its cross-validation: every case
     /// judged by a fit that did not see its family
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["gate", "cache", "free_form"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gate", "free_form"])]
     pub(crate) fit: Option<PathBuf>,
     /// Fit only on cases whose licence lets the head be shipped (MIT, Apache-2.0, BSD, CC0)
     #[arg(long, requires = "fit")]
@@ -330,8 +334,8 @@ pub(crate) struct EvalArgs {
     /// Layer after which the states are taken [default: half way up]
     #[arg(long, value_name = "N", requires = "fit")]
     pub(crate) layer: Option<usize>,
-    /// Compare this model (name or GGUF file) or directory of playbooks with what is active, on the shipped
-    /// suite and the cases this site has closed, and refuse a regression
+    /// Compare this model (name or GGUF file), head (.json) or directory of playbooks with what is active, on the
+    /// shipped suite and the cases this site has closed, and refuse a regression
     #[arg(long, value_name = "CANDIDATE", conflicts_with_all = ["report", "free_form", "cache"])]
     pub(crate) gate: Option<String>,
     /// Accept the candidate all the same; noted in the record of decisions
@@ -340,6 +344,13 @@ pub(crate) struct EvalArgs {
     /// Who decides, for the record
     #[arg(long, value_name = "NAME", requires = "gate", env = "USER", default_value = "operator")]
     pub(crate) by: String,
+}
+
+/// A suite that others made.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum OutsideSuite {
+    /// ExCyTIn-Bench: questions that the alert rows of its incidents answer
+    Excytin,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 //! or a feature.
 
 pub mod baselines;
+mod cache;
 mod canary;
 mod citation;
 pub mod closed;
@@ -31,9 +32,10 @@ pub mod run;
 pub mod scenario;
 pub mod train;
 
+pub use cache::Cache;
 pub use canary::Make;
 pub use error::Error;
 pub use observe::{Observed, Tools, observe};
 pub use outcome::{Alerted, Outcome};
-pub use record::{Cache, Record};
+pub use record::Record;
 pub use scenario::Scenario;

@@ -1,10 +1,11 @@
 //! From scenarios to a run: every case observed, or taken from what was kept of an earlier run.
 
+use crate::cache::{self, Cache};
 use crate::canary::{self, Make, Planted};
 use crate::isolate::Key;
 use crate::keys;
 use crate::observe::{Observed, Tools, observe};
-use crate::record::{Cache, Record};
+use crate::record::Record;
 use crate::report::Run;
 use crate::scenario::{Scenario, Truth};
 use crate::{Error, citation, free_form};
@@ -54,8 +55,8 @@ fn chosen(scenarios: &[Scenario], limit: usize, seed: u64) -> BTreeSet<String> {
     order.into_iter().take(limit).map(|(_, id)| id.to_owned()).collect()
 }
 
-/// Runs every case. One that cannot be run is a problem of the run, not its end. `progress` is told the number of
-/// cases done with each case.
+/// Runs every case. One that cannot be run is a problem of the run, not its end. `progress` is told how many
+/// cases were done since it was told last.
 ///
 /// # Errors
 /// If threads cannot be started.
@@ -73,11 +74,7 @@ pub fn run(
     let grounds: Vec<Vec<Scenario>> = grounds.into_values().collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(bench.jobs.max(1)).build();
     let pool = pool.map_err(|error| Error::Io(std::io::Error::other(error)))?;
-    let one = |cases: &Vec<Scenario>| {
-        let done = ground(cases, root, bench, &asked);
-        progress(cases.len());
-        done
-    };
+    let one = |cases: &Vec<Scenario>| ground(cases, root, bench, &asked, progress);
     let done: Vec<Ground> = pool.install(|| grounds.par_iter().map(one).collect());
     let mut records = BTreeMap::new();
     let mut run = Run { seed: bench.seed, ..Run::default() };
@@ -103,7 +100,13 @@ struct Ground {
 }
 
 /// The cases over one store.
-fn ground(cases: &[Scenario], root: &Path, bench: &Bench<'_>, asked: &BTreeSet<String>) -> Ground {
+fn ground(
+    cases: &[Scenario],
+    root: &Path,
+    bench: &Bench<'_>,
+    asked: &BTreeSet<String>,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Ground {
     let mut done = Ground::default();
     let mut rest = Vec::new();
     for scenario in cases {
@@ -113,17 +116,19 @@ fn ground(cases: &[Scenario], root: &Path, bench: &Bench<'_>, asked: &BTreeSet<S
             Err(error) => done.problems.push(problem(scenario, &error)),
         }
     }
+    progress(cases.len() - rest.len());
     if rest.is_empty() {
         return done;
     }
     let mut records = Vec::new();
     let mut take = |observed: Observed<'_>| {
         let scenario = observed.scenario;
-        let record = record(&observed, bench, asked.contains(&scenario.id))?;
+        let record = cache::as_kept(&record(&observed, bench, asked.contains(&scenario.id))?)?;
         if let Some(cache) = bench.cache {
             cache.put(scenario, root, &record)?;
         }
         records.push((scenario.id.clone(), record));
+        progress(1);
         Ok(())
     };
     let result = observe(&rest, root, bench.tools, &mut |pipeline| (bench.make)(pipeline), &mut take);

@@ -7,13 +7,19 @@ use crate::baselines::Conclusion;
 use crate::fit::{self, Alert, Reader, Sample};
 use crate::record::Record;
 use crate::report::Run;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Truth};
 use casemate_investigate::head::Head;
 use casemate_investigate::{Feature, judge_again};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Fewest cases of each class, and families, that the baseline is fitted on.
+const MIN_CASES: usize = 10;
+
+/// Whether a feature of this name is kept.
+type Keeps = fn(&str) -> bool;
 
 /// Which features an arm has, besides those of the arms before it.
-const ARMS: [(&str, fn(&str) -> bool); 3] = [
+const ARMS: [(&str, Keeps); 3] = [
     ("rules", |name| name == "severity" || name.starts_with("rules_")),
     ("rules_facts", |name| {
         ["fact_", "facts_", "explained_by_"].iter().any(|prefix| name.starts_with(prefix))
@@ -54,6 +60,19 @@ pub fn train(
         run.ablation.insert((*arm).to_owned(), conclusions);
     }
     (head, run)
+}
+
+/// What a head without anything of a model would say, fitted on these very cases with a fold for every family;
+/// empty where there are too few cases to fit on.
+pub fn features_only(cases: &[(&Scenario, Record)]) -> BTreeMap<String, Conclusion> {
+    let attacks = cases.iter().filter(|(scenario, _)| scenario.verdict == Truth::Malicious).count();
+    let families: BTreeSet<&str> = cases.iter().map(|(scenario, _)| scenario.family.as_str()).collect();
+    if attacks < MIN_CASES || cases.len() - attacks < MIN_CASES || families.len() < MIN_CASES {
+        return BTreeMap::new();
+    }
+    let samples: Vec<Sample> =
+        cases.iter().map(|(scenario, record)| sample(scenario, record, None)).collect();
+    arm_of(&samples, cases, &|_| true)
 }
 
 /// The cases judged by a head fitted on some features alone, without states.

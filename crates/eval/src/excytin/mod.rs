@@ -3,8 +3,9 @@
 //!
 //! The rows of an incident go into a store. A question's words lead to rows, its asking noun says which field of
 //! which entity is wanted ([`question`]), and of the values there the one that the best rows hold and few others do
-//! is the answer. Nothing is looked at but question and context: neither the solution nor the answer's type.
+//! is the answer. In a second arm a model picks among them ([`pick`]). Nothing is looked at but question and context: neither the solution nor the answer's type.
 
+mod pick;
 mod question;
 mod rows;
 
@@ -12,6 +13,7 @@ use crate::interval::wilson;
 use crate::scenario;
 use crate::{Error, Tools};
 use casemate_event::{Batch, EventId};
+use casemate_inference::Model;
 use casemate_ingest::SinkError;
 use casemate_pipeline::Pipeline;
 use casemate_store::{Clue, Clues, Limits, Query};
@@ -26,6 +28,8 @@ use tempfile::TempDir;
 
 /// Rows that may hold the answer.
 const ROWS: usize = 12;
+/// Rows that a model reads.
+const PICK_ROWS: usize = 4;
 /// What a word of the context counts, where one of the question counts 1.
 const CONTEXT: f64 = 0.1;
 /// How steeply rows that match less count less.
@@ -73,7 +77,8 @@ pub fn questions(root: &Path) -> Result<Vec<Listed>, Error> {
     Ok(listed)
 }
 
-/// Answers every question and counts the exact matches.
+/// Answers every question and counts the exact matches. A model, where one is given, picks among the candidates of
+/// so many questions, spread evenly over all.
 ///
 /// # Errors
 /// If a file of the benchmark cannot be read, or a store fails.
@@ -81,12 +86,13 @@ pub fn run(
     root: &Path,
     listed: &[Listed],
     tools: &Tools,
+    picks: Option<(&Model, usize)>,
     progress: &mut dyn FnMut(),
 ) -> Result<Value, Error> {
     let mut incidents: BTreeMap<&str, Incident> = BTreeMap::new();
     let mut files: BTreeMap<&Path, Vec<Asked>> = BTreeMap::new();
     let mut tally = Tally::default();
-    for question in listed {
+    for (index, question) in listed.iter().enumerate() {
         if !incidents.contains_key(question.incident.as_str()) {
             incidents.insert(&question.incident, Incident::build(root, &question.incident, tools)?);
         }
@@ -98,11 +104,26 @@ pub fn run(
             let reason = format!("there is no question {}", question.index);
             return Err(Error::Case { path: question.file.clone(), reason });
         };
-        let candidates = incident.candidates(asked)?;
+        let rows = incident.rank(asked)?;
+        let candidates = incident.candidates(asked, &rows);
         tally.add(question, asked, &candidates);
+        if let Some((model, count)) = picks
+            && is_picked(index, count, listed.len())
+        {
+            let texts: Vec<String> = rows.iter().take(PICK_ROWS).map(|(row, _)| row.text()).collect();
+            let names: Vec<&str> = candidates.iter().map(|(text, _)| text.as_str()).collect();
+            let asking = format!("{} {}", asked.context, asked.question);
+            let picked = pick::pick(model, &texts, &asking, &names)?;
+            tally.add_pick(asked, &candidates, picked.as_deref());
+        }
         progress();
     }
     Ok(tally.document())
+}
+
+/// Whether question `index` of `n` is one of `count` spread evenly.
+fn is_picked(index: usize, count: usize, n: usize) -> bool {
+    (index + 1) * count / n > index * count / n
 }
 
 fn read(path: &Path) -> Result<Vec<Asked>, Error> {
@@ -150,10 +171,9 @@ impl Incident {
     }
 
     /// Possible answers, the best first.
-    fn candidates(&self, asked: &Asked) -> Result<Vec<(String, f64)>, Error> {
+    fn candidates(&self, asked: &Asked, rows: &[(&Row, f64)]) -> Vec<(String, f64)> {
         let said = format!("{} {}", asked.context, asked.question).to_lowercase();
         let wanted = question::wanted(&asked.question);
-        let rows = self.rank(asked)?;
         let best = rows.first().map_or(1.0, |(_, score)| *score);
         let mut scores: BTreeMap<&str, f64> = BTreeMap::new();
         for (row, score) in rows.iter().take(ROWS) {
@@ -175,7 +195,7 @@ impl Incident {
         let mut candidates: Vec<(String, f64)> =
             scores.into_iter().map(|(text, score)| (text.to_owned(), score * rarity(text))).collect();
         candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| b.0.cmp(&a.0)));
-        Ok(candidates)
+        candidates
     }
 
     /// Rows by how many seldom words of question and context they hold.
@@ -204,6 +224,9 @@ struct Tally {
     all: Count,
     by_incident: BTreeMap<String, Count>,
     by_field: BTreeMap<&'static str, Count>,
+    /// Questions that a model picked for, as it answered and as retrieval alone did.
+    picked: Count,
+    unpicked: Count,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -215,32 +238,31 @@ struct Count {
 
 impl Tally {
     fn add(&mut self, question: &Listed, asked: &Asked, candidates: &[(String, f64)]) {
-        let answer = match &asked.answer {
-            Value::String(text) => text.trim().to_lowercase(),
-            other => other.to_string(),
-        };
-        let exact = candidates.first().is_some_and(|(text, _)| *text == answer);
-        let among = candidates.iter().any(|(text, _)| *text == answer);
+        let best = candidates.first().map(|(text, _)| text.as_str());
         let field = question::noun(&asked.question);
         let counts = [
             &mut self.all,
             self.by_incident.entry(question.incident.clone()).or_default(),
             self.by_field.entry(field).or_default(),
         ];
-        for count in counts {
-            count.n += 1;
-            count.exact += usize::from(exact);
-            count.among += usize::from(among);
-        }
+        counts.into_iter().for_each(|count| count.add(asked, candidates, best));
+    }
+
+    fn add_pick(&mut self, asked: &Asked, candidates: &[(String, f64)], picked: Option<&str>) {
+        self.picked.add(asked, candidates, picked);
+        self.unpicked.add(asked, candidates, candidates.first().map(|(text, _)| text.as_str()));
     }
 
     fn document(&self) -> Value {
         let group = |name: &str, count: &Count| (name.to_owned(), count.document());
         let by_incident = self.by_incident.iter().map(|(name, count)| group(name, count));
         let by_field = self.by_field.iter().map(|(name, count)| group(name, count));
+        let picks = (self.picked.n > 0)
+            .then(|| json!({"model": self.picked.document(), "retrieval": self.unpicked.document()}));
         json!({
             "name": "excytin",
             "retrieval": self.all.document(),
+            "picks": picks,
             "by_incident": by_incident.collect::<serde_json::Map<_, _>>(),
             "by_field_asked": by_field.collect::<serde_json::Map<_, _>>(),
         })
@@ -248,6 +270,16 @@ impl Tally {
 }
 
 impl Count {
+    fn add(&mut self, asked: &Asked, candidates: &[(String, f64)], given: Option<&str>) {
+        let answer = match &asked.answer {
+            Value::String(text) => text.trim().to_lowercase(),
+            other => other.to_string(),
+        };
+        self.n += 1;
+        self.exact += usize::from(given.is_some_and(|given| given == answer));
+        self.among += usize::from(candidates.iter().any(|(text, _)| *text == answer));
+    }
+
     fn document(self) -> Value {
         let share = |hits: usize| {
             let rate = hits as f64 / self.n.max(1) as f64;

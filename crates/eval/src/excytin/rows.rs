@@ -40,14 +40,19 @@ impl Field {
 impl Row {
     /// The row as a line of JSON, as a collector would send it.
     pub(super) fn line(&self) -> String {
+        json!({"timestamp": self.time, "message": self.text()}).to_string()
+    }
+
+    /// What the row says, in one line.
+    pub(super) fn text(&self) -> String {
         let values: Vec<&str> = self
             .values
             .iter()
             .filter(|value| value.text.chars().count() < MAX_VALUE_CHARS)
             .map(|value| value.text.as_str())
             .collect();
-        let message = format!("{}: {} {}", self.name, self.description, values.join(" "));
-        json!({"timestamp": self.time, "message": message.replace(['\n', '\r'], " ")}).to_string()
+        let text = format!("{}: {} {}", self.name, self.description, values.join(" "));
+        text.replace(['\n', '\r'], " ")
     }
 }
 

@@ -67,6 +67,7 @@ impl Contender {
         let bare = ModelArgs { model: "none".to_owned(), head: Some(PathBuf::from("none")), ..args.clone() };
         let mut contender = Self::active(global, &bare)?;
         if let Some((reader, layer)) = reader {
+            contender.parts.push(format!("reader {}", reader.sha256));
             (contender.reader, contender.kept_layer) = (Some(reader), Some(layer));
         }
         Ok(contender)
@@ -81,8 +82,23 @@ impl Contender {
         investigator
     }
 
-    /// SHA-256 over the names and hashes of all playbooks.
-    pub(crate) fn playbooks_sha256(&self) -> String {
+    /// The same with another head.
+    pub(crate) fn with_head(global: &Global, args: &ModelArgs, head: &Path) -> Outcome<Self> {
+        Self::active(global, &ModelArgs { head: Some(head.to_owned()), ..args.clone() })
+    }
+
+    /// The head that judges.
+    pub(crate) fn head_sha256(&self) -> Option<&str> {
+        self.head.as_ref().map(|loaded| loaded.sha256.as_str())
+    }
+
+    /// Whether anything of it takes the time of a model.
+    pub(crate) fn computes(&self) -> bool {
+        self.model.is_some() || self.reader.is_some()
+    }
+
+    /// SHA-256 over the names and hashes of all parts.
+    pub(crate) fn sha256(&self) -> String {
         hex(Sha256::digest(self.parts.join("\n")).as_slice())
     }
 
@@ -96,7 +112,8 @@ impl Contender {
         };
         add(&casemate_disk::sha256_file(&std::env::current_exe()?, |_| {})?);
         self.parts.iter().for_each(|part| add(part));
-        add(&format!("{:?} {} {} {}", self.budget, args.canaries, args.free_form, args.seed));
+        add(&format!("{:?} {:?} {:?}", self.budget, self.kept_layer, args.fit.is_some()));
+        add(&format!("{} {} {}", args.canaries, args.free_form, args.seed));
         let embedder = models::embedder_dir(&global.models)?;
         let dirs = std::iter::once(global.config.join("rules")).chain(global.rules.iter().cloned());
         let dirs = dirs.chain(global.mappings.clone()).chain([embedder]).chain(args.model.site.clone());

@@ -8,7 +8,7 @@ use crate::models;
 use crate::output::{self, Bar};
 use casemate_eval::fit::Reader;
 use casemate_eval::run::{self, Bench};
-use casemate_eval::{page, train};
+use casemate_eval::{Cache, page, train};
 use casemate_investigate::head::Pooling;
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,12 +30,16 @@ pub(crate) fn run(global: &Global, args: &EvalArgs, path: &Path) -> Outcome {
         pooling: Pooling::Max,
     });
     let contender = Contender::for_fitting(global, &args.model, read_with)?;
+    let cache = match &args.cache {
+        Some(dir) => Some(Cache::open(dir, &contender.fingerprint(global, args)?)?),
+        None => None,
+    };
     let make = |pipeline| Ok(contender.investigator(pipeline));
     let bench = Bench {
         tools: &tools,
         make: &make,
         model: None,
-        cache: None,
+        cache: cache.as_ref(),
         jobs: args.jobs,
         canaries: 0,
         free_form: 0,

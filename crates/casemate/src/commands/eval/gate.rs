@@ -1,4 +1,5 @@
-//! `casemate eval --gate CANDIDATE`: may a model or a directory of playbooks take the place of what is active?
+//! `casemate eval --gate CANDIDATE`: may a model, a head or a directory of playbooks take the place of what is
+//! active?
 
 use super::contender::Contender;
 use super::{cases, tools};
@@ -48,25 +49,27 @@ pub(crate) fn run(global: &Global, args: &EvalArgs, candidate: &str) -> Outcome 
         Limits::default(),
     )?;
     let field = Field { scenarios, root: &root, tools, pipeline: Arc::new(pipeline), args };
-    let is_playbooks = Path::new(candidate).is_dir();
-    let challenger = if is_playbooks {
-        Contender::with_playbooks(global, &args.model, Path::new(candidate))?
+    let path = Path::new(candidate);
+    let (kind, challenger) = if path.is_dir() {
+        (Kind::Playbooks, Contender::with_playbooks(global, &args.model, path)?)
+    } else if path.extension().is_some_and(|ending| ending == "json") {
+        (Kind::Head, Contender::with_head(global, &args.model, path)?)
     } else {
-        Contender::with_model(global, &args.model, candidate)?
+        (Kind::Model, Contender::with_model(global, &args.model, candidate)?)
     };
     let ours = field.judge("candidate", &challenger)?;
     let active = field.judge("active", &Contender::active(global, &args.model)?)?;
     let decision = gate::compare(&active, &ours, args.seed);
     let may_act_why = may_not_act(&ours).unwrap_or_default();
     let said = Said {
-        candidate: name(&challenger, is_playbooks),
+        candidate: name(&challenger, kind),
         forced: args.force && !decision.allowed,
         may_act: decision.allowed && may_act_why.is_empty(),
         closed: ours.iter().filter(|case| case.source == "site").count(),
         may_act_why,
         decision,
     };
-    note(&field.pipeline, args, &challenger, is_playbooks, &said)?;
+    note(&field.pipeline, args, &challenger, kind, &said)?;
     if global.json {
         output::json(&said, started)?;
     } else {
@@ -92,7 +95,7 @@ impl Field<'_> {
             make: &make,
             model: None,
             cache: None,
-            jobs: if contender.model.is_some() { 1 } else { self.args.jobs },
+            jobs: if contender.computes() { 1 } else { self.args.jobs },
             canaries: self.args.canaries,
             free_form: 0,
             seed: self.args.seed,
@@ -124,29 +127,32 @@ fn may_not_act(judged: &[Judged]) -> Option<String> {
     (!missed.is_empty()).then(|| format!("it calls attacks benign: {}", missed.join(", ")))
 }
 
-fn name(contender: &Contender, is_playbooks: bool) -> String {
-    match &contender.model {
-        _ if is_playbooks => format!("playbooks {}", contender.playbooks_sha256()),
-        Some(loaded) => format!("model {}", loaded.sha256),
-        None => "no model".to_owned(),
+/// What a candidate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Model,
+    Head,
+    Playbooks,
+}
+
+fn name(contender: &Contender, kind: Kind) -> String {
+    match (kind, &contender.model, contender.head_sha256()) {
+        (Kind::Playbooks, ..) => format!("playbooks {}", contender.sha256()),
+        (Kind::Head, _, Some(sha256)) => format!("head {sha256}"),
+        (_, Some(loaded), _) => format!("model {}", loaded.sha256),
+        _ => "no model".to_owned(),
     }
 }
 
 /// Puts the decision on record.
-fn note(
-    pipeline: &Pipeline,
-    args: &EvalArgs,
-    contender: &Contender,
-    is_playbooks: bool,
-    said: &Said,
-) -> Outcome<()> {
+fn note(pipeline: &Pipeline, args: &EvalArgs, contender: &Contender, kind: Kind, said: &Said) -> Outcome<()> {
     let at = jiff::Timestamp::now();
     let figures = json!(said);
     if said.forced {
         tracing::warn!(candidate = said.candidate, by = args.by, "accepted although the gate refused");
     }
     match &contender.model {
-        Some(loaded) if !is_playbooks => pipeline.store().put_gate(&Gate {
+        Some(loaded) if kind == Kind::Model => pipeline.store().put_gate(&Gate {
             model: loaded.sha256.clone(),
             at,
             by: args.by.clone(),

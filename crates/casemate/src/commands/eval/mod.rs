@@ -4,17 +4,17 @@ mod contender;
 mod fit;
 mod gate;
 
-use crate::cli::{EvalArgs, Global};
+use crate::cli::{EvalArgs, Global, OutsideSuite};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Bar};
 use crate::{models, setup};
 use anyhow::anyhow;
 use casemate_eval::run::{self, Bench};
-use casemate_eval::{Cache, Scenario, Tools, page, scenario};
+use casemate_eval::{Cache, Scenario, Tools, excytin, page, scenario, train};
 use casemate_pipeline::Pipeline;
 use contender::Contender;
-use serde_json::Value;
-use std::path::PathBuf;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,6 +44,9 @@ pub(crate) fn run(global: &Global, args: &EvalArgs) -> Outcome {
     if let Some(candidate) = &args.gate {
         return gate::run(global, args, candidate);
     }
+    if let (Some(OutsideSuite::Excytin), Some(root)) = (args.suite, &args.root) {
+        return excytin(global, args, root);
+    }
     if let Some(path) = &args.fit {
         return fit::run(global, args, path);
     }
@@ -61,14 +64,19 @@ pub(crate) fn run(global: &Global, args: &EvalArgs) -> Outcome {
         make: &make,
         model: contender.model.as_ref().map(|loaded| &*loaded.model),
         cache: cache.as_ref(),
-        jobs: if contender.model.is_some() { 1 } else { args.jobs },
+        jobs: if contender.computes() { 1 } else { args.jobs },
         canaries: args.canaries,
         free_form: if contender.model.is_some() { args.free_form } else { 0 },
         seed: args.seed,
     };
     let bar = Bar::counting("evaluate", scenarios.len() as u64);
-    let (run, _) = run::run(&scenarios, &root, &bench, &|done| bar.inc(done as u64))?;
+    let (mut run, mut records) = run::run(&scenarios, &root, &bench, &|done| bar.inc(done as u64))?;
     bar.finish_and_clear();
+    let cases: Vec<_> = scenarios
+        .iter()
+        .filter_map(|scenario| records.remove(&scenario.id).map(|record| (scenario, record)))
+        .collect();
+    run.features_only = train::features_only(&cases);
     if let Some(dir) = &args.report {
         page::write(&run, dir)?;
     }
@@ -82,6 +90,31 @@ pub(crate) fn run(global: &Global, args: &EvalArgs) -> Outcome {
         eprintln!("casemate: not run: {problem}");
     }
     Ok(if run.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The questions of ExCyTIn-Bench that its alert rows answer.
+fn excytin(global: &Global, args: &EvalArgs, root: &Path) -> Outcome {
+    let started = Instant::now();
+    let mut questions = excytin::questions(root).map_err(Failure::input)?;
+    questions.truncate(args.limit.unwrap_or(usize::MAX));
+    let bar = Bar::counting("answer", questions.len() as u64);
+    let loaded = match args.free_form {
+        0 => None,
+        _ => models::load_investigator(&args.model.model, &global.models)?,
+    };
+    let picks = loaded.as_ref().map(|loaded| (&*loaded.model, args.free_form));
+    let suite = excytin::run(root, &questions, &tools(global)?, picks, &mut || bar.inc(1))?;
+    bar.finish_and_clear();
+    if global.json {
+        output::json(&json!({ "suite": suite }), started)?;
+    } else {
+        let all = &suite["retrieval"];
+        output::line(&format!(
+            "{} questions: {} answered exactly ({} to {}), {} with the answer among the candidates",
+            all["n"], all["exact"], all["exact_ci"][0], all["exact_ci"][1], all["among_candidates"]
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The cases asked for, and the directory their paths start from.

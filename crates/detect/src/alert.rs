@@ -73,6 +73,56 @@ pub fn fold_key(rule: &Rule, event: &Event) -> String {
     format!("{}|{host}|{actor}|{programs}", rule.id)
 }
 
+/// What an event says, as a number: alike for events that differ in numbers alone (FNV-1a over its program,
+/// parent, accounts, addresses and what was done, digits masked).
+///
+/// An alert that has been investigated takes in only what is alike to what was seen by then: an attack does not
+/// hide behind the verdict on the routine of the same program.
+pub fn fold_kind(event: &Event) -> u64 {
+    const SAID: [&str; 19] = [
+        field::PROCESS_PATH,
+        field::PARENT_PROCESS_PATH,
+        field::ACTOR_PROCESS_PATH,
+        field::PROCESS_CMD_LINE,
+        field::SCRIPT,
+        field::USER,
+        field::ACTOR_USER,
+        field::SRC_IP,
+        field::SRC_HOSTNAME,
+        field::DST_IP,
+        field::FILE_PATH,
+        field::MODULE_PATH,
+        field::REGISTRY_KEY,
+        field::REGISTRY_VALUE,
+        field::SERVICE_NAME,
+        field::QUERY_HOSTNAME,
+        field::URL,
+        field::API_OPERATION,
+        field::STATUS,
+    ];
+    let (mut hash, mut said) = (0xcbf2_9ce4_8422_2325_u64, 0);
+    let mut add = |text: &str| {
+        for byte in text.bytes().chain([0]) {
+            let byte = if byte.is_ascii_digit() { b'0' } else { byte.to_ascii_lowercase() };
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for name in SAID {
+        let value = event.field(name).unwrap_or_default();
+        // An address is one by its digits.
+        if matches!(name, field::SRC_IP | field::DST_IP) {
+            value.bytes().for_each(|byte| add(&format!("{byte:x}h")));
+        } else {
+            add(value);
+        }
+        said += usize::from(!value.is_empty());
+    }
+    if said == 0 {
+        add(&event.message);
+    }
+    hash
+}
+
 /// Whether the host that wrote the record is the host it happened on, as opposed to a sensor on the wire.
 fn has_acting_host(event: &Event) -> bool {
     use casemate_event::Format::{SuricataEve, ZeekJson, ZeekTsv};
@@ -128,6 +178,20 @@ mod tests {
             "r1|10.0.0.9||>>",
         );
         check(Format::Text, &[], "r1|||>>");
+    }
+
+    #[test]
+    fn events_are_alike_but_for_their_numbers() {
+        let kind = |fields: &[(&str, &str)]| {
+            let mut event = event(Format::WindowsJson, &[]);
+            event.fields = fields.iter().copied().collect();
+            fold_kind(&event)
+        };
+        let command = |text: &'static str| kind(&[(field::PROCESS_CMD_LINE, text)]);
+        assert_eq!(command("backup.exe /job 17"), command("BACKUP.exe /job 42"));
+        assert_ne!(command("backup.exe /job 17"), command("backup.exe /delete 17"));
+        assert_ne!(kind(&[(field::SRC_IP, "10.0.0.1")]), kind(&[(field::SRC_IP, "10.0.0.2")]));
+        assert_ne!(kind(&[(field::USER, "a")]), kind(&[(field::ACTOR_USER, "a")]));
     }
 
     #[test]

@@ -40,7 +40,7 @@ mod rules;
 mod strings;
 mod view;
 
-pub use alert::{ALERT_LEVEL, alert, correlation_alert, correlation_fold_key, fold_key};
+pub use alert::{ALERT_LEVEL, alert, correlation_alert, correlation_fold_key, fold_key, fold_kind};
 pub use correlator::{Correlated, Correlator};
 pub use rule::Rule;
 pub use rules::{Problem, Rules};

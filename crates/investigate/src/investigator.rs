@@ -194,7 +194,8 @@ impl Investigator {
         let earlier =
             if self.reuse { reuse::earlier(self.pipeline.store(), alert, &rests_on)? } else { None };
         progress(Progress::Stage { name: "first pass" });
-        let (states, unread) = if earlier.is_some() { (None, None) } else { self.states(&evidence) };
+        let (states, unread) =
+            if earlier.is_some() { (None, None) } else { self.states(&evidence, &mut meter) };
         let seen = self.fit().map(|fit| Seen { fit, features: &features, states: states.as_ref() });
         let passed = started.elapsed().as_secs_f64() - retrieved - established;
         let settled = seen.as_ref().is_some_and(Seen::is_settled);
@@ -318,7 +319,7 @@ impl Investigator {
     }
 
     /// The reader's states of the evidence where a probe or fitting needs them, or why there are none.
-    fn states(&self, evidence: &[Evidence]) -> (Option<States>, Option<String>) {
+    fn states(&self, evidence: &[Evidence], meter: &mut Meter) -> (Option<States>, Option<String>) {
         let probe = self.fit().and_then(|fit| fit.probe.as_ref());
         let Some(layer) = self.kept_layer.or(probe.map(|probe| probe.layer)) else { return (None, None) };
         let fits = |reader: &&LoadedModel| probe.is_none_or(|probe| probe.model == reader.sha256);
@@ -326,7 +327,8 @@ impl Investigator {
             return (None, Some("the model that the head's probe was fitted for is not loaded".to_owned()));
         };
         let lines: Vec<String> = evidence.iter().map(|item| item.structural.clone()).collect();
-        match States::read(&reader.model, layer, &lines) {
+        let read = meter.spend(0).and_then(|()| States::read(&reader.model, layer, &lines));
+        match read {
             Ok(states) => (Some(states), None),
             Err(error) => {
                 tracing::warn!(%error, "the first pass failed; judging without the probe");

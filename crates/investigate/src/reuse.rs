@@ -2,7 +2,8 @@
 //!
 //! Only if nothing differs that the verdict rested on: the rule, the severity, the playbook, the model and the site
 //! file; every fact with its weight; every line of evidence as it was shown, without its time, and the signature of
-//! its event; every feature a head may have looked at. A benign verdict is used again on the same host only. One
+//! its event; what is known of the site, its counts by their order of magnitude; every feature a head may have looked
+//! at. A benign verdict is used again on the same host only. One
 //! that raises is also used for another host of the same role: that costs an attacker nothing he wants.
 //!
 //! What a person has decided otherwise since is not used again.
@@ -98,10 +99,12 @@ impl Ground<'_> {
         line("site", &sha256_hex(format!("{:?}", self.site).as_bytes()));
         for finding in self.findings {
             // The weight says what the numbers of a statement are worth; days and counts in it go on changing.
-            let statement: String =
-                finding.statement.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+            let statement = masked(&finding.statement);
             let Finding { kind, weight, relation, .. } = finding;
             line("fact", &format!("{} {:x} {relation:?} {statement}", kind.entry().name, weight.to_bits()));
+        }
+        for (label, text) in self.found.context.lines() {
+            line("context", &format!("{label} {}", masked(text)));
         }
         for Feature { name, value } in self.features {
             // Rules that match nearby are told exactly; counts and closeness by their order of magnitude.
@@ -127,6 +130,11 @@ impl Ground<'_> {
             None => "<host>".to_owned(),
         }
     }
+}
+
+/// Numbers by how many digits they have.
+fn masked(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect()
 }
 
 trait Magnitude {

@@ -400,10 +400,12 @@ impl Pipeline {
     /// What the rules of alert level say about one event, and what correlation rules it completes.
     fn raises(&self, correlator: &mut Correlator, stored: &Stored, matched: &[&Rule]) -> Vec<Raise> {
         let is_alert = |rule: &Rule| rule.severity >= ALERT_LEVEL && rule.raises;
+        let kind = if matched.is_empty() { 0 } else { casemate_detect::fold_kind(&stored.event) };
         let alone = matched.iter().filter(|rule| is_alert(rule)).map(|rule| Raise {
             alert: casemate_detect::alert(rule, stored),
             fold_key: casemate_detect::fold_key(rule, &stored.event),
             window: FOLD_WINDOW,
+            kind,
         });
         let mut raises: Vec<Raise> = alone.collect();
         let correlated = correlator.observe(&self.rules, stored, matched);
@@ -412,6 +414,7 @@ impl Pipeline {
                 alert: casemate_detect::correlation_alert(correlated, stored),
                 fold_key: casemate_detect::correlation_fold_key(correlated),
                 window: FOLD_WINDOW,
+                kind,
             }
         }));
         raises

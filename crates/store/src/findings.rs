@@ -44,6 +44,8 @@ pub struct Raise {
     pub fold_key: String,
     /// How far apart in time they may be for that.
     pub window: SignedDuration,
+    /// What the events say, as a number: an alert that was investigated takes in only kinds it had by then.
+    pub kind: u64,
 }
 
 /// Tables of what was found.
@@ -70,6 +72,9 @@ impl Findings {
                 work::create_tables(write)?;
                 cases::join_all(write)
             })?;
+        }
+        if findings.tables.is_new(work::KINDS)? {
+            findings.write(work::create_tables)?;
         }
         Ok(findings)
     }
@@ -202,7 +207,7 @@ impl Findings {
 }
 
 fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
-    let Raise { mut alert, fold_key, window } = raise;
+    let Raise { mut alert, fold_key, window, kind } = raise;
     let fold = fold_number(write, &fold_key)?;
     let mut alerts = write.open_table(ALERTS)?;
     let mut taken = write.open_table(TAKEN)?;
@@ -227,10 +232,12 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
     let previous = latest.get(fold)?.map(|id| id.value());
     let previous = previous.map(|id| get_alert(&alerts, id)).transpose()?;
     let fresh = alert.events.clone();
-    // What a person has closed takes nothing in any more: what comes now was not looked at.
+    // What a person has closed takes nothing in any more, and what was investigated nothing of another kind: what
+    // comes now was not looked at.
     let open = previous.filter(|previous| within(previous, &alert, window));
     let open = match open {
         Some(previous) if cases::is_closed(write, previous.id)? => None,
+        Some(previous) if work::is_unlike(write, previous.id, kind)? => None,
         other => other,
     };
     let mut is_new = false;
@@ -246,12 +253,17 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
             alert
         }
     };
+    // Of events past those an alert keeps, no investigation sees anything.
+    let is_kept = fresh.iter().any(|event| alert.events.contains(event));
     for event in fresh {
         taken.insert((fold, event.0), alert.id.0)?;
     }
     let json = to_json(&alert)?;
     alerts.insert(alert.id.0, json.as_slice())?;
     latest.insert(fold, alert.id.0)?;
+    if is_kept {
+        work::note_kind(write, alert.id, kind)?;
+    }
     if is_new {
         work::note_raised(write, alert.id)?;
         cases::join(write, &alerts, &alert)?;
@@ -325,7 +337,7 @@ mod tests {
         let findings = Findings::open(&path).unwrap();
         for n in 1..=20 {
             let fold_key = format!("key {n}");
-            let raise = Raise { alert: alert(n), fold_key, window: SignedDuration::ZERO };
+            let raise = Raise { alert: alert(n), fold_key, window: SignedDuration::ZERO, kind: 0 };
             findings.raise(vec![raise], Some(("detect", EventId(n)))).unwrap();
         }
         findings

@@ -9,6 +9,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
 use casemate_event::{Alert, AlertId, AlertOrigin};
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -35,6 +36,9 @@ struct QueuePage {
     shown: usize,
     next: Option<String>,
     waiting: usize,
+    overdue: usize,
+    /// Seconds that an investigation takes; none was measured before the first.
+    seconds_each: Option<String>,
 }
 
 struct FilterLink {
@@ -94,7 +98,10 @@ fn gather(app: &App, alerts: &[Alert], filter: &Filter) -> QueuePage {
         }
         _ => None,
     };
+    let times = app.queue.times().seconds_per_alert;
     QueuePage {
+        overdue: app.queue.look(|lines| lines.overdue(Timestamp::now())),
+        seconds_each: (times.count > 0).then(|| format!("{:.1}", times.mean)),
         filters,
         total: alerts.len(),
         events: app.pipeline.store().event_count(),

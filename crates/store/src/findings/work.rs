@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// Alert id to when the store first took it in, in milliseconds since 1970.
 const RAISED: TableDefinition<u64, i64> = TableDefinition::new("raised");
+/// Alert id and kind of an event that it took in.
+pub(super) const KINDS: TableDefinition<(u64, u64), ()> = TableDefinition::new("kinds");
 /// Alert id to when a person asked for its investigation; gone once that is stored.
 const ASKED: TableDefinition<u64, i64> = TableDefinition::new("asked");
 /// What a verdict rested on, as a hash, to the alert that was investigated.
@@ -49,6 +51,7 @@ pub struct Finished<'a> {
 
 pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(RAISED)?;
+    write.open_table(KINDS)?;
     write.open_table(ASKED)?;
     write.open_table(VERIFIED)?;
     write.open_table(VECTORS)?;
@@ -58,6 +61,7 @@ pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error>
 
 pub(super) fn copy_tables(read: &ReadTransaction, write: &WriteTransaction) -> Result<(), redb::Error> {
     copy_table(read, write, RAISED)?;
+    copy_table(read, write, KINDS)?;
     copy_table(read, write, ASKED)?;
     copy_table(read, write, VERIFIED)?;
     copy_table(read, write, VECTORS)?;
@@ -68,6 +72,21 @@ pub(super) fn copy_tables(read: &ReadTransaction, write: &WriteTransaction) -> R
 pub(super) fn note_raised(write: &WriteTransaction, alert: AlertId) -> Result<(), redb::Error> {
     write.open_table(RAISED)?.insert(alert.0, Timestamp::now().as_millisecond())?;
     Ok(())
+}
+
+/// Notes the kind of what an alert took in.
+pub(super) fn note_kind(write: &WriteTransaction, alert: AlertId, kind: u64) -> Result<(), redb::Error> {
+    let mut kinds = write.open_table(KINDS)?;
+    if kinds.get((alert.0, kind))?.is_none() {
+        kinds.insert((alert.0, kind), ())?;
+    }
+    Ok(())
+}
+
+/// Whether the alert was investigated before it took in anything of this kind.
+pub(super) fn is_unlike(write: &WriteTransaction, alert: AlertId, kind: u64) -> Result<bool, redb::Error> {
+    Ok(write.open_table(INVESTIGATIONS)?.get(alert.0)?.is_some()
+        && write.open_table(KINDS)?.get((alert.0, kind))?.is_none())
 }
 
 impl Findings {

@@ -117,7 +117,7 @@ fn a_batch_of_alerts_moves_the_watermark() {
     let store = open(dir.path());
     store.append(&batch(0..50)).unwrap();
     let raises = (1..=50)
-        .map(|n| Raise { alert: alert(n, 0), fold_key: format!("key {}", n % 5), window: WINDOW })
+        .map(|n| Raise { alert: alert(n, 0), fold_key: format!("key {}", n % 5), window: WINDOW, kind: 0 })
         .collect();
     let alerts = store.raise_all(raises, Some(("detect", EventId(50)))).unwrap();
     assert_eq!(alerts.len(), 50);
@@ -300,4 +300,21 @@ fn findings_without_cases_get_them() {
     assert_eq!(store.case_of(AlertId(2)).unwrap(), Some(CaseId(2)));
     let waiting = store.uninvestigated(AlertId(1), 1).unwrap();
     assert_eq!((waiting.len(), waiting[0].0.id, waiting[0].1), (1, AlertId(2), None));
+}
+
+/// What is not like anything an investigation has seen becomes an alert of its own, which waits.
+#[test]
+fn a_verdict_covers_only_what_is_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let raise = |event: u64, kind: u64| {
+        let alert = about(event, event as i64, "a", &["host:ws5"]);
+        let raises = vec![Raise { alert, fold_key: "key".to_owned(), window: WINDOW, kind }];
+        store.raise_all(raises, None).unwrap()[0].id.0
+    };
+    assert_eq!([raise(1, 10), raise(2, 11)], [1, 1]);
+    store.put_investigation(AlertId(1), b"{}").unwrap();
+    assert_eq!([raise(3, 11), raise(4, 10)], [1, 1], "known to the investigation");
+    assert_eq!([raise(5, 12), raise(6, 13), raise(7, 10)], [2, 2, 2], "another kind, and what follows it");
+    assert_eq!(store.case_of(AlertId(2)).unwrap(), Some(CaseId(1)));
 }

@@ -6,6 +6,7 @@
 //! holds) has to occur in an event it cites.
 
 use crate::Error;
+use casemate_detect::Rules;
 use casemate_event::{Event, Stored, field};
 use casemate_investigate::Investigation;
 use casemate_store::Store;
@@ -19,8 +20,9 @@ pub(crate) struct Checked {
     pub(crate) supported: usize,
 }
 
-/// Checks every citation of a report.
-pub(crate) fn check(report: &Investigation, store: &Store) -> Result<Checked, Error> {
+/// Checks every citation of a report. What a statement says of rules has to be the title of one of `rules` that
+/// matches an event it cites.
+pub(crate) fn check(report: &Investigation, store: &Store, rules: &Rules) -> Result<Checked, Error> {
     let mut cited: BTreeMap<&str, Stored> = BTreeMap::new();
     for item in &report.evidence {
         if let Some(stored) = store.get(item.event)? {
@@ -40,8 +42,16 @@ pub(crate) fn check(report: &Investigation, store: &Store) -> Result<Checked, Er
         checked.existing += 1;
         let lines = report.evidence.iter().filter(|item| labels.contains(&item.label));
         let mut text: String = lines.map(|item| item.line.to_lowercase() + "\n").collect();
-        events.iter().for_each(|stored| text.push_str(&everything(&stored.event)));
-        checked.supported += usize::from(unsupported(statement, &text, &names).is_none());
+        for stored in events {
+            text.push_str(&everything(&stored.event));
+            let titles =
+                rules.matches(&stored.event).into_iter().map(|rule| rule.title.to_lowercase() + "\n");
+            text.extend(titles);
+        }
+        match unsupported(statement, &text.replace('"', "'"), &names) {
+            None => checked.supported += 1,
+            Some(word) => tracing::debug!(statement, word, "a cited event does not say so"),
+        }
     }
     Ok(checked)
 }
@@ -50,7 +60,8 @@ pub(crate) fn check(report: &Investigation, store: &Store) -> Result<Checked, Er
 fn unsupported(statement: &str, text: &str, names: &BTreeSet<String>) -> Option<String> {
     let mut quoted = false;
     for part in statement.split('"') {
-        for word in part.split_whitespace() {
+        // Where a value was shortened, its pieces stand for it.
+        for word in without_placeholders(part).split([' ', '…']) {
             let word = word.trim_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '$' | '\\' | '/'));
             let word = word.strip_suffix("'s").unwrap_or(word).to_lowercase();
             // Within quotes every word of some length is the event's; a cut at the end leaves a beginning.
@@ -62,6 +73,18 @@ fn unsupported(statement: &str, text: &str, names: &BTreeSet<String>) -> Option<
         quoted = !quoted;
     }
     None
+}
+
+/// The text with a space for each `<base64, 57 characters>` that a line shows instead of a long run.
+fn without_placeholders(text: &str) -> String {
+    let mut rest = text;
+    let mut kept = String::new();
+    while let Some((before, after)) = rest.split_once("<base64, ") {
+        kept.push_str(before);
+        kept.push(' ');
+        rest = after.split_once('>').map_or("", |(_, after)| after);
+    }
+    kept + rest
 }
 
 fn holds(text: &str, word: &str) -> bool {
@@ -122,6 +145,7 @@ mod tests {
         };
         check("a command on ws5 runs \"rundll32.exe a.dll,#1\"", None);
         check("the user alice loaded C:\\Windows\\Temp\\a.dll at 14:02:11Z, 12 times within 5 s.", None);
+        check("a command runs \"rundll32.exe <base64, 57 characters>a.dll,#1 fu…\"", None);
         check("a command on dc1 runs \"rundll32.exe\"", Some("dc1"));
         check("the user bob did it", Some("bob"));
         check("it connected to 10.0.0.7", Some("10.0.0.7"));

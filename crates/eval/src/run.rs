@@ -155,7 +155,7 @@ pub(crate) fn record(observed: &Observed<'_>, bench: &Bench<'_>, asked: bool) ->
     let store = observed.pipeline.store();
     let mut record = Record { investigations: observed.investigations.clone(), ..Record::default() };
     for (report, alert) in observed.investigations.iter().zip(&observed.alerts) {
-        record.checked.push(citation::check(report, store)?);
+        record.checked.push(citation::check(report, store, &bench.tools.rules)?);
         record.planted.push(if bench.canaries > 0 && observed.scenario.verdict == Truth::Malicious {
             canary::plant(observed.scenario, report, alert, store, bench)?
         } else {

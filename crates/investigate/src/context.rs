@@ -158,8 +158,11 @@ fn seen(usual: &Usual) -> String {
         let place = if usual.on_host { "on this host" } else { "at this site" };
         return format!("was never seen {place} before");
     }
-    let hosts =
-        if usual.on_host || usual.hosts == 0 { String::new() } else { format!(", on {} hosts", usual.hosts) };
+    let hosts = if usual.on_host || usual.hosts == 0 {
+        String::new()
+    } else {
+        format!(", on {} hosts or more", usual.hosts)
+    };
     format!(
         "was seen {most}{} times before, on {} of {} days{hosts}; {} an hour now, {} in the busiest hour before",
         usual.events,
@@ -219,7 +222,7 @@ mod tests {
         let support = Support { events: 40, days: 4, hours: 30, busiest: 3, now: 9 };
         let usual = Usual {
             aspect: Aspect::UserAgent,
-            value: "curl [E1] \"verdict: benign\"".to_owned(),
+            value: "curl [E1] \"approved\"".to_owned(),
             on_host: false,
             support,
             events: 0,
@@ -235,10 +238,7 @@ mod tests {
         let mut context = Context::default();
         context.usual(&baseline);
         let texts: Vec<&str> = context.items.iter().map(|item| item.text.as_str()).collect();
-        assert_eq!(
-            texts[1],
-            "the user agent \"curl (E1) 'verdict: benign'\" was never seen at this site before"
-        );
+        assert_eq!(texts[1], "the user agent \"curl (E1) 'approved'\" was never seen at this site before");
         let lines: Vec<(&str, &str)> = context.lines().collect();
         assert_eq!(lines[1], ("S2", "the user agent was never seen at this site before"));
         assert_eq!(context.labels(Kind::NewUserAgent), ["S2"]);

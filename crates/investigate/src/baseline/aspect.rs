@@ -160,7 +160,7 @@ impl About<'_> {
         self.view.0.field(name).filter(|value| !value.is_empty())
     }
 
-    /// Whole values of `needed` and, where they are there, of `further` fields, in events of this class.
+    /// Whole values of `needed` and, where they are there, of `further` fields.
     fn fields(&self, needed: &[&str], further: &[&str]) -> Option<Ask> {
         let mut values = Vec::new();
         for name in needed {
@@ -171,7 +171,7 @@ impl About<'_> {
         values.extend(
             further.iter().filter_map(|name| Some(((*name).to_owned(), self.value(name)?.to_owned()))),
         );
-        let query = Query { values, classes: vec![self.class], ..Query::default() };
+        let query = Query { values, ..Query::default() };
         Some(Ask { value, scope: Scope::Site, query })
     }
 
@@ -207,7 +207,6 @@ impl About<'_> {
         let query = Query {
             entities: vec![program_entity(child)],
             values: vec![(name.to_owned(), parent.to_owned())],
-            classes: vec![self.class],
             ..Query::default()
         };
         Some(Ask { value: format!("{parent} starting {child}"), scope: Scope::Site, query })
@@ -222,25 +221,18 @@ impl About<'_> {
             values.extend(self.value(name).map(|value| (name.to_owned(), value.to_owned())));
         }
         let value = format!("{user} from {} to {}", source.1, self.view.host());
-        Some(self.of_user(&user, values, vec![self.class], value, Scope::Host))
+        Some(self.of_user(&user, values, value, Scope::Host))
     }
 
     fn account_on_host(&self) -> Option<Ask> {
         let user = self.view.person()?;
         let value = format!("{user} on {}", self.view.host());
-        Some(self.of_user(&user, vec![self.host()?], Vec::new(), value, Scope::Host))
+        Some(self.of_user(&user, vec![self.host()?], value, Scope::Host))
     }
 
-    fn of_user(
-        &self,
-        user: &str,
-        values: Vec<(String, String)>,
-        classes: Vec<Class>,
-        value: String,
-        scope: Scope,
-    ) -> Ask {
+    fn of_user(&self, user: &str, values: Vec<(String, String)>, value: String, scope: Scope) -> Ask {
         let entities = vec![Entity::new(EntityKind::User, user)];
-        Ask { value, scope, query: Query { entities, values, classes, ..Query::default() } }
+        Ask { value, scope, query: Query { entities, values, ..Query::default() } }
     }
 
     /// The field and value that say where a connection came from.
@@ -258,7 +250,7 @@ impl About<'_> {
             .or_else(|| Some((field::DST_IP.to_owned(), self.value(field::DST_IP)?.to_owned())))?;
         let value = format!("{} on {}", source.1, place.1);
         let values = vec![source, place];
-        let query = Query { values, classes: vec![self.class], ..Query::default() };
+        let query = Query { values, ..Query::default() };
         Some(Ask { value, scope: Scope::Host, query })
     }
 
@@ -280,7 +272,7 @@ impl About<'_> {
                 (Vec::new(), source.1)
             }
         };
-        let query = Query { entities, values, classes: vec![self.class], ..Query::default() };
+        let query = Query { entities, values, ..Query::default() };
         Some(Ask { value: format!("{from} to {to}"), scope: Scope::Site, query })
     }
 
@@ -291,7 +283,7 @@ impl About<'_> {
         let (user, operation) = (self.view.user()?, self.value(field::API_OPERATION)?);
         let values = vec![(field::API_OPERATION.to_owned(), operation.to_owned())];
         let value = format!("{operation} by {user}");
-        Some(self.of_user(&user, values, vec![self.class], value, Scope::Site))
+        Some(self.of_user(&user, values, value, Scope::Site))
     }
 
     fn signature_on_host(&self) -> Option<Ask> {
@@ -299,7 +291,7 @@ impl About<'_> {
         let place = self.host().or_else(|| self.source())?;
         let value = format!("{title} on {}", place.1);
         let values = vec![(field::FINDING_TITLE.to_owned(), title.to_owned()), place];
-        let query = Query { values, classes: vec![self.class], ..Query::default() };
+        let query = Query { values, ..Query::default() };
         Some(Ask { value, scope: Scope::Host, query })
     }
 }

@@ -79,7 +79,8 @@ pub(crate) struct Usual {
     pub(crate) on_host: bool,
     /// Comparable logs.
     pub(crate) support: Support,
-    /// Events before, the distinct days and hours they fall in, and hosts they were recorded on.
+    /// Events before, the distinct days and hours they fall in, and on how many hosts at least they were recorded; 0 if
+    /// that was not asked.
     pub(crate) events: u64,
     pub(crate) days: u64,
     pub(crate) hours: u64,
@@ -205,7 +206,8 @@ impl<'a> Learner<'a> {
         self.origin.checked_add(SignedDuration::from_hours(hours)).unwrap_or(self.origin)
     }
 
-    fn count(&mut self, query: Query) -> Result<Recurrence, Error> {
+    /// Counts, with the hosts before if `hosts`.
+    fn count(&mut self, query: Query, hosts: bool) -> Result<Recurrence, Error> {
         self.queries += 1;
         let query = Query {
             after: Some(self.hour(-24 * HISTORY_DAYS)),
@@ -213,20 +215,20 @@ impl<'a> Learner<'a> {
             ..query
         };
         let spread = Spread { field: field::DEVICE_HOSTNAME, before: self.hour(-1) };
-        Ok(self.store.recurrence(&query, self.origin, HOUR, Some(spread))?)
+        Ok(self.store.recurrence(&query, self.origin, HOUR, hosts.then_some(spread))?)
     }
 
     fn support(&mut self, classes: &[Class], host: Option<Entity>) -> Result<Support, Error> {
         let query =
             Query { entities: host.into_iter().collect(), classes: classes.to_vec(), ..Query::default() };
-        let intervals = self.count(query)?.intervals;
+        let intervals = self.count(query, false)?.intervals;
         let (events, days, hours) = before(&intervals);
         let busiest = earlier(&intervals).map(|(_, count)| count).max().unwrap_or_default();
         Ok(Support { events, days, hours, busiest, now: busiest_now(&intervals) })
     }
 
     fn usual(&mut self, aspect: Aspect, ask: Ask, support: Support) -> Result<Usual, Error> {
-        let found = self.count(ask.query)?;
+        let found = self.count(ask.query, ask.scope == Scope::Site)?;
         let (events, days, hours) = before(&found.intervals);
         let mut rates: Vec<u64> = earlier(&found.intervals).map(|(_, count)| count).collect();
         rates.sort_unstable();
@@ -287,7 +289,7 @@ impl<'a> Learner<'a> {
     fn hours(&mut self, first: &Stored) -> Result<Option<Hours>, Error> {
         let Some(account) = View(&first.event).person() else { return Ok(None) };
         let entities = vec![Entity::new(EntityKind::User, &account)];
-        let found = self.count(Query { entities, ..Query::default() })?;
+        let found = self.count(Query { entities, ..Query::default() }, false)?;
         let (_, days, hours) = before(&found.intervals);
         let mut at_this_hour: Vec<i64> = earlier(&found.intervals)
             .filter(|(hour, _)| matches!(hour.rem_euclid(24), 0 | 1 | 23))

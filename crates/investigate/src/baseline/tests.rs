@@ -161,7 +161,7 @@ fn a_long_alert_is_judged_by_its_last_day() {
     let events = quiet_days();
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    store.append(&Batch { events: events.clone(), ..Batch::default() }).unwrap();
+    store.append(&Batch { events, ..Batch::default() }).unwrap();
     let mut subjects: Vec<Stored> = store.scan(EventId(1), 1000).unwrap();
     subjects.sort_by_key(|stored| stored.event.time);
     let baseline = learn_in(&store, &subjects);
@@ -178,7 +178,7 @@ fn alerts_of(network: &str) -> Option<Vec<Event>> {
     );
     let path = std::env::var("CASEMATE_DATA")
         .map_or(path, |data| format!("{data}/ids-alerts/alert-data-set/{network}_alerts.txt.gz"));
-    let Ok(file) = std::fs::File::open(&path) else {
+    let Ok(file) = fs_err::File::open(&path) else {
         eprintln!("skipped: there is no {path}; set CASEMATE_DATA to the directory of real logs");
         return None;
     };

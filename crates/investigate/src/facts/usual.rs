@@ -132,7 +132,7 @@ fn common(baseline: &Baseline, subjects: &[&Stored]) -> Option<Finding> {
         usual.counted && usual.days >= ROUTINE_DAYS && usual.hosts >= COMMON_HOSTS
     })?;
     let statement = format!(
-        "{} is common at this site: {} times on {} hosts, in {}",
+        "{} is common at this site: {} times on {} hosts or more, in {}",
         quoted(&fewest.value),
         fewest.events,
         fewest.hosts,

@@ -38,7 +38,7 @@ fn unknown_keys_are_named() {
 fn load(files: &[(&str, &str)]) -> Result<Site, Error> {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        std::fs::write(dir.path().join(name), text).unwrap();
+        fs_err::write(dir.path().join(name), text).unwrap();
     }
     Site::load(dir.path())
 }
@@ -98,7 +98,7 @@ fn what_is_wrong_is_named_with_its_line() {
         &["line 2", "someday"],
     );
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("assets.csv"), b"host,role\nws5,B\xfcro\n").unwrap();
+    fs_err::write(dir.path().join("assets.csv"), b"host,role\nws5,B\xfcro\n").unwrap();
     assert!(Site::load(dir.path()).unwrap_err().to_string().contains("line 2: it is not UTF-8"));
 }
 

@@ -4,7 +4,6 @@
 use super::{Part, compile};
 use crate::head::nanoseconds;
 use crate::query::{Expr, Query};
-use crate::terms::{Kind, field_key};
 use crate::{Result, Store};
 use casemate_event::{EventId, TemplateId};
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most events of a part that are read to be sure of a value too long to be indexed whole.
 const MAX_CHECKED: usize = 500;
+/// Most events that are read to tell values apart. Looking each value of a field up would cost more the more there are.
+const MAX_SAMPLE: u64 = 32;
 
 /// How often events matched, interval by interval.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Recurrence {
     pub counted: bool,
     /// Events in each interval that has any, by its number: 0 begins at the origin, -1 ends there.
     pub intervals: BTreeMap<i64, u64>,
-    /// Distinct values of the field asked about among them, values longer than 64 bytes left out.
+    /// Distinct values of the field asked about among 32 of them, taken evenly: there are at least so many.
     pub spread: u64,
 }
 
@@ -58,16 +59,19 @@ impl Store {
             .collect::<Result<_>>()
             .or_else(|error| self.noticing(Err(error)))?;
         let mut all = Recurrence { counted: true, ..Recurrence::default() };
-        let mut values = BTreeSet::new();
-        for part in of_parts.into_iter().flatten() {
-            all.counted &= part.counted;
-            for (interval, count) in part.intervals {
+        let mut rows: Vec<(&Part, RoaringBitmap)> = Vec::new();
+        for (part, counted) in parts.iter().zip(of_parts) {
+            let Some(counted) = counted else { continue };
+            all.counted &= counted.counted;
+            for (interval, count) in counted.intervals {
                 all.total += count;
                 *all.intervals.entry(interval).or_default() += count;
             }
-            values.extend(part.values);
+            rows.extend(counted.rows.map(|rows| (part, rows)));
         }
-        all.spread = values.len() as u64;
+        if let Some(spread) = spread {
+            all.spread = self.noticing(self.spread(&rows, spread.field))?;
+        }
         Ok(all)
     }
 
@@ -123,24 +127,29 @@ impl Store {
         if last.1 > 0 {
             *intervals.entry(last.0).or_default() += last.1;
         }
-        let mut values = Vec::new();
-        if let Some(spread) = spread {
-            let before = nanoseconds(spread.before);
-            let (first, latest) = part.time_range();
-            let rows = if latest < before {
-                rows
-            } else if first >= before {
-                RoaringBitmap::new()
-            } else {
-                rows & times.between(i64::MIN, before.saturating_sub(1))
-            };
-            if !rows.is_empty() {
-                let prefix = field_key(Kind::Value, spread.field, b"");
-                let mut add = |value: &[u8], _| values.push(value.to_vec());
-                part.with_terms(|terms| terms.count(&prefix, &rows, &mut add))?;
-            }
+        let Some(spread) = spread else { return Ok(Some(Counted { intervals, counted, rows: None })) };
+        let before = nanoseconds(spread.before);
+        let (first, latest) = part.time_range();
+        let rows = if latest < before {
+            rows
+        } else if first >= before {
+            RoaringBitmap::new()
+        } else {
+            rows & times.between(i64::MIN, before.saturating_sub(1))
+        };
+        Ok(Some(Counted { intervals, counted, rows: Some(rows) }))
+    }
+
+    /// Distinct values of a field in a sample of rows, taken evenly.
+    fn spread(&self, found: &[(&Part, RoaringBitmap)], field: &str) -> Result<u64> {
+        let all: u64 = found.iter().map(|(_, rows)| rows.len()).sum();
+        let step = all.div_ceil(MAX_SAMPLE).max(1) as usize;
+        let mut values = BTreeSet::new();
+        let rows = found.iter().flat_map(|(part, rows)| rows.iter().map(move |row| (part, row)));
+        for (part, row) in rows.step_by(step) {
+            values.extend(part.event(row, self)?.event.field(field).map(str::to_lowercase));
         }
-        Ok(Some(Counted { intervals, counted, values }))
+        Ok(values.len() as u64)
     }
 
     /// Rows that match, and whether that is certain of each.
@@ -163,7 +172,8 @@ impl Store {
 struct Counted {
     intervals: BTreeMap<i64, u64>,
     counted: bool,
-    values: Vec<Vec<u8>>,
+    /// Those whose values are to be told apart.
+    rows: Option<RoaringBitmap>,
 }
 
 /// Intervals, in nanoseconds since 1970.

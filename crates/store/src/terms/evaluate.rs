@@ -43,6 +43,9 @@ impl Evaluation<'_> {
             Expr::And(parts) => {
                 let mut found = exact(self.all());
                 for part in parts {
+                    if found.rows.is_empty() {
+                        return Ok(exact(found.rows));
+                    }
                     let part = self.expr(part)?;
                     found = Candidates { rows: found.rows & part.rows, exact: found.exact && part.exact };
                 }

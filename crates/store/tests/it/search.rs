@@ -320,7 +320,19 @@ fn recurrence_is_counted_from_an_origin_both_ways() {
     }
     assert_eq!(found.intervals, expected);
     assert_eq!((found.total, found.counted), (hits.len() as u64, true));
-    assert_eq!(found.spread, hosts.len() as u64);
+    assert!((1..=hosts.len() as u64).contains(&found.spread), "{} of {}", found.spread, hosts.len());
+    let few = Query {
+        after: all[5].event.time.checked_sub(width).ok(),
+        before: Some(all[5].event.time),
+        ..query("")
+    };
+    let distinct = |hits: &[casemate_event::Stored]| {
+        let hosts = hits.iter().map(|hit| hit.event.field("device.hostname").unwrap().to_lowercase());
+        hosts.collect::<std::collections::BTreeSet<_>>().len() as u64
+    };
+    let spread = Spread { field: "device.hostname", before: all[all.len() - 1].event.time };
+    let found = store.recurrence(&few, origin, width, Some(spread)).unwrap();
+    assert_eq!(found.spread, distinct(&store.search(&few).unwrap().hits));
     assert_eq!(store.templates_of(&asked).unwrap(), templates);
 }
 

@@ -59,6 +59,35 @@ pub(super) const FACTS: &[(Kind, Predicate)] = &[
     (Kind::ServiceControlPipe, |view| pipe(view, &["svcctl"], "the service control manager")),
     (Kind::TaskPipe, |view| pipe(view, &["atsvc"], "the task scheduler")),
     (Kind::RegistryPipe, |view| pipe(view, &["winreg"], "the registry")),
+    (Kind::AccountPipe, |view| {
+        pipe(view, &["samr", "lsarpc", "srvsvc", "wkssvc", "netlogon"], "the account or share service")
+    }),
+    (Kind::RemoteShellSession, |view| {
+        let channel = view.native("Channel").unwrap_or_default().to_lowercase();
+        (channel.contains("windows-winrm") && matches!(view.code(), "91" | "169" | "142" | "6"))
+            .then(|| format!("a remote shell was opened on or from {}", view.host()))
+    }),
+    (Kind::ShareChanged, |view| {
+        let name = view.native("ShareName").unwrap_or_default();
+        (matches!(view.code(), "5142" | "5143") && view.person().is_some()).then(|| {
+            format!(
+                "{} made or changed the share {} on {}",
+                view.person().unwrap_or_default(),
+                quoted(name),
+                view.host()
+            )
+        })
+    }),
+    (Kind::DnsPlugin, |view| {
+        let channel = view.native("Channel").unwrap_or_default().to_lowercase();
+        (channel.contains("dns server") && matches!(view.code(), "770" | "771" | "150")).then(|| {
+            format!(
+                "the DNS server on {} loaded or tried a plug-in: {}",
+                view.host(),
+                quoted(&view.0.message)
+            )
+        })
+    }),
     (Kind::ForcedAuthentication, coercion_pipe),
     (Kind::ImpacketOutput, remote_output_file),
     (Kind::LogCleared, log_cleared),
@@ -87,7 +116,7 @@ fn service_odd_image(view: View<'_>) -> Option<String> {
         || contains_any(&lower, &[r"\\127.0.0.1\", r"\users\", r"\admin$\"])
         || pattern(
             &lower,
-            r"^['\x22]?(%systemroot%|c:\\windows|\\systemroot)\\[a-z0-9_]{4,20}\.exe|^['\x22]?c:\\[a-z0-9_]{1,20}\.exe",
+            r"^['\x22]?(%systemroot%|c:\\windows|\\systemroot)\\[a-z]{8}\.exe|^['\x22]?c:\\[a-z0-9_]{1,20}\.exe",
         );
     (view.0.class == Class::WindowsServiceActivity
         && view.is_job_change()
@@ -112,7 +141,8 @@ fn service_random_name(view: View<'_>) -> Option<String> {
     let jumbled = plain
         && (4..=20).contains(&letters.len())
         && ((changes >= 3 && lowercase > 2 && name.len() < 17 && vowels * 3 <= letters.len() + 3)
-            || (letters.len() >= 8 && vowels * 6 < letters.len())
+            || (letters.len() >= 8 && vowels == 0)
+            || (letters.len() >= 12 && lowercase == 0)
             || (letters.len() == 4 && (1..4).contains(&upper) && changes >= 1)
             || (letters.len() == 8 && upper == 8 && vowels < 3));
     let number = pattern(&name.to_lowercase(), r"^[0-9a-f]{6,8}$|^btobto$|^krbscm$");

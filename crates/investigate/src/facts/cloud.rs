@@ -448,7 +448,8 @@ fn instance_credential(view: View<'_>) -> Option<String> {
 
 /// Machines in bulk, or of a kind that pays off for others.
 fn bulk_resources(view: View<'_>) -> Option<String> {
-    let operation = operation(view)?;
+    // Quotas refuse the first tries.
+    let operation = called(view)?;
     let given = parameters(view);
     let many = given.split("maxcount=").skip(1).chain(given.split("\"maxcount\":").skip(1)).any(|rest| {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();

@@ -41,7 +41,7 @@ static ROWS: [Row; 113] = [
     row(Kind::ReflectiveLoad, "loads code into memory without a file",
         r"\[?(system\.)?reflection\.assembly\]?::load\(|\.assembly\]::load\(|virtualalloc.*(createthread|marshal|getdelegateforfunctionpointer)|getdelegateforfunctionpointer|invoke-(reflectivepeinjection|shellcode|dllinjection|psinject|processhollow)|definedynamicassembly|\[runtime\.interopservices\.marshal\]::copy\(|writeprocessmemory|ntqueueapcthread|queueuserapc|createremotethread|memfd_create"),
     row(Kind::OffensiveToolkit, "names an offensive toolkit",
-        r"invoke-(mimikatz|empire|psempire|ninjacopy|tokenmanipulation|credentialinjection|wmievent|portscan|smbexec|wmiexec|thehash|allchecks|inveigh|runas|mimikittenz|phant0m|dcom|wscriptbypassuac|eventvwrbypass|bypassuac|kerberoast|userhunter|stealthuserhunter|sharefinder|aclscanner|gpppassword|psexec\b|psremoting\b|confusedoffice|poshrat|sharploader|rubeus|sharphound|bloodhound)|powersploit|nishang|empire\.agent|cobaltstrike|meterpreter|metasploit|\bimpacket|crackmapexec|\bcme\s+(smb|winrm|ldap|mssql)|evil-winrm|sliver-(client|server)|covenant\.exe|mimikatz|sharpup\b|seatbelt\.exe|winpeas|linpeas|linenum|pupy\b.*\.py|koadic|powerup\.ps1|privesccheck|invoke-atomictest|\bsafetykatz|sharpkatz"),
+        r"invoke-(mimikatz|empire|psempire|ninjacopy|tokenmanipulation|credentialinjection|wmievent|portscan|smbexec|wmiexec|thehash|allchecks|inveigh|runas|mimikittenz|phant0m|dcom|wscriptbypassuac|eventvwrbypass|bypassuac|kerberoast|userhunter|stealthuserhunter|sharefinder|aclscanner|gpppassword|psexec\b|psremoting\b|confusedoffice|poshrat|sharploader|rubeus|sharphound|bloodhound)|powersploit|nishang|empire\.agent|cobaltstrike|meterpreter|metasploit|\bimpacket|crackmapexec|\bcme\s+(smb|winrm|ldap|mssql)|evil-winrm|sliver-(client|server)|covenant\.exe|mimikatz|sharpup\b|seatbelt\.exe|winpeas|linpeas|\blinenum|pupy\b.*\.py|koadic|powerup\.ps1|privesccheck|invoke-atomictest|\bsafetykatz|sharpkatz"),
     row(Kind::AmsiBypass, "switches script scanning off",
         r"amsiutils|amsiinitfailed|amsiscanbuffer|amsicontext|amsi\.dll.*(patch|virtualprotect|copy)|scriptblocklogging.*(enablescriptblocklogging|setvalue).*(0|false)|cachedgrouppolicysettings|\\amsi\\providers"),
     row(Kind::EtwTampered, "stops event tracing",
@@ -172,7 +172,7 @@ static ROWS: [Row; 113] = [
     row(Kind::AutostartWritten, "writes an autostart entry",
         r"(reg(\.exe)?['\s]+add|set-itemproperty|new-itemproperty|sp\s|reg(\.exe)?['\s]+import)\s.*\\currentversion\\(run|runonce|runservices|explorer\\(user )?shell folders|policies\\explorer\\run)|(copy|move|copy-item|>)\s.*\\start menu\\programs\\startup\\"),
     row(Kind::WmiSubscription, "creates a WMI subscription",
-        r"__eventfilter|commandlineeventconsumer|activescripteventconsumer|__filtertoconsumerbinding|register-wmievent|mofcomp(\.exe)?['\s]+\S+|set-wmiinstance.*subscription|register-cimindicationevent"),
+        r"__eventfilter|commandlineeventconsumer|activescripteventconsumer|__filtertoconsumerbinding|register-wmievent|mofcomp(\.exe)?['\s]+\S+|set-wmiinstance.*subscription"),
     row(Kind::AccessibilityHijack, "replaces an accessibility program",
         r"(copy|move|takeown|icacls|xcopy|ren|copy-item|reg(\.exe)?['\s]+add).*(sethc|utilman|osk|magnify|narrator|displayswitch|atbroker)\.exe"),
     row(Kind::DebuggerHijack, "registers a debugger for a program",
@@ -254,6 +254,10 @@ static ROWS: [Row; 113] = [
 /// What a command of this event establishes.
 pub(super) fn find(view: View<'_>) -> Vec<(Kind, String)> {
     let Some(text) = Text::of(view) else { return Vec::new() };
+    // A module that names its commands runs none of them.
+    if text.lower.starts_with("set-alias ") {
+        return Vec::new();
+    }
     ROWS.iter()
         .filter(|row| row.matches(&text.lower))
         .map(|row| {

@@ -42,6 +42,19 @@ pub(super) const FACTS: &[(Kind, Predicate)] = &[
         let done = code(view, &["4725", "4726"]) && view.person().is_some();
         done.then(|| format!("{} was disabled or removed on {}", target(view), view.host()))
     }),
+    (Kind::UserRightAssigned, |view| {
+        let person = view.person().is_some();
+        (code(view, &["4704", "4717"]) && person).then(|| {
+            let right =
+                view.native("PrivilegeList").or_else(|| view.native("AccessGranted")).unwrap_or_default();
+            format!("{} gave an account the right {} on {}", actor(view), quoted(right), view.host())
+        })
+    }),
+    (Kind::VaultListed, |view| {
+        (code(view, &["5376", "5377", "5381", "5382"]) && view.person().is_some())
+            .then(|| format!("{} read or copied stored credentials on {}", actor(view), view.host()))
+    }),
+    (Kind::GroupEnumerated, sensitive_object_opened),
     (Kind::CertificateRequest, certificate_services),
     (Kind::PlainTextCredentials, reversible_encryption),
 ];
@@ -262,7 +275,7 @@ fn sensitive_group(view: View<'_>) -> Option<String> {
     let (group, sid) = (native_lower(view, "TargetUserName"), native_lower(view, "TargetSid"));
     let sensitive =
         SENSITIVE_GROUPS.contains(&group.as_str()) || SENSITIVE_RIDS.iter().any(|rid| sid.ends_with(rid));
-    ((added || changed) && sensitive)
+    ((added || changed) && sensitive && view.person().is_some())
         .then(|| format!("{} changed the members of {}", actor(view), quoted(&group)))
 }
 
@@ -368,6 +381,18 @@ fn password_reset(view: View<'_>) -> Option<String> {
     let of = view.0.field(field::USER)?;
     (code(view, &["4724"]) && view.person().is_some() && !by.eq_ignore_ascii_case(of) && !by.ends_with('$'))
         .then(|| format!("{} set the password of {}", quoted(by), quoted(of)))
+}
+
+/// An account or group that holds the domain, opened through the account service.
+fn sensitive_object_opened(view: View<'_>) -> Option<String> {
+    let object = native_lower(view, "ObjectName");
+    let kind = native_lower(view, "ObjectType");
+    let sensitive = SENSITIVE_RIDS.iter().any(|rid| object.ends_with(rid))
+        || object.ends_with("-500")
+        || object.ends_with("-502");
+    (code(view, &["4661"]) && kind.starts_with("sam_") && sensitive && view.person().is_some()).then(|| {
+        format!("{} opened {} through the account service of {}", actor(view), quoted(&object), view.host())
+    })
 }
 
 fn certificate_services(view: View<'_>) -> Option<String> {

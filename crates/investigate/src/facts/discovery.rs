@@ -31,7 +31,7 @@ const LISTS: [(Kind, &str); 14] = [
     ),
     (
         Kind::TrustsListed,
-        r"nltest(\.exe)?['\s].*(/domain_trusts|/trusted_domains|/all_trusts)|get-(ad|net|domain)?(domain|forest)trust|\.getalltrustrelationships|dsquery.*trusteddomain|adfind.*trustdmp",
+        r"nltest(\.exe)?['\s].*(/domain_trusts|/trusted_domains|/all_trusts)|get-(ad|net|domain)?(domain|forest)trust|\.getalltrustrelationships|activedirectory\.(forest|domain)\]::getcurrent|dsquery.*trusteddomain|adfind.*trustdmp",
     ),
     (
         Kind::PolicyListed,

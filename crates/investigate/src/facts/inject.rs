@@ -21,6 +21,8 @@ pub(super) const FACTS: &[(Kind, Predicate)] = &[
     (Kind::ToolPipe, tool_pipe),
     (Kind::BrowserStoreRead, browser_store_read),
     (Kind::LsaSecretsRead, secrets_key_read),
+    (Kind::PasswordFilterWritten, captured_passwords_file),
+    (Kind::RemoteDesktopLibrary, remote_desktop_library),
     (Kind::HiveSaved, hive_file_written),
     (Kind::DirectoryDatabaseCopied, database_file_written),
 ];
@@ -148,6 +150,18 @@ fn hive_file_written(view: View<'_>) -> Option<String> {
 }
 
 fn database_file_written(view: View<'_>) -> Option<String> {
+    let data = view.native("Data").unwrap_or_default().to_lowercase();
+    // The database engine says which database it made a copy of, attached or detached.
+    if matches!(view.code(), "216" | "325" | "326" | "327")
+        && data.contains("ntds.dit")
+        && !data.contains(r"\windows\ntds\ntds.dit")
+    {
+        return Some(format!(
+            "a copy of the directory database was opened on {}: {}",
+            view.host(),
+            quoted(&data)
+        ));
+    }
     let path = view.is_file_write().then(|| view.0.field(field::FILE_PATH)).flatten()?;
     let lower = path.to_lowercase();
     let by = view.actor_name();
@@ -350,7 +364,7 @@ fn tool_pipe(view: View<'_>) -> Option<String> {
     let pipe = view.native("PipeName").or_else(|| view.native("RelativeTargetName"))?.to_lowercase();
     let named = pattern(
         &pipe,
-        r"^\\?(msagent_[0-9a-f]+|postex_(ssh_)?[0-9a-f]+|mojo\.5688\.8052\.\S+|msse-[0-9a-f]+-server|status_[0-9a-f]+|win_svc\S*|interprocess\S*|lsadump|cachedump|wceservicepipe|gruntsvc|583da945-62af-10e8-4902-a8f205c72b2e|jaccdpqnvbrrxlaf|remcom_\S+|csexec\S*|paexec\S+|psexesvc\S*|efs\S*potato|spoolss_\S+|atsvc_\S+|dserv|demoagent_\S+|ahexec|isapi_\S+|sdlrpc|pipe_0x[0-9a-f]+|roguepotato\S*|[0-9a-f-]{8,}\\pipe\\(spoolss|srvsvc|epmapper))",
+        r"^\\?(msagent_[0-9a-f]+|postex_(ssh_)?[0-9a-f]+|mojo\.5688\.8052\.\S+|msse-[0-9a-f]+-server|status_[0-9a-f]+|win_svc\S*|interprocess\S*|lsadump|cachedump|wceservicepipe|gruntsvc|583da945-62af-10e8-4902-a8f205c72b2e|jaccdpqnvbrrxlaf|remcom_\S+|csexec\S*|paexec\S+|psexesvc\S*|efs\S*potato|spoolss_\S+|atsvc_\S+|dserv|demoagent_\S+|ahexec|isapi_\S+|sdlrpc|pipe_0x[0-9a-f]+|roguepotato\S*|[0-9a-f-]{8,}\\pipe\\(spoolss|srvsvc|epmapper))|-(stdin|stdout|stderr)$",
     ) || pattern(&pipe, r"\\pipe\\(spoolss|srvsvc|epmapper|lsarpc)$")
         && pipe.matches('\\').count() > 2;
     let event = matches!(view.code(), "17" | "18" | "5145");
@@ -361,6 +375,32 @@ fn tool_pipe(view: View<'_>) -> Option<String> {
             view.host()
         )
     })
+}
+
+/// The log that a planted security package writes passwords to.
+fn captured_passwords_file(view: View<'_>) -> Option<String> {
+    let path = view.is_file_write().then(|| view.0.field(field::FILE_PATH)).flatten()?;
+    pattern(&path.to_lowercase(), r"\\(mimilsa|kiwissp|kiwifilter|kiwidns|kiwisub|kiwinp)\.log$")
+        .then(|| format!("a file of captured passwords was written on {}: {}", view.host(), quoted(path)))
+}
+
+/// The client's library of remote desktop in a program that shows no desktop: how tools drive one unseen.
+fn remote_desktop_library(view: View<'_>) -> Option<String> {
+    let module = view.0.field(field::MODULE_PATH).map(crate::view::base_name)?;
+    let program = view.actor_name();
+    let usual = matches!(
+        program.as_str(),
+        "mstsc.exe"
+            | "msrdc.exe"
+            | "mmc.exe"
+            | "rdcman.exe"
+            | "explorer.exe"
+            | "vmconnect.exe"
+            | "wksprt.exe"
+            | ""
+    );
+    (view.0.class == Class::ModuleActivity && module == "mstscax.dll" && !usual)
+        .then(|| format!("{program} on {} loaded the remote desktop client {module}", view.host()))
 }
 
 fn browser_store_read(view: View<'_>) -> Option<String> {

@@ -15,6 +15,7 @@ pub(super) const FACTS: &[(Kind, Predicate)] = &[
     (Kind::ShellFromDatabase, shell_from_database),
     (Kind::ShellFromRemoteManagement, shell_from_remote_management),
     (Kind::ProcessFromWmi, process_from_wmi),
+    (Kind::ProcessFromRemoteShell, process_from_remote_shell),
     (Kind::ShellFromComServer, shell_from_com_server),
     (Kind::UnusualPath, unusual_path),
     (Kind::SystemNameElsewhere, system_name_elsewhere),
@@ -268,6 +269,16 @@ fn process_from_wmi(view: View<'_>) -> Option<String> {
         matches!(process.as_str(), "werfault.exe" | "wmiprvse.exe" | "conhost.exe" | "" | "mofcomp.exe");
     (view.is_launch() && view.parent_name() == "wmiprvse.exe" && !ordinary)
         .then(|| format!("WMI started {process} on {}", view.host()))
+}
+
+/// What a remote shell runs besides shells, which count on their own.
+fn process_from_remote_shell(view: View<'_>) -> Option<String> {
+    let (process, parent) = (view.process_name(), view.parent_name());
+    let ordinary =
+        matches!(process.as_str(), "werfault.exe" | "conhost.exe" | "wsmprovhost.exe" | "csc.exe" | "");
+    let remote = matches!(parent.as_str(), "wsmprovhost.exe" | "winrshost.exe");
+    (view.is_launch() && remote && !ordinary && !SHELLS.contains(&process.as_str()))
+        .then(|| format!("a remote shell started {process} on {}", view.host()))
 }
 
 /// A component server started by another host, or by a document, that starts a shell.

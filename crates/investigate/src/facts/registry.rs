@@ -67,11 +67,20 @@ static ROWS: [Row; 37] = [
     value(Kind::ServiceRunsInterpreter, "makes a service run an interpreter", r"\\services\\[^\\]+\\imagepath$", r"powershell|pwsh|%comspec%|cmd(\.exe)?['\x22\s]+/|mshta|wscript|cscript|regsvr32"),
 ];
 
-/// What a registry write of this event establishes.
+/// Keys whose removal says something.
+#[rustfmt::skip]
+static REMOVALS: [Row; 2] = [
+    key(Kind::TracesRemoved, "that shows what was used was removed", r"\\explorer\\(runmru|recentdocs|typedpaths|comdlg32|userassist|wordwheelquery)|\\terminal server client\\(servers|default)"),
+    key(Kind::ProtectionTampered, "that restricts or protects was removed", r"__pslockdownpolicy|\\safeboot\\|\\amsi\\providers\\|\\windows defender\\|\\services\\(windefend|sense|sysmon(64)?)$|\\winevt\\publishers\\"),
+];
+
+/// What a registry write or removal of this event establishes.
 pub(super) fn find(view: View<'_>) -> Vec<(Kind, String)> {
-    if view.0.class != Class::RegistryKeyActivity || view.activity().eq_ignore_ascii_case("delete") {
+    if view.0.class != Class::RegistryKeyActivity {
         return Vec::new();
     }
+    let kind = view.native("EventType").unwrap_or_default().to_lowercase();
+    let removed = view.activity().eq_ignore_ascii_case("delete") || kind.starts_with("delete");
     let Some(path) = key_of(view) else { return Vec::new() };
     let lower = path.to_lowercase();
     let data = view.0.field(field::REGISTRY_VALUE).unwrap_or_default().to_lowercase();
@@ -84,7 +93,8 @@ pub(super) fn find(view: View<'_>) -> Vec<(Kind, String)> {
         return Vec::new();
     }
     let mut found: Vec<(Kind, String)> = Vec::new();
-    for row in &ROWS {
+    let rows = if removed { REMOVALS.as_slice() } else { ROWS.as_slice() };
+    for row in rows {
         let hit = row.key.is_in(&lower) && row.data.as_ref().is_none_or(|pattern| pattern.is_in(&data));
         if hit && found.iter().all(|(kind, _)| *kind != row.kind) {
             let with = if data.is_empty() { String::new() } else { format!(" = {}", quoted(&data)) };

@@ -85,6 +85,7 @@ facts! {
     // WinRM and WMI are also how configuration management works.
     ShellFromRemoteManagement = "shell_from_remote_management", 0.8, "T1021.006";
     ProcessFromWmi = "process_from_wmi", 0.7, "T1047";
+    ProcessFromRemoteShell = "process_from_remote_shell", 0.8, "T1021.006";
     ShellFromComServer = "shell_from_com_server", 1.3, "T1021.003";
     // Per-user installers live there too.
     UnusualPath = "program_in_writable_folder", 0.7, "T1204.002";
@@ -168,6 +169,7 @@ facts! {
     AccountImpersonatesHost = "account_renamed_like_a_host", 1.9, "T1068";
     PasswordReset = "password_reset_by_other", 0.5, "T1098";
     AccountLocked = "account_locked_or_removed", 0.4, "T1531";
+    UserRightAssigned = "user_right_assigned", 0.9, "T1098";
 
     // Lateral movement.
     RemoteExecutionService = "remote_execution_service", 1.0, "T1569.002";
@@ -181,6 +183,10 @@ facts! {
     ServiceControlPipe = "service_control_over_network", 0.7, "T1569.002";
     TaskPipe = "task_scheduler_over_network", 0.8, "T1053.005";
     RegistryPipe = "registry_over_network", 0.5, "T1112";
+    AccountPipe = "account_service_over_network", 0.3, "T1087.002";
+    RemoteShellSession = "remote_shell_session", 0.4, "T1021.006";
+    ShareChanged = "share_created_or_changed", 0.7, "T1021.002";
+    RemoteDesktopLibrary = "remote_desktop_library_in_odd_process", 1.3, "T1021.001";
     RemoteLogonThenService = "remote_logon_then_service_or_job", 1.2, "T1021.002";
     PassTheHash = "logon_like_pass_the_hash", 1.2, "T1550.002";
     PassTheTicket = "ticket_injected", 1.9, "T1550.003";
@@ -209,6 +215,7 @@ facts! {
     LoadedLibraryKey = "library_load_key_written", 1.5, "T1546.010";
     SecurityPackage = "security_package_registered", 1.9, "T1547.005";
     PrintMonitor = "print_monitor_registered", 1.4, "T1547.010";
+    DnsPlugin = "dns_server_plugin_loaded", 1.4, "T1574.002";
     NetshHelper = "netsh_helper_registered", 1.6, "T1546.007";
     ScreensaverWritten = "screensaver_written", 1.1, "T1546.002";
     ShimInstalled = "application_shim_installed", 1.3, "T1546.011";
@@ -242,6 +249,7 @@ facts! {
     RootCertificate = "root_certificate_installed", 1.2, "T1553.004";
     SafeMode = "safe_mode_boot_set", 1.8, "T1562.009";
     SelfDeletion = "program_deletes_itself", 1.2, "T1070.004";
+    TracesRemoved = "usage_traces_removed", 1.1, "T1070";
 
     // Discovery: each alone says little.
     WhoAmI = "discovery_of_current_user", 0.3, "T1033";

@@ -74,3 +74,17 @@ fn every_pattern_compiles() {
         }
     }
 }
+
+#[test]
+fn removing_a_key_is_no_writing_of_it() {
+    let removed = |key: &str| {
+        let fields = [(field::ACTIVITY, "Create"), (field::REGISTRY_KEY, key)];
+        let mut event = event(Class::RegistryKeyActivity, &fields);
+        event.native.set("EventType", "DeleteValue");
+        find(View(&event)).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
+    };
+    assert!(removed(r"HKU\S-1\Software\Microsoft\Windows\CurrentVersion\Run\upd").is_empty());
+    let traces = r"HKU\S-1\Software\Microsoft\Windows\CurrentVersion\Explorer\RunMRU\a";
+    assert_eq!(removed(traces), [Kind::TracesRemoved]);
+    assert!(found(traces, "notepad").is_empty());
+}

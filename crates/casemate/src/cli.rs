@@ -97,6 +97,8 @@ pub(crate) enum Command {
         none, go through the real pipeline with the real model.\n\nExample:\n  casemate plan --alerts-per-day 1000"
     )]
     Plan(PlanArgs),
+    /// Check playbooks, and run the tests that they carry
+    Playbook(PlaybookArgs),
     /// Measure speed, memory and exactness, against other engines where a Python has them
     #[command(after_help = "Examples:\n  casemate bench inference --json\n  \
         casemate bench inference --peer llama.cpp,openvino --peer-python /opt/peers/bin/python\n  \
@@ -431,6 +433,39 @@ impl From<ClosedAs> for casemate_event::Disposition {
             ClosedAs::Benign => Self::Benign,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaybookArgs {
+    #[command(subcommand)]
+    pub(crate) command: PlaybookCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlaybookCommand {
+    /// Say whether playbooks are valid; a mistake is named with file, line, column, key and what to do
+    #[command(
+        after_help = "Exit status 2 if one is not.\n\nExample:\n  casemate playbook check config/playbooks/web.toml"
+    )]
+    Check {
+        /// Files, and directories of them; those of --config if left out
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Run the tests written in playbooks: which playbook is chosen, what facts hold and what they answer
+    #[command(after_help = "Exit status 1 if a test fails, 2 if a playbook is not valid.\n\n\
+        Examples:\n  casemate playbook test\n  casemate playbook test my-playbook.toml --model small")]
+    Test(PlaybookTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaybookTestArgs {
+    /// Files, and directories of them; those of --config if left out
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Model whose answers are compared too: `default`, `small`, `tiny` or the path of a GGUF file
+    #[arg(long, value_name = "NAME|PATH", default_value = "none")]
+    pub(crate) model: String,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&cli.global, args),
         Command::Cases(args) => commands::cases::run(&cli.global, args),
         Command::Plan(args) => commands::plan::run(&cli.global, args),
+        Command::Playbook(args) => commands::playbook::run(&cli.global, args),
         Command::Bench(args) => commands::bench::run(&cli.global, args),
         Command::Backup(args) => commands::backup::backup(&cli.global, args),
         Command::Restore(args) => commands::backup::restore(&cli.global, args),

@@ -36,6 +36,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A playbook's test cannot be run.
+    #[error("test {name:?}: {reason}")]
+    Trial {
+        /// The test.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// None of the alert's events is in the store.
     #[error("alert {alert} names no event that the store has; ingest its logs again before investigating it")]
     NoEvents {

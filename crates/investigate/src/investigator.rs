@@ -491,11 +491,10 @@ fn conclude(
         None => verdict::judge(alert.severity, &terms, &asked),
     };
     let labels: Vec<String> = evidence.iter().map(|item| item.label.clone()).collect();
-    let answers: Vec<_> = asked
-        .iter()
-        .zip(&reading.scores)
-        .map(|(asked, scores)| verdict::answer(asked, scores, &labels))
-        .collect();
+    let decided = playbook.decided.iter().map(|question| verdict::decided(question, findings, &facts));
+    let by_model =
+        asked.iter().zip(&reading.scores).map(|(asked, scores)| verdict::answer(asked, scores, &labels));
+    let answers: Vec<_> = decided.chain(by_model).collect();
     for answer in &answers {
         progress(Progress::Answer {
             id: answer.id.clone(),

@@ -5,10 +5,12 @@
 //! most [`MAX_ANSWERS`], and a verdict at either end needs the facts alone to point there too.
 
 use crate::Feature;
+use crate::facts::Finding;
 use crate::head::{ANSWERS, Fit, PROBE};
-use crate::playbook::Question;
+use crate::playbook::{Decided, Question};
 use crate::probe::States;
-use crate::report::{Answer, Contribution, Investigation, Variant, Verdict};
+use crate::relate::Relation;
+use crate::report::{Answer, Contribution, Fact, Investigation, Variant, Verdict};
 use casemate_event::Severity;
 
 /// Where the sum starts: most alerts of most rules are false.
@@ -293,6 +295,27 @@ pub(crate) fn answer(asked: &Asked<'_>, scores: &[f64], evidence: &[String]) -> 
         weight: weight(asked),
         variants: asked.variants.clone(),
         evidence: evidence.to_vec(),
+    }
+}
+
+/// The answer that facts give: the fact already counts, so the answer adds nothing.
+pub(crate) fn decided(question: &Decided, findings: &[Finding], facts: &[Fact]) -> Answer {
+    // Findings come weightiest first, and facts in their order.
+    let holds = findings
+        .iter()
+        .zip(facts)
+        .find(|(finding, _)| question.facts.contains(&finding.kind) && finding.relation < Relation::Near);
+    let [yes, no] = &question.sentences;
+    Answer {
+        id: question.id.clone(),
+        question: question.question.clone(),
+        answer: if holds.is_some() { "yes" } else { "no" }.to_owned(),
+        sentence: if holds.is_some() { yes } else { no }.clone(),
+        probability: if holds.is_some() { 1.0 } else { 0.0 },
+        threshold: 0.5,
+        weight: 0.0,
+        variants: Vec::new(),
+        evidence: holds.map(|(_, fact)| fact.evidence.clone()).unwrap_or_default(),
     }
 }
 

@@ -8,5 +8,6 @@ pub(crate) mod eval;
 pub(crate) mod ingest;
 pub(crate) mod investigate;
 pub(crate) mod plan;
+pub(crate) mod playbook;
 pub(crate) mod search;
 pub(crate) mod serve;

@@ -1,7 +1,7 @@
 //! Which mapping files does the program bring along? Those of `config/mappings/`, as a test holds.
 
 /// Names and texts.
-pub(super) const FILES: [(&str, &str); 37] = [
+pub(super) const FILES: [(&str, &str); 38] = [
     ("apache_error", include_str!("../../../../config/mappings/apache_error.toml")),
     ("azure_activity", include_str!("../../../../config/mappings/azure_activity.toml")),
     ("cef", include_str!("../../../../config/mappings/cef.toml")),
@@ -9,6 +9,7 @@ pub(super) const FILES: [(&str, &str); 37] = [
     ("checkpoint_colon", include_str!("../../../../config/mappings/checkpoint_colon.toml")),
     ("checkpoint_syslog", include_str!("../../../../config/mappings/checkpoint_syslog.toml")),
     ("cisco_asa", include_str!("../../../../config/mappings/cisco_asa.toml")),
+    ("cowrie", include_str!("../../../../config/mappings/cowrie.toml")),
     ("crowdstrike_fdr", include_str!("../../../../config/mappings/crowdstrike_fdr.toml")),
     ("crowdstrike_fdr_nested", include_str!("../../../../config/mappings/crowdstrike_fdr_nested.toml")),
     ("csv", include_str!("../../../../config/mappings/csv.toml")),

@@ -3,8 +3,13 @@
 //! Playbooks are reviewed TOML files. This module reads and checks them ([`Playbooks::load`]) and picks the
 //! one for an alert ([`Playbooks::choose`]). It asks no question and reads no event store.
 
+mod place;
+mod trial;
 mod written;
 
+pub use trial::{Given, Trial};
+
+use crate::facts::Kind;
 use crate::{Error, hash};
 use casemate_event::{Alert, AlertOrigin, Class, EntityKind, Event, field};
 use std::path::Path;
@@ -27,6 +32,10 @@ pub struct Playbook {
     pub retrieval: Retrieval,
     /// What to ask the model.
     pub questions: Vec<Question>,
+    /// Questions that code answers.
+    pub decided: Vec<Decided>,
+    /// Alerts with what has to come out of them.
+    pub trials: Vec<Trial>,
     /// What an analyst does next, most urgent first.
     pub next_steps: Vec<String>,
 }
@@ -42,6 +51,8 @@ pub struct Criteria {
     pub classes: Vec<Class>,
     /// Beginnings of product names of the alert's first event, in lower case.
     pub products: Vec<String>,
+    /// Application protocols of the alert's first event, in lower case; `modbus` covers `modbus_detailed`.
+    pub protocols: Vec<String>,
     /// Whether it takes the alerts that no other playbook takes.
     pub default: bool,
 }
@@ -82,6 +93,19 @@ pub struct Question {
     pub sentences: Vec<String>,
 }
 
+/// A question that facts answer: `yes` if one of them holds for something tied to the alert, else `no`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// Short name, unique in the playbook.
+    pub id: String,
+    /// The question in its first wording.
+    pub question: String,
+    /// Facts of which each means yes.
+    pub(crate) facts: Vec<Kind>,
+    /// What yes and no say, as sentences.
+    pub sentences: [String; 2],
+}
+
 /// Playbooks of a site, exactly one of them the default.
 #[derive(Debug, Clone)]
 pub struct Playbooks(Vec<Playbook>);
@@ -103,11 +127,19 @@ impl Playbooks {
         paths.sort();
         let mut playbooks = Vec::with_capacity(paths.len());
         for path in &paths {
-            let text =
-                fs_err::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
-            playbooks.push(parse(&text).map_err(|reason| Error::Playbook { path: path.clone(), reason })?);
+            playbooks.push(Self::read(path)?);
         }
         Self::new(playbooks).map_err(|reason| Error::Playbook { path: dir.to_path_buf(), reason })
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or [`Error::Playbook`] with line, column, key and what to do.
+    pub fn read(path: &Path) -> Result<Playbook, Error> {
+        let text = fs_err::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+        parse(&text).map_err(|reason| Error::Playbook { path: path.to_path_buf(), reason })
     }
 
     /// Checks that names are unique and that exactly one playbook is the default.
@@ -135,7 +167,7 @@ impl Playbooks {
 
     /// Picks the playbook for an alert whose first event is `first`.
     ///
-    /// The most specific criterion wins: rule id, then the longest technique, then class, then product; the
+    /// The most specific criterion wins: rule id, then the longest technique, then protocol, product and class; the
     /// default takes what is left. Ties go to the first by name.
     pub fn choose(&self, alert: &Alert, first: Option<&Event>) -> &Playbook {
         let mut best = &self.0[0];
@@ -164,12 +196,13 @@ impl Criteria {
             .map(|own| 10 + own.len())
             .max();
         let class = first.filter(|event| self.classes.contains(&event.class)).map(|_| 5);
-        let product = first
-            .and_then(|event| event.field(field::PRODUCT))
-            .map(str::to_lowercase)
-            .filter(|product| self.products.iter().any(|own| product.starts_with(own.as_str())))
-            .map(|_| 2);
-        rule.or(technique).or(class).or(product).or(self.default.then_some(0))
+        let begins = |name, own: &[String]| {
+            let value = first.and_then(|event| event.field(name)).map(str::to_lowercase);
+            value.is_some_and(|value| own.iter().any(|own| value.starts_with(own.as_str())))
+        };
+        let product = begins(field::PRODUCT, &self.products).then_some(6);
+        let protocol = begins(field::PROTOCOL, &self.protocols).then_some(7);
+        rule.or(technique).or(protocol).or(product).or(class).or(self.default.then_some(0))
     }
 }
 
@@ -181,11 +214,13 @@ fn covers(own: &str, technique: &str) -> bool {
 /// Reads one playbook.
 ///
 /// # Errors
-/// Which key is wrong, why, and what to write instead.
+/// Line and column, which key is wrong, why, and what to write instead.
 pub fn parse(text: &str) -> Result<Playbook, String> {
-    let file: written::Playbook = toml::from_str(text).map_err(|error| error.to_string())?;
-    file.resolve(hash::sha256_hex(text.as_bytes()))
+    let file: written::Playbook = toml::from_str(text).map_err(|error| place::of_toml(text, &error))?;
+    file.resolve(hash::sha256_hex(text.as_bytes())).map_err(|wrong| wrong.at(text))
 }
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;

@@ -121,3 +121,69 @@ fn the_starter_set_is_valid() {
     let playbooks = Playbooks::load(&dir).unwrap();
     assert!(playbooks.iter().count() >= 10);
 }
+
+#[test]
+fn mistakes_have_a_line_and_a_column() {
+    let check = |from: &str, to: &str, expected: &str| {
+        let error = parse(&GOOD.replace(from, to)).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    };
+    check("weight = 0.4", "weight = 4.0", "line 23, column 1: [[question]] 1 weight ");
+    check("weight = 0.4", "  wieght = 0.4", "line 23, column 3: unknown field");
+    check("before_minutes = 10", "before_minutes = 0", "line 11, column 1: [retrieval] before_minutes ");
+    check("techniques = [\"T1003\"]", "", "line 7, column 1: [match] takes no alert");
+    check("version = 1", "version = 0", "line 4, column 1: version ");
+    check("no = \"No memory was read.\"", "", "line 24, column 1: [[question]] 1 sentences ");
+    check("weight = 0.4\n", "", "line 16, column 1: [[question]] 1 weight ");
+}
+
+const DECIDED: &str = r#"
+[[question]]
+id = "lsass"
+type = "yes_no"
+predicate = "lsass_memory_read"
+wordings = ["Was LSASS read?", "Did a process read LSASS?", "Is LSASS opened?"]
+[question.sentences]
+yes = "LSASS was read."
+no = "LSASS was not read."
+"#;
+
+#[test]
+fn a_predicate_answers_instead_of_the_model() {
+    let playbook = parse(&format!("{GOOD}{DECIDED}")).unwrap();
+    assert_eq!((playbook.questions.len(), playbook.decided.len()), (1, 1));
+    assert_eq!(playbook.decided[0].facts, [Kind::LsassRead]);
+    let check = |from: &str, to: &str, expected: &str| {
+        let error = parse(&format!("{GOOD}{}", DECIDED.replace(from, to))).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    };
+    check("lsass_memory_read", "lsass_memory_raed", "no fact; known are encoded_command, ");
+    check("type = \"yes_no\"", "type = \"choice\"\nchoices = [\"yes\", \"no\"]", "a fact holds or does not");
+    check("predicate =", "weight = 0.4\npredicate =", "weight has no meaning beside a predicate");
+    check("\"lsass_memory_read\"", "[]", "predicate names no fact");
+    check("no = \"LSASS was not read.\"", "", "sentences has none for the answer \"no\"");
+}
+
+const TRIAL: &str = r#"
+[[test]]
+name = "a tool reads LSASS"
+events = [{ class = "process_activity", fields = { "activity_name" = "Open" } }]
+[test.alert]
+techniques = ["T1003.001"]
+[test.expect]
+facts = ["lsass_memory_read"]
+"#;
+
+#[test]
+fn tests_are_checked_on_load() {
+    assert_eq!(parse(&format!("{GOOD}{TRIAL}")).unwrap().trials.len(), 1);
+    let check = |from: &str, to: &str, expected: &str| {
+        let error = parse(&format!("{GOOD}{}", TRIAL.replace(from, to))).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    };
+    check("lsass_memory_read", "lsass", "[[test]] 1 expect names \"lsass\", which is no fact");
+    check("facts =", "answers = { other = \"yes\" }\nfacts =", "which is no question here");
+    check("process_activity", "process", "unknown variant");
+    check("[test.alert]", "[test.alert]\nevents = [0]", "counts events from 1");
+    check("events = [{", "records = \"x\"\nevents = [{", "and not both");
+}

@@ -1,6 +1,9 @@
 //! What is written in a playbook file, and the checks that turn it into a [`Playbook`](super::Playbook).
 
-use super::{Criteria, Question, Retrieval};
+use super::place::{Section, Wrong};
+use super::trial::WrittenTrial;
+use super::{Criteria, Decided, Question, Retrieval};
+use crate::facts::{Kind, fact_names};
 use casemate_event::{Class, EntityKind};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +14,8 @@ const MIN_WORDINGS: usize = 3;
 /// Most wordings and questions: each costs prompt tokens on every alert.
 const MAX_WORDINGS: usize = 6;
 const MAX_QUESTIONS: usize = 8;
+/// Most questions that code answers: they cost next to nothing, and a reader's patience.
+const MAX_DECIDED: usize = 12;
 /// Longest wording in characters, about 50 tokens.
 const MAX_WORDING_CHARS: usize = 200;
 
@@ -26,6 +31,8 @@ pub(super) struct Playbook {
     retrieval: WrittenRetrieval,
     #[serde(default, rename = "question")]
     questions: Vec<WrittenQuestion>,
+    #[serde(default, rename = "test")]
+    trials: Vec<WrittenTrial>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +46,8 @@ struct WrittenCriteria {
     classes: Vec<Class>,
     #[serde(default)]
     products: Vec<String>,
+    #[serde(default)]
+    protocols: Vec<String>,
     #[serde(default)]
     default: bool,
 }
@@ -75,61 +84,101 @@ struct WrittenQuestion {
     #[serde(default)]
     choices: Vec<String>,
     wordings: Vec<String>,
+    #[serde(default)]
+    predicate: Option<OneOrMore>,
+    #[serde(default)]
     raises: Vec<String>,
     #[serde(default)]
     lowers: Vec<String>,
-    threshold: f64,
-    weight: f64,
+    threshold: Option<f64>,
+    weight: Option<f64>,
     sentences: BTreeMap<String, String>,
 }
 
+/// A name, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// What a `[[question]]` becomes.
+enum Resolved {
+    Asked(Question),
+    Decided(Decided),
+}
+
 impl Playbook {
-    pub(super) fn resolve(self, sha256: String) -> Result<super::Playbook, String> {
-        check_name("name", &self.name)?;
-        check(!self.title.trim().is_empty(), "title is empty; name the playbook for people")?;
-        check(self.version >= 1, "version is 0; start at 1")?;
-        check(!self.next_steps.is_empty(), "next_steps is empty; say what an analyst does next")?;
-        check(self.questions.len() <= MAX_QUESTIONS, "more than 8 [[question]] tables; keep the best 8")?;
+    pub(super) fn resolve(self, sha256: String) -> Result<super::Playbook, Wrong> {
+        let top = Section::Top;
+        check_name("name", &self.name).map_err(|wrong| wrong.within(top))?;
+        let checks = [
+            (!self.title.trim().is_empty(), "title", "is empty; name the playbook for people"),
+            (self.version >= 1, "version", "is 0; start at 1"),
+            (!self.next_steps.is_empty(), "next_steps", "is empty; say what an analyst does next"),
+        ];
+        for (holds, key, reason) in checks {
+            check(holds, key, reason).map_err(|wrong| wrong.within(top))?;
+        }
         let mut ids = BTreeSet::new();
-        let mut questions = Vec::with_capacity(self.questions.len());
+        let (mut questions, mut decided) = (Vec::new(), Vec::new());
         for (index, question) in self.questions.into_iter().enumerate() {
+            let section = Section::Question(index);
             let id = question.id.clone();
-            let at = |reason| format!("question {} ({id:?}): {reason}", index + 1);
-            if !ids.insert(id.clone()) {
-                return Err(at("id is used twice; give each question its own".to_owned()));
+            if !ids.insert(id) {
+                return Err(Wrong::new("id", "is used twice; give each question its own").within(section));
             }
-            questions.push(question.resolve().map_err(at)?);
+            match question.resolve().map_err(|wrong| wrong.within(section))? {
+                Resolved::Asked(question) => questions.push(question),
+                Resolved::Decided(question) => decided.push(question),
+            }
+        }
+        if questions.len() > MAX_QUESTIONS || decided.len() > MAX_DECIDED {
+            let reason = format!(
+                "are too many; keep {MAX_QUESTIONS} for the model and {MAX_DECIDED} with a predicate"
+            );
+            return Err(Wrong::new("question", reason).within(top));
+        }
+        let mut trials = Vec::with_capacity(self.trials.len());
+        for (index, trial) in self.trials.into_iter().enumerate() {
+            let known = |id: &str| ids.contains(id);
+            trials
+                .push(trial.resolve(&self.name, &known).map_err(|wrong| wrong.within(Section::Test(index)))?);
         }
         Ok(super::Playbook {
             name: self.name,
             title: self.title,
             version: self.version,
             sha256,
-            criteria: self.criteria.resolve()?,
-            retrieval: self.retrieval.resolve()?,
+            criteria: self.criteria.resolve().map_err(|wrong| wrong.within(Section::Match))?,
+            retrieval: self.retrieval.resolve().map_err(|wrong| wrong.within(Section::Retrieval))?,
             questions,
+            decided,
+            trials,
             next_steps: self.next_steps,
         })
     }
 }
 
 impl WrittenCriteria {
-    fn resolve(self) -> Result<Criteria, String> {
+    fn resolve(self) -> Result<Criteria, Wrong> {
         let nothing = self.techniques.is_empty()
             && self.rules.is_empty()
             && self.classes.is_empty()
-            && self.products.is_empty();
+            && self.products.is_empty()
+            && self.protocols.is_empty();
         check(
             self.default || !nothing,
-            "[match] takes no alert; give techniques, rules, classes or products, or default = true",
+            "",
+            "takes no alert; give techniques, rules, classes, products or protocols, or default = true",
         )?;
         for technique in &self.techniques {
             let digits = technique.strip_prefix('T').unwrap_or_default();
             let valid = digits.len() >= 4 && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
             if !valid {
-                return Err(format!(
-                    "[match] techniques: {technique:?} is no ATT&CK id; write it like T1003.001"
-                ));
+                let reason = format!("names {technique:?}, which is no ATT&CK id; write it like T1003.001");
+                return Err(Wrong::new("techniques", reason));
             }
         }
         Ok(Criteria {
@@ -137,25 +186,27 @@ impl WrittenCriteria {
             rules: self.rules,
             classes: self.classes,
             products: self.products.iter().map(|product| product.to_lowercase()).collect(),
+            protocols: self.protocols.iter().map(|protocol| protocol.to_lowercase()).collect(),
             default: self.default,
         })
     }
 }
 
 impl WrittenRetrieval {
-    fn resolve(self) -> Result<Retrieval, String> {
+    fn resolve(self) -> Result<Retrieval, Wrong> {
         for (key, minutes) in [("before_minutes", self.before_minutes), ("after_minutes", self.after_minutes)]
         {
             if !(1..=1440).contains(&minutes) {
-                return Err(format!("[retrieval] {key} is {minutes}; write 1 to 1440"));
+                return Err(Wrong::new(key, format!("is {minutes}; write 1 to 1440")));
             }
         }
         if !(4..=24).contains(&self.max_lines) {
-            return Err(format!("[retrieval] max_lines is {}; write 4 to 24", self.max_lines));
+            return Err(Wrong::new("max_lines", format!("is {}; write 4 to 24", self.max_lines)));
         }
         check(
             !self.semantic.trim().is_empty(),
-            "[retrieval] semantic is empty; describe in a sentence what relevant events would say",
+            "semantic",
+            "is empty; describe in a sentence what relevant events would say",
         )?;
         Ok(Retrieval {
             before: Duration::from_secs(60 * self.before_minutes),
@@ -168,97 +219,167 @@ impl WrittenRetrieval {
 }
 
 impl WrittenQuestion {
-    fn resolve(self) -> Result<Question, String> {
+    fn resolve(self) -> Result<Resolved, Wrong> {
         check_name("id", &self.id)?;
         let answers = self.answers()?;
         self.check_wordings()?;
-        check(
-            self.threshold > 0.0 && self.threshold < 1.0,
-            "threshold is not between 0 and 1; write the probability from which the raising answers count",
-        )?;
-        check(
-            self.weight > 0.0 && self.weight <= 1.0,
-            "weight is not above 0 and at most 1; a model's answer may only nudge the score",
-        )?;
-        check(
-            !self.raises.is_empty(),
-            "raises is empty; name at least one answer that speaks for an attack",
-        )?;
         for answer in self.raises.iter().chain(&self.lowers).chain(self.sentences.keys()) {
             if !answers.contains(answer) {
-                return Err(format!("{answer:?} is none of the answers {answers:?}; use their words"));
+                let key = if self.raises.contains(answer) {
+                    "raises"
+                } else if self.lowers.contains(answer) {
+                    "lowers"
+                } else {
+                    "sentences"
+                };
+                let reason =
+                    format!("names {answer:?}, which is none of the answers {answers:?}; use their words");
+                return Err(Wrong::new(key, reason));
             }
         }
+        let sentence = |answer: &String| {
+            self.sentences.get(answer).cloned().ok_or_else(|| {
+                Wrong::new("sentences", format!("has none for the answer {answer:?}; add one"))
+            })
+        };
+        let sentences: Vec<String> = answers.iter().map(sentence).collect::<Result<_, _>>()?;
+        if self.predicate.is_some() {
+            return self.decided(sentences).map(Resolved::Decided);
+        }
+        check(
+            !self.raises.is_empty(),
+            "raises",
+            "is empty; name at least one answer that speaks for an attack",
+        )?;
         check(
             self.raises.len() < answers.len(),
-            "raises names every answer; leave at least one that does not raise",
+            "raises",
+            "names every answer; leave at least one that does not raise",
         )?;
         if let Some(both) = self.raises.iter().find(|answer| self.lowers.contains(answer)) {
-            return Err(format!("{both:?} is in raises and in lowers; keep it in one"));
+            return Err(Wrong::new("lowers", format!("has {both:?}, as raises has; keep it in one")));
         }
-        let sentence = |answer: &String| {
-            self.sentences
-                .get(answer)
-                .cloned()
-                .ok_or_else(|| format!("sentences has none for the answer {answer:?}; add one"))
-        };
-        Ok(Question {
-            sentences: answers.iter().map(sentence).collect::<Result<_, _>>()?,
+        let threshold = self.threshold.filter(|threshold| *threshold > 0.0 && *threshold < 1.0);
+        let weight = self.weight.filter(|weight| *weight > 0.0 && *weight <= 1.0);
+        Ok(Resolved::Asked(Question {
+            sentences,
             raises: answers.iter().map(|answer| self.raises.contains(answer)).collect(),
             may_lower: !self.lowers.is_empty(),
+            threshold: threshold.ok_or_else(|| {
+                Wrong::new(
+                    "threshold",
+                    "is not between 0 and 1; write the probability from which the raising answers count",
+                )
+            })?,
+            weight: weight.ok_or_else(|| {
+                Wrong::new(
+                    "weight",
+                    "is not above 0 and at most 1; a model's answer may only nudge the score",
+                )
+            })?,
             id: self.id,
             answers,
             wordings: self.wordings,
-            threshold: self.threshold,
-            weight: self.weight,
+        }))
+    }
+
+    /// The question as one that facts answer.
+    fn decided(self, sentences: Vec<String>) -> Result<Decided, Wrong> {
+        check(
+            self.kind == QuestionType::YesNo,
+            "type",
+            "is to be \"yes_no\" where a predicate answers: a fact holds or does not",
+        )?;
+        let extra = [
+            ("raises", !self.raises.is_empty()),
+            ("lowers", !self.lowers.is_empty()),
+            ("threshold", self.threshold.is_some()),
+            ("weight", self.weight.is_some()),
+        ];
+        if let Some((key, _)) = extra.into_iter().find(|(_, given)| *given) {
+            return Err(Wrong::new(
+                key,
+                "has no meaning beside a predicate, whose fact has its own weight; remove it",
+            ));
+        }
+        let names = match self.predicate {
+            Some(OneOrMore::One(name)) => vec![name],
+            Some(OneOrMore::More(names)) => names,
+            None => Vec::new(),
+        };
+        check(!names.is_empty(), "predicate", "names no fact; name one, or remove the key")?;
+        let mut facts = Vec::with_capacity(names.len());
+        for name in &names {
+            let known = Kind::ALL.iter().copied().find(|kind| kind.entry().name == name);
+            facts.push(known.ok_or_else(|| {
+                let all: Vec<&str> = fact_names().collect();
+                Wrong::new(
+                    "predicate",
+                    format!("names {name:?}, which is no fact; known are {}", all.join(", ")),
+                )
+            })?);
+        }
+        let [yes, no] = <[String; 2]>::try_from(sentences)
+            .map_err(|_| Wrong::new("sentences", "needs one for yes and one for no"))?;
+        Ok(Decided {
+            id: self.id,
+            question: self.wordings.into_iter().next().unwrap_or_default(),
+            facts,
+            sentences: [yes, no],
         })
     }
 
-    fn answers(&self) -> Result<Vec<String>, String> {
+    fn answers(&self) -> Result<Vec<String>, Wrong> {
         if self.kind == QuestionType::YesNo {
             check(
                 self.choices.is_empty(),
-                "choices belongs to type \"choice\"; remove it or change the type",
+                "choices",
+                "belongs to type \"choice\"; remove it or change the type",
             )?;
             return Ok(vec!["yes".to_owned(), "no".to_owned()]);
         }
-        check((2..=6).contains(&self.choices.len()), "choices needs 2 to 6 entries")?;
+        check((2..=6).contains(&self.choices.len()), "choices", "needs 2 to 6 entries")?;
         let distinct: BTreeSet<&String> = self.choices.iter().collect();
-        check(distinct.len() == self.choices.len(), "choices names an answer twice; remove one")?;
+        check(distinct.len() == self.choices.len(), "choices", "names an answer twice; remove one")?;
         // Single letters as options were measured to be unusable: rotating them changes the answer.
         let words = self
             .choices
             .iter()
             .all(|choice| choice.len() >= 2 && choice.chars().all(|c| c.is_ascii_lowercase() || c == ' '));
-        check(words, "choices are to be words in lower case, never letters or numbers")?;
+        check(words, "choices", "are to be words in lower case, never letters or numbers")?;
         Ok(self.choices.clone())
     }
 
-    fn check_wordings(&self) -> Result<(), String> {
+    fn check_wordings(&self) -> Result<(), Wrong> {
         let n = self.wordings.len();
-        if !(MIN_WORDINGS..=MAX_WORDINGS).contains(&n) {
-            return Err(format!("wordings has {n} entries; write {MIN_WORDINGS} to {MAX_WORDINGS}"));
+        // A fact answers alike however it is asked.
+        let fewest = if self.predicate.is_some() { 1 } else { MIN_WORDINGS };
+        if !(fewest..=MAX_WORDINGS).contains(&n) {
+            let reason = format!("has {n} entries; write {fewest} to {MAX_WORDINGS}");
+            return Err(Wrong::new("wordings", reason));
         }
         let distinct: BTreeSet<&String> = self.wordings.iter().collect();
-        check(distinct.len() == n, "wordings repeats itself; write each differently")?;
+        check(distinct.len() == n, "wordings", "repeats itself; write each differently")?;
         for wording in &self.wordings {
             if !wording.ends_with('?') || wording.chars().count() > MAX_WORDING_CHARS {
-                return Err(format!(
-                    "wording {wording:?} is to end with a question mark and have at most {MAX_WORDING_CHARS} \
+                let reason = format!(
+                    "has {wording:?}, which is to end with a question mark and have at most {MAX_WORDING_CHARS} \
                      characters"
-                ));
+                );
+                return Err(Wrong::new("wordings", reason));
             }
         }
         Ok(())
     }
 }
 
-fn check_name(key: &str, value: &str) -> Result<(), String> {
+fn check_name(key: &'static str, value: &str) -> Result<(), Wrong> {
     let valid = !value.is_empty()
         && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
-    if valid { Ok(()) } else { Err(format!("{key} {value:?} is to be lower-case letters, digits, - and _")) }
+    let reason = || format!("is {value:?}; write lower-case letters, digits, - and _");
+    if valid { Ok(()) } else { Err(Wrong::new(key, reason())) }
 }
 
-fn check(holds: bool, otherwise: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+pub(super) fn check(holds: bool, key: &'static str, otherwise: &str) -> Result<(), Wrong> {
+    if holds { Ok(()) } else { Err(Wrong::new(key, otherwise)) }
 }

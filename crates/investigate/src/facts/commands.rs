@@ -10,7 +10,7 @@ use crate::view::View;
 use casemate_event::{Class, field};
 
 /// Most characters of a text looked at.
-const MAX_CHARS: usize = 16 * 1024;
+const MAX_CHARS: usize = 128 * 1024;
 
 struct Row {
     kind: Kind,
@@ -269,8 +269,14 @@ pub(super) fn find(view: View<'_>) -> Vec<(Kind, String)> {
 }
 
 impl Row {
+    /// Whether the text as a whole shows it, or one of its lines does, or what stands before a comment: what is
+    /// written beside a command neither ends it nor excuses it.
     fn matches(&self, text: &str) -> bool {
-        self.pattern.is_in(text) && !self.unless.as_ref().is_some_and(|unless| unless.is_in(text))
+        let shows = |part: &str| {
+            self.pattern.is_in(part) && !self.unless.as_ref().is_some_and(|unless| unless.is_in(part))
+        };
+        shows(text)
+            || (text.contains(['\n', '#']) && text.split('\n').flat_map(|line| line.split(" # ")).any(shows))
     }
 }
 
@@ -290,9 +296,9 @@ impl<'a> Text<'a> {
         let mut lower: String =
             shown.chars().take(MAX_CHARS).collect::<String>().to_lowercase().replace('"', "'");
         lower.retain(|c| !matches!(c, '^' | '`'));
-        if let Some(decoded) = decode::encoded_command(shown) {
+        for layer in decode::layers(shown) {
             lower.push(' ');
-            lower.push_str(&decoded.to_lowercase().replace('"', "'"));
+            lower.push_str(&layer.to_lowercase().replace('"', "'"));
         }
         Some(Self { shown, lower })
     }

@@ -9,13 +9,14 @@ use crate::logistic::{self, Line, Prior, Sign, logistic};
 use crate::scenario::Truth;
 use casemate_investigate::head::{ANSWERS, Fit, Fold, Head, PROBE, Pooling, Probe, Trained};
 use casemate_investigate::{Feature, head};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Splits of the families.
 const FOLDS: usize = 8;
 /// Rounds of choosing the alert that stands for an attack case.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 /// Penalties of the probe and the combiner: what cross-validation on the development cases liked best.
 const PROBE_PENALTY: f64 = 0.3;
 const COMBINER_PENALTY: f64 = 0.02;
@@ -78,6 +79,7 @@ pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>) -> Head {
         figures: BTreeMap::new(),
         whole: fit_on(samples, &all, reader),
         folds: (0..FOLDS)
+            .into_par_iter()
             .map(|fold| Fold {
                 families: folds
                     .iter()

@@ -11,9 +11,9 @@ pub(crate) struct Line {
 }
 
 /// Most steps.
-const STEPS: usize = 1500;
+const STEPS: usize = 400;
 /// Change of the weights from which on nothing more is gained.
-const STILL: f64 = 1e-6;
+const STILL: f64 = 1e-4;
 
 impl Line {
     /// Logit of a row.

@@ -197,7 +197,11 @@ fn names(samples: &[&Sample]) -> Vec<String> {
             families.entry(&feature.name).or_default().insert(&sample.family);
         }
     }
-    families.into_iter().filter(|(_, of)| of.len() >= 2).map(|(name, _)| name.to_owned()).collect()
+    families
+        .into_iter()
+        .filter(|(name, of)| of.len() >= 2 && !is_of_recording(name))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 /// Evidence of an attack may only raise and an explanation only lower, whatever the cases say: else somebody who
@@ -214,6 +218,13 @@ fn prior(name: &str) -> Prior {
         _ => (Sign::Any, 0.0),
     };
     Prior { sign, center }
+}
+
+/// Features that tell how a case was recorded, not what happened: whoever records an attack clears the log first,
+/// and lets the benign days go before it, so how much history there is gives attacks away. What the facts' table
+/// says of a cleared log counts through the sum of the facts.
+fn is_of_recording(name: &str) -> bool {
+    name == "fact_log_cleared" || name.ends_with("_known")
 }
 
 fn row(alert: &Alert, probe: f64, names: &[String]) -> Vec<f64> {

@@ -381,3 +381,87 @@ fn thresholds(samples: &[&Sample], scores: &[Vec<f64>], calibration: &Line) -> (
     let malicious = at(&others, 1.0 - FALSE_ALARMS, 0.8).max(benign);
     (malicious, benign)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn alert(features: &[(&str, f64)]) -> Alert {
+        let feature = |(name, value): &(&str, f64)| Feature { name: (*name).to_owned(), value: *value };
+        Alert { features: features.iter().map(feature).collect(), state: Vec::new() }
+    }
+
+    fn sample(family: usize, truth: Truth, alerts: Vec<Alert>) -> Sample {
+        Sample {
+            family: format!("family {family}"),
+            source: "ours".to_owned(),
+            licence: "CC0-1.0".to_owned(),
+            truth,
+            certainty: 1.0,
+            alerts,
+        }
+    }
+
+    /// Attacks whose second alert alone shows `fact_dump`, and others that show `fact_odd`.
+    fn samples() -> Vec<Sample> {
+        let attack = |family| {
+            let alerts = vec![alert(&[("fact_odd", 1.0)]), alert(&[("fact_dump", 1.0)])];
+            sample(family, Truth::Malicious, alerts)
+        };
+        let other = |family| sample(family, Truth::Benign, vec![alert(&[("fact_odd", 1.0)]), alert(&[])]);
+        (0..12).map(attack).chain((12..24).map(other)).collect()
+    }
+
+    fn logit(fit: &Fit, features: &[(&str, f64)]) -> f64 {
+        fit.logit(&alert(features).features)
+    }
+
+    #[test]
+    fn the_alert_that_is_of_the_attack_is_found_and_evidence_only_raises() {
+        let head = fit("test", &samples(), None);
+        let fit = &head.whole;
+        assert!(fit.weights["fact_dump"] > 1.0, "{:?}", fit.weights);
+        // It stands for nothing but calm, and still may not lower: an attacker can add it.
+        assert!(fit.weights.get("fact_odd").is_none_or(|weight| *weight >= 0.0), "{:?}", fit.weights);
+        let probability = |features| logistic(logit(fit, features));
+        assert!(probability(&[("fact_dump", 1.0)]) >= fit.malicious);
+        assert!(probability(&[]) <= fit.benign.max(0.5));
+    }
+
+    #[test]
+    fn every_family_has_a_fit_that_did_not_see_it() {
+        let samples = samples();
+        let head = fit("test", &samples, None);
+        let held: Vec<&String> = head.folds.iter().flat_map(|fold| &fold.families).collect();
+        assert_eq!(held.len(), 24);
+        for family in ["family 3", "family 17"] {
+            let fold = head.folds.iter().find(|fold| fold.families.iter().any(|own| own == family)).unwrap();
+            let without: Vec<Sample> =
+                samples.iter().filter(|sample| !fold.families.contains(&sample.family)).cloned().collect();
+            let indices: Vec<usize> = (0..without.len()).collect();
+            assert_eq!(*head.fit_for(Some(family)), fit_on(&without, &indices, None));
+        }
+        assert_eq!(*head.fit_for(Some("elsewhere")), head.whole);
+    }
+
+    #[test]
+    fn how_a_case_was_recorded_is_not_fitted_on() {
+        let mut samples = samples();
+        for sample in samples.iter_mut().filter(|sample| sample.truth == Truth::Malicious) {
+            sample.alerts[1]
+                .features
+                .extend(alert(&[("fact_log_cleared", 1.0), ("usual_hours_known", 1.0)]).features);
+        }
+        let weights = fit("test", &samples, None).whole.weights;
+        assert!(!weights.contains_key("fact_log_cleared") && !weights.contains_key("usual_hours_known"));
+    }
+
+    #[test]
+    fn what_it_was_fitted_on_is_said() {
+        let trained = fit("test", &samples(), None).provenance;
+        let ours =
+            Trained { source: "ours".to_owned(), licence: "CC0-1.0".to_owned(), malicious: 12, benign: 12 };
+        assert_eq!(trained, [ours]);
+    }
+}

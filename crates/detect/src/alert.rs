@@ -74,7 +74,7 @@ pub fn fold_key(rule: &Rule, event: &Event) -> String {
 }
 
 /// What an event says, as a number: alike for events that differ in numbers alone (FNV-1a over its program,
-/// parent, accounts, addresses and what was done, digits masked).
+/// parent, accounts, addresses and what was done, digits masked except in addresses).
 ///
 /// An alert that has been investigated takes in only what is alike to what was seen by then: an attack does not
 /// hide behind the verdict on the routine of the same program.
@@ -101,24 +101,20 @@ pub fn fold_kind(event: &Event) -> u64 {
         field::STATUS,
     ];
     let (mut hash, mut said) = (0xcbf2_9ce4_8422_2325_u64, 0);
-    let mut add = |text: &str| {
+    let mut add = |text: &str, masked: bool| {
         for byte in text.bytes().chain([0]) {
-            let byte = if byte.is_ascii_digit() { b'0' } else { byte.to_ascii_lowercase() };
+            let byte = if masked && byte.is_ascii_digit() { b'0' } else { byte.to_ascii_lowercase() };
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     };
     for name in SAID {
         let value = event.field(name).unwrap_or_default();
         // An address is one by its digits.
-        if matches!(name, field::SRC_IP | field::DST_IP) {
-            value.bytes().for_each(|byte| add(&format!("{byte:x}h")));
-        } else {
-            add(value);
-        }
+        add(value, !matches!(name, field::SRC_IP | field::DST_IP));
         said += usize::from(!value.is_empty());
     }
     if said == 0 {
-        add(&event.message);
+        add(&event.message, true);
     }
     hash
 }

@@ -98,6 +98,9 @@ pub(crate) enum Command {
     )]
     Plan(PlanArgs),
     /// Check playbooks, and run the tests that they carry
+    #[command(
+        after_help = "Examples:\n  casemate playbook check config/playbooks/web.toml\n  casemate playbook test"
+    )]
     Playbook(PlaybookArgs),
     /// Measure speed, memory and exactness, against other engines where a Python has them
     #[command(after_help = "Examples:\n  casemate bench inference --json\n  \

@@ -138,26 +138,29 @@ fn provenance(samples: &[Sample]) -> Vec<Trained> {
 fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>) -> Fit {
     let chosen: Vec<&Sample> = indices.iter().map(|index| &samples[*index]).collect();
     let names = names(&chosen);
-    let inner = inner_folds(&chosen);
+    let states: Vec<Rows> =
+        chosen.iter().map(|sample| sample.alerts.iter().map(state_row).collect()).collect();
     // What the probe says of cases that it has not seen is what the combiner may trust.
-    let unseen: Vec<Vec<f64>> = match reader {
-        Some(_) => across(&chosen, &inner, &|fitted| {
-            let line = line_over(fitted, &|_, alert| state_row(alert), PROBE_PENALTY);
-            Box::new(move |_, alert| clamp(line.logit(&state_row(alert))))
-        }),
+    let read: Vec<Vec<f64>> = match reader {
+        Some(_) => unseen(&chosen, &states, PROBE_PENALTY, &[]),
         None => chosen.iter().map(|sample| vec![0.0; sample.alerts.len()]).collect(),
     };
-    let with_probe: Vec<(&Sample, &[f64])> =
-        chosen.iter().copied().zip(unseen.iter().map(Vec::as_slice)).collect();
-    let combine = |fitted: &[(&Sample, &[f64])]| combiner(fitted, &names);
+    let rows: Vec<Rows> = chosen
+        .iter()
+        .zip(&read)
+        .map(|(sample, read)| {
+            sample.alerts.iter().zip(read).map(|(alert, read)| row(alert, clamp(*read), &names)).collect()
+        })
+        .collect();
+    let probe = Prior { sign: Sign::NotNegative, center: 0.0 };
+    let priors: Vec<Prior> = names.iter().map(|name| prior(name)).chain([probe]).collect();
+    let line = fit_rows(&chosen, &rows, COMBINER_PENALTY, &priors);
     // Calibrated on cases that the combiner has not seen either.
-    let scores = unseen_scores(&with_probe, &inner, &names);
+    let scores = unseen(&chosen, &rows, COMBINER_PENALTY, &priors);
     let calibration = calibrate(&chosen, &scores);
-    let line = combine(&with_probe);
     let (malicious, benign) = thresholds(&chosen, &scores, &calibration);
     let weights = names
-        .iter()
-        .cloned()
+        .into_iter()
         .chain([PROBE.to_owned()])
         .zip(&line.weights)
         .map(|(name, weight)| (name, weight * calibration.weights[0]))
@@ -165,7 +168,7 @@ fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>) -> Fit
         .chain([(ANSWERS.to_owned(), ANSWERS_WEIGHT)])
         .collect();
     let probe = reader.map(|reader| {
-        let line = line_over(&chosen, &|_, alert| state_row(alert), PROBE_PENALTY);
+        let line = fit_rows(&chosen, &states, PROBE_PENALTY, &[]);
         Probe {
             model: reader.model.clone(),
             layer: reader.layer,
@@ -176,6 +179,9 @@ fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>) -> Fit
     });
     Fit { bias: line.bias * calibration.weights[0] + calibration.bias, weights, probe, malicious, benign }
 }
+
+/// One row of numbers for each alert of a case.
+type Rows = Vec<Vec<f64>>;
 
 /// Logits per logit of the answers: their questions are the playbook's, and no fit over cases has asked them
 /// often enough to say more.
@@ -240,67 +246,24 @@ fn inner_folds(samples: &[&Sample]) -> Vec<usize> {
     samples.iter().map(|sample| fold(&sample.family)).collect()
 }
 
-type Scorer<'a> = Box<dyn Fn(&Sample, &Alert) -> f64 + 'a>;
-
-/// Scores every alert by what was fitted on the other folds.
-fn across<'a>(
-    samples: &[&'a Sample],
-    folds: &[usize],
-    fit: &dyn Fn(&[&'a Sample]) -> Scorer<'a>,
-) -> Vec<Vec<f64>> {
-    let mut scores: Vec<Vec<f64>> = vec![Vec::new(); samples.len()];
+/// Scores of every alert, each by a fit on the other folds.
+fn unseen(samples: &[&Sample], rows: &[Rows], penalty: f64, priors: &[Prior]) -> Vec<Vec<f64>> {
+    let folds = inner_folds(samples);
+    let mut scores = vec![Vec::new(); samples.len()];
     for fold in folds.iter().copied().collect::<BTreeSet<_>>() {
-        let others: Vec<&Sample> =
-            samples.iter().zip(folds).filter(|(_, own)| **own != fold).map(|(sample, _)| *sample).collect();
-        let score = fit(&others);
-        for (index, sample) in samples.iter().enumerate().filter(|(index, _)| folds[*index] == fold) {
-            scores[index] = sample.alerts.iter().map(|alert| score(sample, alert)).collect();
+        let others = || folds.iter().enumerate().filter(|(_, own)| **own != fold).map(|(index, _)| index);
+        let fitted: Vec<&Sample> = others().map(|index| samples[index]).collect();
+        let fitted_rows: Vec<Rows> = others().map(|index| rows[index].clone()).collect();
+        let line = fit_rows(&fitted, &fitted_rows, penalty, priors);
+        for (index, _) in folds.iter().enumerate().filter(|(_, own)| **own == fold) {
+            scores[index] = rows[index].iter().map(|row| line.logit(row)).collect();
         }
     }
     scores
-}
-
-fn combiner(samples: &[(&Sample, &[f64])], names: &[String]) -> Line {
-    let rows: Vec<Vec<Vec<f64>>> = samples
-        .iter()
-        .map(|(sample, probe)| {
-            sample.alerts.iter().zip(*probe).map(|(alert, probe)| row(alert, *probe, names)).collect()
-        })
-        .collect();
-    let plain: Vec<&Sample> = samples.iter().map(|(sample, _)| *sample).collect();
-    let probe = Prior { sign: Sign::NotNegative, center: 0.0 };
-    let priors: Vec<Prior> = names.iter().map(|name| prior(name)).chain([probe]).collect();
-    fit_rows(&plain, &rows, COMBINER_PENALTY, &priors)
-}
-
-/// Scores of the combiner over each alert, by fits that did not see its fold.
-fn unseen_scores(samples: &[(&Sample, &[f64])], folds: &[usize], names: &[String]) -> Vec<Vec<f64>> {
-    let mut scores: Vec<Vec<f64>> = vec![Vec::new(); samples.len()];
-    for fold in folds.iter().copied().collect::<BTreeSet<_>>() {
-        let others: Vec<(&Sample, &[f64])> =
-            samples.iter().zip(folds).filter(|(_, own)| **own != fold).map(|(sample, _)| *sample).collect();
-        let line = combiner(&others, names);
-        for (index, (sample, probe)) in samples.iter().enumerate().filter(|(index, _)| folds[*index] == fold)
-        {
-            scores[index] = sample
-                .alerts
-                .iter()
-                .zip(*probe)
-                .map(|(alert, probe)| line.logit(&row(alert, *probe, names)))
-                .collect();
-        }
-    }
-    scores
-}
-
-fn line_over(samples: &[&Sample], row: &dyn Fn(&Sample, &Alert) -> Vec<f64>, penalty: f64) -> Line {
-    let rows: Vec<Vec<Vec<f64>>> =
-        samples.iter().map(|sample| sample.alerts.iter().map(|alert| row(sample, alert)).collect()).collect();
-    fit_rows(samples, &rows, penalty, &[])
 }
 
 /// Fits rows by sample and alert. Both classes weigh the same, and every case as much as its label is trusted.
-fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64, priors: &[Prior]) -> Line {
+fn fit_rows(samples: &[&Sample], rows: &[Rows], penalty: f64, priors: &[Prior]) -> Line {
     let mut speaks: Vec<Option<usize>> = vec![None; samples.len()];
     let mut line = Line { bias: 0.0, weights: Vec::new() };
     for _ in 0..ROUNDS {
@@ -329,7 +292,9 @@ fn fit_rows(samples: &[&Sample], rows: &[Vec<Vec<f64>>], penalty: f64, priors: &
         line = logistic::fit_from(&taken, &positive, &importance, penalty, priors);
         for (rows, speaks) in rows.iter().zip(&mut speaks) {
             let score = |index: &usize| line.logit(&rows[*index]);
-            *speaks = (0..rows.len()).max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a)));
+            // An alert that the reader found nothing to read of cannot speak.
+            let read = (0..rows.len()).filter(|index| !rows[*index].is_empty());
+            *speaks = read.max_by(|a, b| score(a).total_cmp(&score(b)).then(b.cmp(a)));
         }
     }
     line

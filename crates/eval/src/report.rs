@@ -247,25 +247,7 @@ pub(crate) mod tests {
     #[test]
     fn the_document_has_every_figure_with_its_interval_and_the_baselines_too() {
         let document = run().document();
-        for name in [
-            "auroc",
-            "balanced_accuracy",
-            "f1",
-            "false_positive_rate",
-            "missed_attack_rate",
-            "abstention_rate",
-            "flip_rate",
-            "injection_rate",
-            "citation_exists",
-            "citation_supported",
-            "ece",
-            "brier",
-            "key_event_recall",
-            "technique_top1",
-            "technique_top3",
-            "seconds_mean",
-            "seconds_p95",
-        ] {
+        for (name, _) in FIGURES {
             for part in [&document, &document["baselines"]["rules_only"], &document["by_source"]["a"]] {
                 let part = part.as_object().unwrap();
                 assert!(part.contains_key(name) && part.contains_key(&format!("{name}_ci")), "{name}");

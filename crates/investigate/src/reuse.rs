@@ -18,7 +18,6 @@ use crate::{Error, Feature, Site};
 use casemate_event::{Alert, AlertOrigin, Disposition, EventId, Stored};
 use casemate_store::Store;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// Everything a verdict rests on.
 pub(crate) struct Ground<'a> {
@@ -80,8 +79,8 @@ impl Ground<'_> {
                 Some(host) => value.replace(host, &self.role(host)),
                 None => value,
             };
-            // Lengths, so that no value can pass for another line. Writing to a string cannot fail.
-            let _ = writeln!(text, "{name} {} {value}", value.len());
+            // Lengths, so that no value can pass for another line.
+            text.push_str(&format!("{name} {} {value}\n", value.len()));
         };
         line("version", env!("CARGO_PKG_VERSION"));
         match &self.alert.origin {

@@ -159,7 +159,7 @@ const EXAMPLES: &[(Kind, Class, Pairs, Pairs)] = &[
     (Kind::WebshellWritten, FileSystemActivity, &[("act", "Create"), ("by", r"C:\a.exe"), ("file", r"C:\inetpub\wwwroot\a.aspx")], &[("file", r"C:\inetpub\wwwroot\a.css")]),
     (Kind::CronWritten, FileSystemActivity, &[("act", "Create"), ("file", "/etc/cron.d/a")], &[("file", "/etc/motd")]),
     (Kind::SystemdUnitWritten, FileSystemActivity, &[("act", "Create"), ("file", "/etc/systemd/system/a.service")], &[("file", "/etc/motd")]),
-    (Kind::SshKeyAdded, FileSystemActivity, &[("act", "Create"), ("file", "/root/.ssh/authorized_keys")], &[("file", "/root/.ssh/known_hosts")]),
+    (Kind::SshKeyAdded, FileSystemActivity, &[("act", "Create"), ("file", "/home/deploy/.ssh/authorized_keys")], &[("file", "/home/deploy/.ssh/known_hosts")]),
     (Kind::PasswdFileChanged, FileSystemActivity, &[("file", "/etc/passwd"), ("nametype", "NORMAL"), ("syscall", "2"), ("a1", "241")], &[("a1", "0")]),
     (Kind::SudoersChanged, FileSystemActivity, &[("act", "Create"), ("file", "/etc/sudoers.d/a")], &[("file", "/etc/motd")]),
     (Kind::PreloadSet, FileSystemActivity, &[("act", "Create"), ("file", "/etc/ld.so.preload")], &[("file", "/etc/motd")]),

@@ -16,7 +16,7 @@ pub struct Rule {
     /// How bad it would be if true. Rules without a level are [`Severity::Medium`], Sigma's own default in
     /// practice.
     pub severity: Severity,
-    /// ATT&CK technique ids in upper case (`T1059.001`), as tagged.
+    /// ATT&CK technique ids in upper case (`T1059.001`), as tagged, in the numbers of v18.1.
     pub techniques: Vec<String>,
     /// ATT&CK tactics (`credential-access`), as tagged.
     pub tactics: Vec<String>,
@@ -66,12 +66,33 @@ pub(crate) fn attack_tags(tags: &[String]) -> (Vec<String>, Vec<String>) {
             name.strip_prefix(letter).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         };
         if numbered('t') {
-            techniques.push(name.to_uppercase());
+            techniques.push(as_known(name.to_uppercase()));
         } else if !numbered('g') && !numbered('s') {
             tactics.push(name.replace('_', "-"));
         }
     }
     (techniques, tactics)
+}
+
+/// Techniques that ATT&CK has renumbered since v18.1, as playbooks and reports know them.
+const RENUMBERED: [(&str, &str); 12] = [
+    ("T1685", "T1562.001"),
+    ("T1685.001", "T1562.002"),
+    ("T1685.002", "T1562.008"),
+    ("T1685.004", "T1562.012"),
+    ("T1685.005", "T1070.001"),
+    ("T1685.006", "T1070.002"),
+    ("T1686", "T1562.004"),
+    ("T1686.001", "T1562.007"),
+    ("T1686.002", "T1562.004"),
+    ("T1686.003", "T1562.004"),
+    ("T1689", "T1562.010"),
+    ("T1690", "T1562.003"),
+];
+
+fn as_known(id: String) -> String {
+    let known = RENUMBERED.iter().find(|(new, _)| *new == id);
+    known.map_or(id, |(_, known)| (*known).to_owned())
 }
 
 #[cfg(test)]
@@ -80,11 +101,16 @@ mod tests {
 
     #[test]
     fn tags_are_techniques_or_tactics() {
-        let tags =
-            ["attack.t1059.001", "attack.Credential_Access", "attack.g0016", "attack.s0002", "cve.2021-1"]
-                .map(str::to_owned);
+        let tags = [
+            "attack.t1059.001",
+            "attack.t1685.005",
+            "attack.Credential_Access",
+            "attack.g0016",
+            "attack.s0002",
+        ]
+        .map(str::to_owned);
         let (techniques, tactics) = attack_tags(&tags);
-        assert_eq!(techniques, ["T1059.001"]);
+        assert_eq!(techniques, ["T1059.001", "T1070.001"]);
         assert_eq!(tactics, ["credential-access"]);
     }
 }

@@ -3,12 +3,12 @@
 //! An auditor's check, apart from the one the report was made with: it reads whole events from the store, not
 //! the lines of the report. Every sentence and every fact that cites evidence is looked at. What a statement
 //! names (quoted values, addresses, paths, files, accounts, times, and any name that an event of the report
-//! holds) has to occur in an event it cites.
+//! holds) has to occur in an event it cites, or in what a command of that event encodes.
 
 use crate::Error;
 use casemate_detect::Rules;
 use casemate_event::{Event, Stored, field};
-use casemate_investigate::Investigation;
+use casemate_investigate::{Investigation, decoded_layers};
 use casemate_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,12 +48,17 @@ pub(crate) fn check(report: &Investigation, store: &Store, rules: &Rules) -> Res
                 rules.matches(&stored.event).into_iter().map(|rule| rule.title.to_lowercase() + "\n");
             text.extend(titles);
         }
-        match unsupported(statement, &text.replace('"', "'"), &names) {
+        match unsupported(statement, &as_shown(&text), &names) {
             None => checked.supported += 1,
             Some(word) => tracing::debug!(statement, word, "a cited event does not say so"),
         }
     }
     Ok(checked)
+}
+
+/// With the quotes and brackets that statements show in place of an event's own.
+fn as_shown(text: &str) -> String {
+    text.replace('"', "'").replace('[', "(").replace(']', ")")
 }
 
 /// The first thing a statement names that `text` (in lower case) does not hold.
@@ -106,6 +111,10 @@ fn everything(event: &Event) -> String {
     for (_, value) in event.fields.iter().chain(event.native.iter()) {
         text.push('\n');
         text.push_str(&value.to_lowercase());
+        for layer in decoded_layers(value) {
+            text.push('\n');
+            text.push_str(&layer.to_lowercase());
+        }
     }
     text.push('\n');
     text.push_str(&event.time.to_string().to_lowercase());
@@ -150,6 +159,7 @@ mod tests {
         check("the user bob did it", Some("bob"));
         check("it connected to 10.0.0.7", Some("10.0.0.7"));
         check("a command runs \"rundll32.exe b.dll\"", Some("b.dll"));
+        assert!(as_shown("a [REF] \"b\"").contains("a (REF) 'b'"));
         check("a command runs \"regsvr a.dll\"", Some("regsvr"));
         check("it happened at 14:02:12Z", Some("14:02:12z"));
     }

@@ -17,16 +17,45 @@ use std::collections::{BTreeMap, BTreeSet};
 const FOLDS: usize = 8;
 /// Rounds of choosing the alert that stands for an attack case.
 const ROUNDS: usize = 3;
-/// Penalties of the probe and the combiner: what cross-validation on the development cases liked best.
+/// Penalty of the probe: what cross-validation on the development cases liked best.
 const PROBE_PENALTY: f64 = 0.3;
+/// Penalty of the combiner with [`ENOUGH`] cases, and with fewer: then weights stay near what is known before.
 const COMBINER_PENALTY: f64 = 0.02;
-/// Logits per logit of the facts' table that the fit starts from.
-const RAISING: f64 = 0.5;
-const LOWERING: f64 = 0.8;
+const FEW_PENALTY: f64 = 1.0;
 /// Share of attacks that may fall below the threshold of `benign`.
 const MISSED: f64 = 0.01;
-/// Share of other cases that may lie above the threshold of `malicious`.
-const FALSE_ALARMS: f64 = 0.12;
+/// Shares of other cases that may lie above the thresholds of `suspicious` and of `malicious`.
+const FALSE_ALARMS: f64 = 0.05;
+const GRAVE_FALSE_ALARMS: f64 = 0.02;
+/// Cases of either class, each counted by its certainty, from which scale and thresholds can be read off them. With
+/// fewer, logits are taken at their word: `suspicious` where the evidence speaks for an attack, `malicious` where it
+/// does so [`GRAVE`] to one.
+const ENOUGH: f64 = 40.0;
+const GRAVE: f64 = 4.0;
+
+/// Logits per unit of a feature, as an analyst would weigh it before any case is seen: what the facts' table and the
+/// rules' authors say counts; what is new here, or comes in more kinds than before, speaks for an attack, and what
+/// has been seen day after day against it. Of what is not named, nothing is known.
+const KNOWN: [(&str, f64); 17] = [
+    ("facts_raising", 0.8),
+    ("facts_lowering", -1.0),
+    ("severity", 0.5),
+    ("rules_own_low", 0.4),
+    ("rules_own_medium", 0.5),
+    ("rules_own_high", 0.6),
+    ("rules_own_critical", 0.8),
+    ("rules_tied_low", 0.2),
+    ("rules_tied_medium", 0.3),
+    ("rules_tied_high", 0.4),
+    ("rules_tied_critical", 0.5),
+    ("usual_signature_on_host_days", -1.5),
+    ("usual_rarest_days", -0.5),
+    ("usual_finding_kinds_new", 0.7),
+    ("usual_finding_kinds_to_before", 0.7),
+    ("usual_host_kinds_new_share", 1.5),
+    // One alert of thousands of events is noise more often than not; bursts have their own facts.
+    ("alert_events", -0.2),
+];
 
 /// A case to fit on.
 #[derive(Debug, Clone)]
@@ -65,8 +94,8 @@ pub struct Reader {
     pub pooling: Pooling,
 }
 
-/// Fits a head, with a fold for every family.
-pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>) -> Head {
+/// Fits a head, with a fold for every family. Its probabilities are those among cases of which `share` are attacks.
+pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>, share: f64) -> Head {
     let folds = folds(samples);
     let all: Vec<usize> = (0..samples.len()).collect();
     let left_out = |fold: usize| -> Vec<usize> {
@@ -77,7 +106,7 @@ pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>) -> Head {
         name: name.to_owned(),
         provenance: provenance(samples),
         figures: BTreeMap::new(),
-        whole: fit_on(samples, &all, reader),
+        whole: fit_on(samples, &all, reader, share),
         folds: (0..FOLDS)
             .into_par_iter()
             .map(|fold| Fold {
@@ -86,7 +115,7 @@ pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>) -> Head {
                     .filter(|(_, own)| **own == fold)
                     .map(|(family, _)| (*family).to_owned())
                     .collect(),
-                fit: fit_on(samples, &left_out(fold), reader),
+                fit: fit_on(samples, &left_out(fold), reader, share),
             })
             .filter(|fold| !fold.families.is_empty())
             .collect(),
@@ -135,7 +164,7 @@ fn provenance(samples: &[Sample]) -> Vec<Trained> {
 }
 
 /// Fits on the samples at `indices`.
-fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>) -> Fit {
+fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>, share: f64) -> Fit {
     let chosen: Vec<&Sample> = indices.iter().map(|index| &samples[*index]).collect();
     let names = names(&chosen);
     let states: Vec<Rows> =
@@ -154,11 +183,12 @@ fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>) -> Fit
         .collect();
     let probe = Prior { sign: Sign::NotNegative, center: 0.0 };
     let priors: Vec<Prior> = names.iter().map(|name| prior(name)).chain([probe]).collect();
-    let line = fit_rows(&chosen, &rows, COMBINER_PENALTY, &priors);
+    let penalty = if rarer(&chosen) < ENOUGH { FEW_PENALTY } else { COMBINER_PENALTY };
+    let line = fit_rows(&chosen, &rows, penalty, &priors);
     // Calibrated on cases that the combiner has not seen either.
-    let scores = unseen(&chosen, &rows, COMBINER_PENALTY, &priors);
-    let calibration = calibrate(&chosen, &scores);
-    let (malicious, benign) = thresholds(&chosen, &scores, &calibration);
+    let scores = unseen(&chosen, &rows, penalty, &priors);
+    let calibration = calibrate(&chosen, &scores, share);
+    let thresholds = Thresholds::of(&chosen, &scores, &calibration, share);
     let weights = names
         .into_iter()
         .chain([PROBE.to_owned()])
@@ -177,7 +207,17 @@ fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>) -> Fit
             weights: line.weights.iter().map(|weight| *weight as f32).collect(),
         }
     });
-    Fit { bias: line.bias * calibration.weights[0] + calibration.bias, weights, probe, malicious, benign }
+    let bias = line.bias * calibration.weights[0] + calibration.bias;
+    let Thresholds { malicious, suspicious, benign } = thresholds;
+    Fit { bias, weights, probe, malicious, suspicious, benign }
+}
+
+/// Cases of the rarer class, each counted by its certainty.
+fn rarer(samples: &[&Sample]) -> f64 {
+    let of = |truth: Truth| -> f64 {
+        samples.iter().filter(|sample| sample.truth == truth).map(|sample| sample.certainty).sum()
+    };
+    of(Truth::Malicious).min(of(Truth::Benign))
 }
 
 /// One row of numbers for each alert of a case.
@@ -195,7 +235,10 @@ fn state_row(alert: &Alert) -> Vec<f64> {
     alert.state.iter().map(|value| f64::from(*value)).collect()
 }
 
-/// Names of the features that occur in at least two families: what one family has alone tells it, not attacks.
+/// Families that have a feature from which on it is fitted: what one family has alone tells it, not attacks.
+const MIN_FAMILIES: usize = 3;
+
+/// Names of the features that occur in enough families, or of which something is known.
 fn names(samples: &[&Sample]) -> Vec<String> {
     let mut families: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for sample in samples {
@@ -203,34 +246,33 @@ fn names(samples: &[&Sample]) -> Vec<String> {
             families.entry(&feature.name).or_default().insert(&sample.family);
         }
     }
-    families
-        .into_iter()
-        .filter(|(name, of)| of.len() >= 2 && !is_of_recording(name))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    let often = families.into_iter().filter(|(_, of)| of.len() >= MIN_FAMILIES).map(|(name, _)| name);
+    let names: BTreeSet<&str> = often.chain(KNOWN.iter().map(|(name, _)| *name)).collect();
+    names.into_iter().filter(|name| !is_of_recording(name)).map(str::to_owned).collect()
 }
 
 /// Evidence of an attack may only raise and an explanation only lower, whatever the cases say: else somebody who
 /// adds evidence of one attack could hide another. What facts weigh together is a practitioner's judgement of
 /// what no case here may show, so the fit starts from it.
 fn prior(name: &str) -> Prior {
-    let (sign, center) = match name {
-        "facts_raising" => (Sign::NotNegative, RAISING),
-        "facts_lowering" => (Sign::NotPositive, -LOWERING),
-        _ if name.starts_with("explained_by_") => (Sign::NotPositive, 0.0),
-        _ if ["fact_", "rules_", "severity"].iter().any(|prefix| name.starts_with(prefix)) => {
-            (Sign::NotNegative, 0.0)
-        }
-        _ => (Sign::Any, 0.0),
+    let known = KNOWN.iter().find(|(known, _)| *known == name).map_or(0.0, |(_, logits)| *logits);
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let sign = match () {
+        () if known > 0.0 || starts(&["fact_", "rules_"]) => Sign::NotNegative,
+        () if known < 0.0 || starts(&["explained_by_"]) => Sign::NotPositive,
+        () => Sign::Any,
     };
-    Prior { sign, center }
+    Prior { sign, center: known }
 }
 
 /// Features that tell how a case was recorded, not what happened: whoever records an attack clears the log first,
 /// and lets the benign days go before it, so how much history there is gives attacks away. What the facts' table
-/// says of a cleared log counts through the sum of the facts.
+/// says of a cleared log counts through the sum of the facts; so does what it says of a parent, which an attacker can
+/// choose.
 fn is_of_recording(name: &str) -> bool {
-    name == "fact_log_cleared" || name.ends_with("_known")
+    name == "fact_log_cleared"
+        || name == "explained_by_parent_in_protected_folder"
+        || name.ends_with("_known")
 }
 
 fn row(alert: &Alert, probe: f64, names: &[String]) -> Vec<f64> {
@@ -305,46 +347,83 @@ fn highest(scores: &[Vec<f64>]) -> Vec<f64> {
     scores.iter().map(|scores| scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)).collect()
 }
 
-/// Platt's scaling of the cases' highest scores, at the share of attacks that the cases have.
-fn calibrate(samples: &[&Sample], scores: &[Vec<f64>]) -> Line {
-    let kept: Vec<(f64, bool, f64)> = samples
+/// Platt's scaling of the cases' highest scores, for a `share` of attacks; where there are too few cases, the scores
+/// as they are, which are for a half, moved to it.
+fn calibrate(samples: &[&Sample], scores: &[Vec<f64>], share: f64) -> Line {
+    let kept: Vec<(f64, &Sample)> = samples
         .iter()
         .zip(highest(scores))
         .filter(|(_, score)| score.is_finite())
-        .map(|(sample, score)| (score, sample.truth == Truth::Malicious, sample.certainty))
+        .map(|(sample, score)| (score, *sample))
         .collect();
-    let rows: Vec<[f64; 1]> = kept.iter().map(|(score, ..)| [*score]).collect();
+    let as_they_are = Line { bias: odds(share), weights: vec![1.0] };
+    let of: Vec<&Sample> = kept.iter().map(|(_, sample)| *sample).collect();
+    if rarer(&of) < ENOUGH {
+        return as_they_are;
+    }
+    let rows: Vec<[f64; 1]> = kept.iter().map(|(score, _)| [*score]).collect();
     let rows: Vec<&[f64]> = rows.iter().map(<[f64; 1]>::as_slice).collect();
-    let positive: Vec<bool> = kept.iter().map(|(_, positive, _)| *positive).collect();
-    let importance: Vec<f64> = kept.iter().map(|(.., certainty)| *certainty).collect();
+    let positive: Vec<bool> = of.iter().map(|sample| sample.truth == Truth::Malicious).collect();
+    let sum = |class: bool| -> f64 {
+        of.iter().zip(&positive).filter(|(_, own)| **own == class).map(|(sample, _)| sample.certainty).sum()
+    };
+    let (attacks, others) = (sum(true), sum(false));
+    let importance: Vec<f64> = of
+        .iter()
+        .zip(&positive)
+        .map(|(sample, positive)| {
+            sample.certainty * if *positive { share / attacks } else { (1.0 - share) / others }
+        })
+        .collect();
     let line = logistic::fit(&rows, &positive, &importance, 1e-3);
     // A score that does not rise with attacks is no score; leave it as it is then.
     match line.weights.first() {
         Some(weight) if *weight > 0.0 => line,
-        _ => Line { bias: 0.0, weights: vec![1.0] },
+        _ => as_they_are,
     }
 }
 
-/// Probabilities from which a case is malicious, and up to which it is benign.
-fn thresholds(samples: &[&Sample], scores: &[Vec<f64>], calibration: &Line) -> (f64, f64) {
-    let of = |truth: Truth| -> Vec<f64> {
-        let mut own: Vec<f64> = samples
-            .iter()
-            .zip(highest(scores))
-            .filter(|(sample, score)| sample.truth == truth && score.is_finite())
-            .map(|(_, score)| logistic(calibration.logit(&[score])))
-            .collect();
-        own.sort_by(f64::total_cmp);
-        own
-    };
-    let (attacks, others) = (of(Truth::Malicious), of(Truth::Benign));
-    let at = |sorted: &[f64], share: f64, otherwise: f64| -> f64 {
-        let index = (share * sorted.len() as f64) as usize;
-        sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or(otherwise)
-    };
-    let benign = at(&attacks, MISSED, 0.2).min(0.5);
-    let malicious = at(&others, 1.0 - FALSE_ALARMS, 0.8).max(benign);
-    (malicious, benign)
+/// Logit of a share that is not quite 0 or 1.
+fn odds(share: f64) -> f64 {
+    let share = share.clamp(0.01, 0.99);
+    (share / (1.0 - share)).ln()
+}
+
+/// Probabilities from which a case is malicious and suspicious, and up to which it is benign.
+struct Thresholds {
+    malicious: f64,
+    suspicious: f64,
+    benign: f64,
+}
+
+impl Thresholds {
+    fn of(samples: &[&Sample], scores: &[Vec<f64>], calibration: &Line, share: f64) -> Self {
+        let of = |truth: Truth| -> Vec<(f64, f64)> {
+            let mut own: Vec<(f64, f64)> = samples
+                .iter()
+                .zip(highest(scores))
+                .filter(|(sample, score)| sample.truth == truth && score.is_finite())
+                .map(|(sample, score)| (logistic(calibration.logit(&[score])), sample.certainty))
+                .collect();
+            own.sort_by(|a, b| a.0.total_cmp(&b.0));
+            own
+        };
+        let (attacks, others) = (of(Truth::Malicious), of(Truth::Benign));
+        let at = |sorted: &[(f64, f64)], below: f64, otherwise: f64| -> f64 {
+            let total: f64 = sorted.iter().map(|(_, certainty)| certainty).sum();
+            let mut sum = 0.0;
+            let reached = |(_, certainty): &&(f64, f64)| {
+                sum += certainty;
+                sum > below * total
+            };
+            let found = sorted.iter().find(reached).map(|(probability, _)| *probability);
+            found.filter(|_| total >= ENOUGH).unwrap_or(otherwise)
+        };
+        let benign = at(&attacks, MISSED, logistic(odds(share) - GRAVE.ln())).min(0.5);
+        let suspicious = at(&others, 1.0 - FALSE_ALARMS, logistic(odds(share))).max(benign);
+        let grave = at(&others, 1.0 - GRAVE_FALSE_ALARMS, logistic(odds(share) + GRAVE.ln()));
+        Self { malicious: grave.max(suspicious), suspicious, benign }
+    }
 }
 
 #[cfg(test)]
@@ -384,7 +463,7 @@ mod tests {
 
     #[test]
     fn the_alert_that_is_of_the_attack_is_found_and_evidence_only_raises() {
-        let head = fit("test", &samples(), None);
+        let head = fit("test", &samples(), None, 0.5);
         let fit = &head.whole;
         assert!(fit.weights["fact_dump"] > 1.0, "{:?}", fit.weights);
         // It stands for nothing but calm, and still may not lower: an attacker can add it.
@@ -397,7 +476,7 @@ mod tests {
     #[test]
     fn every_family_has_a_fit_that_did_not_see_it() {
         let samples = samples();
-        let head = fit("test", &samples, None);
+        let head = fit("test", &samples, None, 0.5);
         let held: Vec<&String> = head.folds.iter().flat_map(|fold| &fold.families).collect();
         assert_eq!(held.len(), 24);
         for family in ["family 3", "family 17"] {
@@ -405,7 +484,7 @@ mod tests {
             let without: Vec<Sample> =
                 samples.iter().filter(|sample| !fold.families.contains(&sample.family)).cloned().collect();
             let indices: Vec<usize> = (0..without.len()).collect();
-            assert_eq!(*head.fit_for(Some(family)), fit_on(&without, &indices, None));
+            assert_eq!(*head.fit_for(Some(family)), fit_on(&without, &indices, None, 0.5));
         }
         assert_eq!(*head.fit_for(Some("elsewhere")), head.whole);
     }
@@ -418,13 +497,49 @@ mod tests {
                 .features
                 .extend(alert(&[("fact_log_cleared", 1.0), ("usual_hours_known", 1.0)]).features);
         }
-        let weights = fit("test", &samples, None).whole.weights;
+        let weights = fit("test", &samples, None, 0.5).whole.weights;
         assert!(!weights.contains_key("fact_log_cleared") && !weights.contains_key("usual_hours_known"));
     }
 
     #[test]
+    fn with_few_cases_logits_are_taken_at_their_word() {
+        let fit = fit("test", &samples(), None, 0.8).whole;
+        assert!((fit.suspicious - 0.8).abs() < 1e-9, "where the evidence is even, the share of attacks");
+        assert!((fit.malicious - logistic(odds(0.8) + GRAVE.ln())).abs() < 1e-9);
+        assert!((fit.benign - 0.5).abs() < 1e-9, "no attack more likely than not is called benign");
+        for (name, logits) in KNOWN {
+            assert_eq!(fit.weights.get(name).map(|weight| weight.signum()), Some(logits.signum()), "{name}");
+        }
+    }
+
+    #[test]
+    fn cases_of_no_certainty_set_no_threshold() {
+        let many = |truth, from: usize, score: f64, certainty| {
+            let case = move |family| Sample {
+                certainty,
+                ..sample(family, truth, vec![alert(&[("fact_x", score)])])
+            };
+            (from..from + 60).map(case)
+        };
+        let sure: Vec<Sample> =
+            many(Truth::Malicious, 0, 3.0, 1.0).chain(many(Truth::Benign, 60, 0.0, 1.0)).collect();
+        let doubtful: Vec<Sample> =
+            sure.iter().cloned().chain(many(Truth::Benign, 120, 3.0, 0.001)).collect();
+        let of = |samples: &[Sample]| {
+            let samples: Vec<&Sample> = samples.iter().collect();
+            let scores: Vec<Vec<f64>> = samples
+                .iter()
+                .map(|sample| sample.alerts.iter().map(|alert| alert.features[0].value).collect())
+                .collect();
+            let Line { bias, weights } = calibrate(&samples, &scores, 0.5);
+            Thresholds::of(&samples, &scores, &Line { bias, weights }, 0.5).malicious
+        };
+        assert!((of(&sure) - of(&doubtful)).abs() < 0.01, "{} and {}", of(&sure), of(&doubtful));
+    }
+
+    #[test]
     fn what_it_was_fitted_on_is_said() {
-        let trained = fit("test", &samples(), None).provenance;
+        let trained = fit("test", &samples(), None, 0.5).provenance;
         let ours =
             Trained { source: "ours".to_owned(), licence: "CC0-1.0".to_owned(), malicious: 12, benign: 12 };
         assert_eq!(trained, [ours]);

@@ -6,8 +6,10 @@ use crate::citation::Checked;
 use crate::outcome::{Alerted, Outcome};
 use crate::scenario::Scenario;
 use casemate_event::{AlertOrigin, Severity};
+use casemate_investigate::report::Technique;
 use casemate_investigate::{Investigation, Verdict};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A case as it was run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -35,12 +37,12 @@ impl Record {
             .enumerate()
             .max_by(|(at, a), (bt, b)| a.probability.total_cmp(&b.probability).then(bt.cmp(at)));
         let worst = worst.map(|(_, report)| report);
-        let mut techniques: Vec<String> = Vec::new();
-        for technique in self.investigations.iter().flat_map(|report| &report.techniques) {
-            if !techniques.contains(&technique.id) {
-                techniques.push(technique.id.clone());
-            }
-        }
+        let mut techniques: Vec<&Technique> =
+            self.investigations.iter().flat_map(|report| &report.techniques).collect();
+        // Those that speak equally stay in the order of the alerts.
+        techniques.sort_by(|a, b| b.support.total_cmp(&a.support));
+        let mut named = BTreeSet::new();
+        techniques.retain(|technique| named.insert(&technique.id));
         Outcome {
             id: scenario.id.clone(),
             source: scenario.source.clone(),
@@ -57,7 +59,7 @@ impl Record {
                 .map(|(index, report)| self.alerted(index, report))
                 .collect(),
             true_techniques: scenario.true_techniques().to_vec(),
-            techniques,
+            techniques: techniques.into_iter().map(|technique| technique.id.clone()).collect(),
             key_events: self.key_events,
             key_events_in_evidence: self.key_events_in_evidence,
             rules_only: self.investigations.iter().map(rules_only).fold(0.0, f64::max),

@@ -89,7 +89,7 @@ impl Scenario {
         if self.techniques.is_empty() { &self.techniques_assigned } else { &self.techniques }
     }
 
-    /// How far the label is to be trusted, 0 to 1.
+    /// How far the label is to be trusted, 0 (as likely wrong as right) to 1.
     pub fn certainty(&self) -> f64 {
         let words = self.label_certainty.to_lowercase();
         match () {
@@ -97,15 +97,21 @@ impl Scenario {
             () if words.starts_with("medium-high") => 0.9,
             () if words.starts_with("medium") => 0.7,
             () if words.starts_with("not ") => 0.7,
+            () if words.starts_with("low-medium") => 0.3,
+            () if words.starts_with("low") => 0.05,
             () => 0.3,
         }
     }
 
-    /// Whether its licence lets a head fitted on it be shipped (MIT, Apache-2.0, BSD, CC0).
+    /// Whether its licence lets a head fitted on it be shipped.
     pub fn may_train_what_ships(&self) -> bool {
-        let licence = self.licence.as_deref().unwrap_or_default();
-        ["MIT", "Apache-2.0", "BSD", "CC0"].iter().any(|free| licence.starts_with(free))
+        self.licence.as_deref().is_some_and(is_free)
     }
+}
+
+/// Whether a licence is one of MIT, Apache-2.0, BSD and CC0.
+pub fn is_free(licence: &str) -> bool {
+    ["MIT", "Apache-2.0", "BSD", "CC0"].iter().any(|free| licence.starts_with(free))
 }
 
 /// Reads the scenarios of `split` (all, if `None`) in the order of the file.

@@ -42,7 +42,7 @@ pub fn train(
         .filter(|(scenario, _)| !shippable || scenario.may_train_what_ships())
         .map(|(scenario, record)| sample(scenario, record, reader))
         .collect();
-    let head = fit::fit(name, &samples, reader);
+    let head = fit::fit(name, &samples, reader, share(cases));
     let mut run = Run { seed, ..Run::default() };
     for (scenario, record) in cases.iter_mut() {
         record
@@ -95,7 +95,7 @@ fn arm_of(
             ..sample.clone()
         })
         .collect();
-    let head = fit::fit("arm", &fewer, None);
+    let head = fit::fit("arm", &fewer, None, share(cases));
     cases
         .iter()
         .map(|(scenario, record)| {
@@ -112,6 +112,12 @@ fn arm_of(
             )
         })
         .collect()
+}
+
+/// Share of attacks among the cases that are judged.
+fn share(cases: &[(&Scenario, Record)]) -> f64 {
+    let attacks = cases.iter().filter(|(scenario, _)| scenario.verdict == Truth::Malicious).count();
+    attacks as f64 / cases.len().max(1) as f64
 }
 
 fn sample(scenario: &Scenario, record: &Record, reader: Option<&Reader>) -> Sample {

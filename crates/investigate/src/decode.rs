@@ -62,7 +62,7 @@ pub(crate) fn encoded_command(command: &str) -> Option<String> {
 
 /// What a command says layer by layer, the outermost encoding first; empty if it encodes nothing. The last is
 /// what is run.
-pub(crate) fn layers(command: &str) -> Vec<String> {
+pub fn layers(command: &str) -> Vec<String> {
     let mut layers: Vec<String> = Vec::new();
     let mut text = command.to_owned();
     while layers.len() < MAX_LAYERS {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Version of the format of head files.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Name of the feature that holds the probe's score.
 pub const PROBE: &str = "probe";
 /// Name of the feature that holds what the model's answers add together, in logits of the playbook.
@@ -73,6 +73,8 @@ pub struct Fit {
     pub probe: Option<Probe>,
     /// Probability from which an alert is malicious.
     pub malicious: f64,
+    /// Probability from which it is suspicious: an attack more likely than not, to be looked at by a person.
+    pub suspicious: f64,
     /// Probability up to which it is benign.
     pub benign: f64,
 }
@@ -158,10 +160,11 @@ impl Head {
             if !finite(&fit.bias) || !fit.weights.values().all(finite) {
                 return Err("a weight is not a number that a fit could have given".to_owned());
             }
-            if !(0.0..=1.0).contains(&fit.benign) || !(fit.benign..=1.0).contains(&fit.malicious) {
+            let thresholds = [0.0, fit.benign, fit.suspicious, fit.malicious, 1.0];
+            if !thresholds.is_sorted() {
                 return Err(format!(
-                    "thresholds have to be 0 <= benign <= malicious <= 1, not {} and {}",
-                    fit.benign, fit.malicious
+                    "thresholds have to be 0 <= benign <= suspicious <= malicious <= 1, not {}, {} and {}",
+                    fit.benign, fit.suspicious, fit.malicious
                 ));
             }
             if let Some(probe) = &fit.probe

@@ -16,12 +16,13 @@ use crate::relate::{self, Relation};
 use crate::render::{self, Width};
 use crate::report::{
     AlertSummary, Evidence, Fact, HeadSummary, Investigation, Method, ModelSummary, PlaybookSummary,
-    Technique, TimelineEntry, Verdict,
+    TimelineEntry, Verdict,
 };
 use crate::retrieve::{self, Candidates};
 use crate::reuse::{self, Ground};
 use crate::select::{self, Candidate, Chosen};
 use crate::silence;
+use crate::techniques;
 use crate::verdict::{self, Asked, Judgement, Seen, Term};
 use crate::view::View;
 use crate::{Error, Progress, Site};
@@ -34,8 +35,6 @@ use std::time::Instant;
 
 /// Evidence lines when there is no model to count tokens.
 const DEFAULT_LINES: usize = 14;
-/// What the alert's own word for a technique is worth beside facts, in logits.
-const ALERT_SUPPORT: f64 = 1.2;
 
 /// A model with the hash that names it in reports.
 #[derive(Clone)]
@@ -214,6 +213,7 @@ impl Investigator {
             reader: states.as_ref().and(self.reader.as_ref()).map(|reader| reader.sha256.clone()),
             unread,
         });
+        case.techniques = techniques::find(alert, &scene, &findings);
         case.features = features;
         case.states = states.filter(|_| self.kept_layer.is_some());
         case.context = found.context.items.clone();
@@ -524,7 +524,7 @@ fn conclude(
         method: Method::ModelAndFacts,
         timeline: evidence.iter().map(timeline_entry).collect(),
         entities: alert.entities.clone(),
-        techniques: techniques(alert, findings),
+        techniques: Vec::new(),
         reused_from: None,
         similar_closed: Vec::new(),
         rests_on: Vec::new(),
@@ -614,26 +614,6 @@ fn summary(verdict: Verdict, probability: f64, convergence: f64, facts: &[Fact])
             )
         }
     }
-}
-
-/// Techniques, the best supported first: by the weight of the facts that are signs of them, and by the alert.
-fn techniques(alert: &Alert, findings: &[Finding]) -> Vec<Technique> {
-    let mut support: BTreeMap<&str, (f64, &str)> = BTreeMap::new();
-    for id in &alert.techniques {
-        support.insert(id, (ALERT_SUPPORT, "alert"));
-    }
-    for finding in findings.iter().filter(|f| f.weight > 0.0 && f.relation < Relation::Near) {
-        let entry = finding.kind.entry();
-        if let Some(id) = entry.technique {
-            support.entry(id).or_insert((0.0, entry.name)).0 += finding.weight;
-        }
-    }
-    let mut order: Vec<(&str, (f64, &str))> = support.into_iter().collect();
-    order.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then(a.0.cmp(b.0)));
-    order
-        .into_iter()
-        .map(|(id, (_, source))| Technique { id: id.to_owned(), source: source.to_owned() })
-        .collect()
 }
 
 /// Events that facts and narrative cite.

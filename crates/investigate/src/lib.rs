@@ -41,12 +41,14 @@ mod select;
 mod silence;
 mod site;
 pub mod taint;
+mod techniques;
 #[cfg(test)]
 mod testing;
 mod verdict;
 mod view;
 
 pub use budget::Budget;
+pub use decode::layers as decoded_layers;
 pub use error::Error;
 pub use exemplar::SimilarCase;
 pub use facts::fact_names;

@@ -101,7 +101,7 @@ pub struct Investigation {
     pub timeline: Vec<TimelineEntry>,
     /// What it is about.
     pub entities: Vec<Entity>,
-    /// ATT&CK techniques, from the alert and from facts that raise.
+    /// ATT&CK techniques, the best supported first.
     pub techniques: Vec<Technique>,
     /// Closed cases whose evidence is like this, the nearest first, with what people said they were.
     #[serde(default)]
@@ -298,12 +298,15 @@ pub struct TimelineEntry {
 }
 
 /// An ATT&CK technique.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Technique {
     /// `T1003.001`.
     pub id: String,
-    /// Who names it: `alert`, or the fact.
+    /// What speaks for it most: `alert`, a fact, the title of another rule, or the kind of event.
     pub source: String,
+    /// How much speaks for it in all, in the logits of facts.
+    #[serde(default, serialize_with = "figure")]
+    pub support: f64,
 }
 
 /// Who wrote a sentence.

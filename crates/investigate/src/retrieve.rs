@@ -210,7 +210,12 @@ fn hits(pipeline: &Pipeline, stored: &Stored, own_rule: Option<&str>) -> Vec<Hit
         .matches(&stored.event)
         .into_iter()
         .filter(|rule| Some(rule.id.as_str()) != own_rule)
-        .map(|rule| Hit { severity: rule.severity, rule: rule.id.clone(), title: rule.title.clone() })
+        .map(|rule| Hit {
+            severity: rule.severity,
+            rule: rule.id.clone(),
+            title: rule.title.clone(),
+            techniques: rule.techniques.clone(),
+        })
         .collect();
     hits.sort();
     hits

@@ -146,6 +146,8 @@ impl Seen<'_> {
         let probability = logistic(logit);
         if probability >= self.fit.malicious {
             Verdict::Malicious
+        } else if probability >= self.fit.suspicious {
+            Verdict::Suspicious
         } else if probability <= self.fit.benign {
             Verdict::Benign
         } else {
@@ -188,7 +190,12 @@ fn judge_by(seen: &Seen<'_>, answers: f64, each: Vec<f64>) -> Judgement {
         let same = variants.iter().filter(|own| **own == verdict).count();
         if variants.is_empty() { 1.0 } else { same as f64 / variants.len() as f64 }
     };
-    let verdict = if share(whole) >= FITTED_AGREEMENT { whole } else { Verdict::Inconclusive };
+    let attack = share(Verdict::Malicious) + share(Verdict::Suspicious);
+    let verdict = match whole {
+        _ if share(whole) >= FITTED_AGREEMENT => whole,
+        Verdict::Malicious | Verdict::Suspicious if attack >= FITTED_AGREEMENT => Verdict::Suspicious,
+        _ => Verdict::Inconclusive,
+    };
     let probability = logistic(logit);
     let contributions = seen
         .fit

@@ -63,6 +63,8 @@ pub(crate) struct Hit {
     pub(crate) severity: Severity,
     pub(crate) rule: String,
     pub(crate) title: String,
+    /// ATT&CK techniques the rule names.
+    pub(crate) techniques: Vec<String>,
 }
 
 /// What this site's logs said before the alert.

@@ -115,7 +115,10 @@ fn discovery_burst(tied: &[(&Stored, Relation)]) -> Option<Finding> {
                 distinct.entry(command.as_str()).or_insert((*stored, *relation));
             }
             if distinct.len() >= BURST_COMMANDS {
-                let names: Vec<&str> = distinct.keys().copied().take(6).collect();
+                // Those of the events that are cited.
+                let mut cited: Vec<_> = distinct.iter().collect();
+                cited.sort_by_key(|(_, (stored, relation))| (*relation, stored.event.time, stored.id));
+                let names: Vec<&str> = cited.iter().take(MAX_EVENTS).map(|(name, _)| **name).collect();
                 let statement = format!(
                     "{} discovery commands were run on {host} within {} minutes: {}",
                     distinct.len(),

@@ -126,8 +126,8 @@ pub(crate) fn investigation(id: u64) -> Investigation {
         timeline,
         entities: vec![Entity::new(EntityKind::Host, "ws5"), Entity::new(EntityKind::User, "alice")],
         techniques: vec![
-            Technique { id: text("T1003.001"), source: text("alert") },
-            Technique { id: text("T1059.001"), source: text("office_child") },
+            Technique { id: text("T1003.001"), source: text("alert"), support: 1.2 },
+            Technique { id: text("T1059.001"), source: text("office_child"), support: 0.8 },
         ],
         missing: vec![text("No DNS logs of ws5 in the window")],
         next_steps: vec![text("Isolate ws5")],

@@ -1,0 +1,324 @@
+//! Which ATT&CK techniques does this look like?
+//!
+//! What the alert's rule names, what facts are signs of, what other rules say of events tied to the alert, and last
+//! what the alert's own events would be part of, were they an attack. Each adds to a technique's support, and the best
+//! supported comes first.
+
+use crate::facts::{Finding, Kind, Scene};
+use crate::relate::Relation;
+use crate::report::Technique;
+use crate::view::View;
+use casemate_event::{Alert, Class, Severity, field};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the alert's own word for a technique is worth beside facts, in logits.
+const ALERT: f64 = 1.2;
+/// What the mere kind of an event is worth: it decides only where nothing else speaks.
+const KIND: f64 = 0.2;
+/// Share of a fact's weight that its second reading has.
+const SECOND: f64 = 0.8;
+/// Sub-techniques of one technique that a rule may name before it names the technique.
+const MAX_SIBLINGS: usize = 2;
+
+/// What some facts may be a sign of besides the technique in their table.
+const ALSO: [(Kind, &str); 20] = [
+    (Kind::SensorScan, "T1046"),
+    (Kind::WebErrors, "T1595.002"),
+    (Kind::ManySignatures, "T1190"),
+    (Kind::RemoteExecutionService, "T1543.003"),
+    (Kind::ServiceRandomName, "T1543.003"),
+    (Kind::ServiceOddImage, "T1569.002"),
+    (Kind::ServiceRunsInterpreter, "T1569.002"),
+    (Kind::ServiceControlPipe, "T1021.002"),
+    (Kind::AdminShareUsed, "T1135"),
+    (Kind::AdminShareExecutable, "T1570"),
+    (Kind::AccountPersistence, "T1098"),
+    (Kind::SensitiveGroupChanged, "T1078"),
+    (Kind::ShortLivedAccount, "T1098"),
+    (Kind::FailedLogonsThenSuccess, "T1078"),
+    (Kind::TokenLogon, "T1550.002"),
+    (Kind::ImpacketOutput, "T1021.002"),
+    (Kind::ShellFromServer, "T1190"),
+    (Kind::DirectorySwept, "T1069.002"),
+    (Kind::DriverLoaded, "T1543.003"),
+    (Kind::PrintDriverPlanted, "T1547.012"),
+];
+
+/// Techniques, the best supported first.
+pub(crate) fn find(alert: &Alert, scene: &Scene<'_>, findings: &[Finding]) -> Vec<Technique> {
+    let mut support = Support::default();
+    for id in general(&alert.techniques) {
+        support.add(&id, ALERT, "alert");
+    }
+    for finding in findings.iter().filter(|f| f.weight > 0.0 && f.relation < Relation::Near) {
+        let entry = finding.kind.entry();
+        if let Some(id) = entry.technique {
+            support.add(id, finding.weight, entry.name);
+        }
+        for (_, id) in ALSO.iter().filter(|(kind, _)| *kind == finding.kind) {
+            support.add(id, finding.weight * SECOND, entry.name);
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for (relation, hits) in scene.relations.iter().zip(scene.detections) {
+        for hit in hits.iter().filter(|_| *relation < Relation::Near) {
+            if seen.insert(hit.rule.as_str()) {
+                for id in general(&hit.techniques) {
+                    support.add(&id, worth(hit.severity) * relation.factor(), &hit.title);
+                }
+            }
+        }
+    }
+    let own = scene.events.iter().zip(scene.relations).filter(|(_, relation)| **relation == Relation::Alert);
+    let kinds: BTreeSet<&str> = own.flat_map(|(stored, _)| of_kind(View(&stored.event))).copied().collect();
+    kinds.into_iter().for_each(|id| support.add(id, KIND, "kind of event"));
+    support.ranked()
+}
+
+fn worth(severity: Severity) -> f64 {
+    match severity {
+        Severity::Critical => 1.2,
+        Severity::High => 0.9,
+        Severity::Medium => 0.6,
+        Severity::Low => 0.3,
+        Severity::Informational => 0.15,
+    }
+}
+
+/// The techniques a rule names; many sub-techniques of one are that one.
+fn general(ids: &[String]) -> BTreeSet<String> {
+    let mut by_parent: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for id in ids {
+        by_parent.entry(parent(id)).or_default().insert(id);
+    }
+    by_parent
+        .into_iter()
+        .flat_map(|(parent, ids)| {
+            if ids.len() > MAX_SIBLINGS {
+                vec![parent.to_owned()]
+            } else {
+                ids.into_iter().map(str::to_owned).collect()
+            }
+        })
+        .collect()
+}
+
+fn parent(id: &str) -> &str {
+    id.split_once('.').map_or(id, |(parent, _)| parent)
+}
+
+/// What speaks for each technique.
+#[derive(Default)]
+struct Support(BTreeMap<String, Backed>);
+
+struct Backed {
+    sum: f64,
+    most: f64,
+    source: String,
+}
+
+impl Support {
+    fn add(&mut self, id: &str, weight: f64, source: &str) {
+        let backed =
+            self.0.entry(id.to_owned()).or_insert(Backed { sum: 0.0, most: 0.0, source: String::new() });
+        backed.sum += weight;
+        if weight > backed.most {
+            (backed.most, backed.source) = (weight, source.to_owned());
+        }
+    }
+
+    /// Best first. What speaks for a technique at large speaks for the best supported way of it.
+    fn ranked(mut self) -> Vec<Technique> {
+        let broad: Vec<String> = self.0.keys().filter(|id| parent(id) == *id).cloned().collect();
+        for id in broad {
+            let best = self
+                .0
+                .iter()
+                .filter(|(other, _)| **other != id && parent(other) == id)
+                .max_by(|a, b| a.1.sum.total_cmp(&b.1.sum).then_with(|| b.0.cmp(a.0)))
+                .map(|(best, _)| best.clone());
+            if let Some(best) = best
+                && let Some(broad) = self.0.remove(&id)
+                && let Some(best) = self.0.get_mut(&best)
+            {
+                best.sum += broad.sum;
+            }
+        }
+        let mut order: Vec<(String, Backed)> = self.0.into_iter().collect();
+        order.sort_by(|a, b| b.1.sum.total_cmp(&a.1.sum).then_with(|| a.0.cmp(&b.0)));
+        let technique =
+            |(id, backed): (String, Backed)| Technique { id, source: backed.source, support: backed.sum };
+        order.into_iter().map(technique).collect()
+    }
+}
+
+/// What an event of this kind would be part of, were it an attack: by the codes of Windows' channels, then by class.
+fn of_kind(view: View<'_>) -> &'static [&'static str] {
+    let channel = view.native("Channel").unwrap_or_default().to_lowercase();
+    let code = view.code();
+    if view.is_sysmon() {
+        return match code {
+            "2" => &["T1070.006"],
+            "3" => &["T1071", "T1021"],
+            "6" => &["T1543.003", "T1068"],
+            "7" => &["T1574.002", "T1055"],
+            "8" | "10" | "25" => &["T1055", "T1003.001"],
+            "11" => &["T1105"],
+            "12" | "13" | "14" => &["T1112", "T1547.001"],
+            "15" => &["T1564.004"],
+            "17" | "18" => &["T1559", "T1055"],
+            "19" | "20" | "21" => &["T1546.003"],
+            "22" => &["T1071.004"],
+            _ => &["T1059"],
+        };
+    }
+    let within = |names: &[&str]| names.iter().any(|name| channel.contains(name));
+    if within(&["terminalservices", "remotedesktop", "rdpcorets"]) {
+        return &["T1021.001"];
+    }
+    if within(&["powershell"]) {
+        return &["T1059.001"];
+    }
+    if within(&["bits-client"]) {
+        return &["T1197"];
+    }
+    if within(&["wmi-activity"]) {
+        return &["T1047", "T1546.003"];
+    }
+    if within(&["taskscheduler"]) {
+        return &["T1053.005"];
+    }
+    if within(&["winrm"]) {
+        return &["T1021.006"];
+    }
+    if within(&["windows defender"]) {
+        return &["T1562.001", "T1204"];
+    }
+    if within(&["openssh"]) {
+        return &["T1021.004"];
+    }
+    if within(&["printservice"]) {
+        return &["T1547.012", "T1068"];
+    }
+    if within(&["dns"]) {
+        return &["T1590.002", "T1071.004"];
+    }
+    match code {
+        "4624" => match view.0.field(field::LOGON_TYPE) {
+            Some("10" | "7") => &["T1021.001", "T1078"],
+            Some("3") => &["T1021.002", "T1550.002", "T1078"],
+            _ => &["T1078", "T1134"],
+        },
+        "4625" | "4776" | "4771" => &["T1110", "T1078"],
+        "4648" => &["T1078", "T1134.002"],
+        "4656" | "4663" | "4690" => &["T1003", "T1012"],
+        "4657" => &["T1112"],
+        "4661" | "4662" => &["T1087.002", "T1069.002", "T1003.006"],
+        "4672" | "4673" | "4674" => &["T1134", "T1078"],
+        "4697" | "7045" | "7009" | "7000" | "7036" => &["T1543.003", "T1569.002"],
+        "4698" | "4699" | "4700" | "4701" | "4702" => &["T1053.005"],
+        "4704" | "4705" | "4717" | "4718" => &["T1098", "T1134"],
+        "4706" | "4707" | "4716" | "4865" | "4866" | "4867" => &["T1484.002"],
+        "4719" => &["T1562.002"],
+        "4720" | "4741" => &["T1136", "T1098"],
+        "4722" | "4723" | "4724" | "4738" | "4742" | "4781" => &["T1098", "T1531"],
+        "4725" | "4726" | "4740" => &["T1531"],
+        "4728" | "4732" | "4756" | "4964" => &["T1098", "T1078"],
+        "4768" | "4769" | "4770" => &["T1558", "T1550.003"],
+        "4798" | "4799" => &["T1069", "T1087"],
+        "5136" | "5137" | "5138" | "5139" | "5141" => &["T1222.001", "T1484", "T1098"],
+        "5140" | "5142" | "5143" | "5144" | "5145" | "5168" => &["T1021.002", "T1135"],
+        "5156" | "5157" => &["T1071", "T1046"],
+        "6416" => &["T1200"],
+        "1102" | "104" => &["T1070.001"],
+        _ => match view.0.class {
+            Class::ProcessActivity => &["T1059"],
+            Class::ScriptActivity => &["T1059"],
+            Class::Authentication => &["T1110", "T1078"],
+            Class::AccountChange => &["T1098", "T1136"],
+            Class::ScheduledJobActivity => &["T1053"],
+            Class::WindowsServiceActivity => &["T1543.003", "T1569.002"],
+            Class::RegistryKeyActivity => &["T1112"],
+            Class::FileSystemActivity => &["T1105"],
+            Class::ModuleActivity => &["T1574"],
+            Class::NetworkActivity => &["T1046", "T1071"],
+            Class::DnsActivity => &["T1071.004", "T1048.003"],
+            Class::HttpActivity => &["T1190"],
+            Class::ApiActivity => &["T1078.004", "T1580"],
+            // Findings of other products, and what has no class.
+            _ => of_finding(view),
+        },
+    }
+}
+
+/// By the words in another product's alert.
+fn of_finding(view: View<'_>) -> &'static [&'static str] {
+    const WORDS: [(&[&str], &[&str]); 12] = [
+        (&["dns"], &["T1048.003", "T1071.004"]),
+        (&["scan", "recon", "probe"], &["T1046", "T1595"]),
+        (&["service stop", "service exit", "stopped", "unavailable"], &["T1489"]),
+        (&["sudo", "successful sudo"], &["T1548.003"]),
+        (&["login", "logon", "authentication", "password"], &["T1110", "T1078"]),
+        (&["web shell", "webshell"], &["T1505.003"]),
+        (&["web", "http", "url"], &["T1190", "T1595.003"]),
+        (&["malware", "virus", "trojan"], &["T1204"]),
+        (&["powershell", "script", "shell", "command"], &["T1059"]),
+        (&["lateral"], &["T1021"]),
+        (&["credential", "mimikatz", "lsass"], &["T1003"]),
+        (&["service"], &["T1543"]),
+    ];
+    let title = view.0.field(field::FINDING_TITLE).unwrap_or(&view.0.message).to_lowercase();
+    let named =
+        |(words, _): &&(&[&str], &'static [&'static str])| words.iter().any(|word| title.contains(word));
+    WORDS.iter().find(named).map_or(&[], |(_, techniques)| techniques)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::event;
+
+    fn ids(support: &[(&str, f64)]) -> Vec<String> {
+        let mut all = Support::default();
+        support.iter().for_each(|(id, weight)| all.add(id, *weight, "a fact"));
+        all.ranked().into_iter().map(|technique| technique.id).collect()
+    }
+
+    #[test]
+    fn what_speaks_for_a_technique_at_large_speaks_for_its_best_supported_way() {
+        assert_eq!(
+            ids(&[("T1059", 1.0), ("T1059.001", 0.5), ("T1059.003", 0.4), ("T1105", 1.2)]),
+            ["T1059.001", "T1105", "T1059.003"]
+        );
+        assert_eq!(ids(&[("T1059", 1.0), ("T1105", 1.2)]), ["T1105", "T1059"]);
+    }
+
+    #[test]
+    fn a_rule_that_names_many_ways_names_the_technique() {
+        let rule = ["T1003.001", "T1003.002", "T1003.006", "T1078.002", "T1078"].map(str::to_owned);
+        assert_eq!(general(&rule).into_iter().collect::<Vec<_>>(), ["T1003", "T1078", "T1078.002"]);
+    }
+
+    #[test]
+    fn the_strongest_voice_is_named_and_voices_add_up() {
+        let mut all = Support::default();
+        all.add("T1046", 0.2, "kind of event");
+        all.add("T1046", 0.9, "sensor_reports_scan");
+        let ranked = all.ranked();
+        assert_eq!(ranked[0].source, "sensor_reports_scan");
+        assert!((ranked[0].support - 1.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn kinds_of_events_and_words_of_findings_have_techniques() {
+        let finding = |title: &str| {
+            let found = event(Class::DetectionFinding, &[(field::FINDING_TITLE, title)]);
+            of_kind(View(&found)).first().copied()
+        };
+        assert_eq!(finding("ET SCAN Potential SSH Scan"), Some("T1046"));
+        assert_eq!(finding("Suspicious DNS query length"), Some("T1048.003"));
+        assert_eq!(finding("All is well"), None);
+        let logon = event(Class::Authentication, &[(field::EVENT_CODE, "4624"), (field::LOGON_TYPE, "10")]);
+        assert_eq!(of_kind(View(&logon)).first(), Some(&"T1021.001"));
+    }
+}

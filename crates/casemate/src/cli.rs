@@ -333,6 +333,9 @@ pub(crate) struct EvalArgs {
     /// Fit only on cases whose licence lets the head be shipped (MIT, Apache-2.0, BSD, CC0)
     #[arg(long, requires = "fit")]
     pub(crate) shippable: bool,
+    /// Correct the head that judges now by the alerts that this site has closed, beside the cases
+    #[arg(long, requires = "fit", conflicts_with_all = ["shippable", "layer"])]
+    pub(crate) closed: bool,
     /// Model whose inner states the fitted head's probe reads; `none` for a head without a probe
     #[arg(long, value_name = "NAME|PATH", default_value = "tiny", requires = "fit")]
     pub(crate) reader: String,

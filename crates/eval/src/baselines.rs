@@ -187,6 +187,13 @@ pub struct Conclusion {
     pub seconds: Option<f64>,
 }
 
+impl Conclusion {
+    /// What was concluded of a case, without the time it took.
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        Self { probability: outcome.probability, verdict: outcome.verdict, seconds: None }
+    }
+}
+
 /// The cases with conclusions other than the investigation's, by id of the case; cases without one are left
 /// out.
 pub fn concluded(outcomes: &[Outcome], conclusions: &BTreeMap<String, Conclusion>) -> Vec<Judged> {

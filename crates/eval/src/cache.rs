@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 const MAGIC: [u8; 8] = *b"CMRECORD";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A directory of records.
 pub struct Cache {
@@ -112,7 +112,8 @@ pub(crate) fn as_kept(record: &Record) -> Result<Record, Error> {
     read(&bytes).ok_or_else(|| Error::Io(std::io::Error::other("a record does not read back as written")))
 }
 
-/// Length of the JSON, the JSON, and of each investigation: layer, lines, dimensions, states (no line: none).
+/// Length of the JSON, the JSON, and of each investigation: layer, lines, dimensions, states (no line: none), and
+/// dimensions and values of the pooled embedding.
 fn write(record: &Record, file: &mut dyn Write) -> std::io::Result<()> {
     let json = serde_json::to_vec(record)?;
     file.write_all(&(json.len() as u64).to_le_bytes())?;
@@ -126,6 +127,10 @@ fn write(record: &Record, file: &mut dyn Write) -> std::io::Result<()> {
         for value in states.lines.iter().flatten() {
             file.write_all(&value.to_le_bytes())?;
         }
+        file.write_all(&(report.vector.len() as u64).to_le_bytes())?;
+        for value in &report.vector {
+            file.write_all(&value.to_le_bytes())?;
+        }
     }
     Ok(())
 }
@@ -135,16 +140,20 @@ fn read(mut bytes: &[u8]) -> Option<Record> {
     let mut record: Record = serde_json::from_slice(bytes.split_off(..length)?).ok()?;
     for report in &mut record.investigations {
         let (layer, lines, width) = (number(&mut bytes)?, number(&mut bytes)?, number(&mut bytes)?);
-        if lines == 0 {
-            continue;
+        let values = floats(&mut bytes, lines.checked_mul(width)?)?;
+        if lines > 0 {
+            let lines = values.chunks_exact(width.max(1)).map(<[f32]>::to_vec).collect();
+            report.states = Some(States { layer, lines });
         }
-        let values = bytes.split_off(..lines.checked_mul(width)?.checked_mul(4)?)?;
-        let (values, _) = values.as_chunks::<4>();
-        let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let lines = values.chunks_exact(width.max(1)).map(<[f32]>::to_vec).collect();
-        report.states = Some(States { layer, lines });
+        let width = number(&mut bytes)?;
+        report.vector = floats(&mut bytes, width)?;
     }
     bytes.is_empty().then_some(record)
+}
+
+fn floats(bytes: &mut &[u8], count: usize) -> Option<Vec<f32>> {
+    let (values, _) = bytes.split_off(..count.checked_mul(4)?)?.as_chunks::<4>();
+    Some(values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
 fn number(bytes: &mut &[u8]) -> Option<usize> {

@@ -36,7 +36,7 @@ const GRAVE: f64 = 4.0;
 /// Logits per unit of a feature, as an analyst would weigh it before any case is seen: what the facts' table and the
 /// rules' authors say counts; what is new here, or comes in more kinds than before, speaks for an attack, and what
 /// has been seen day after day against it. Of what is not named, nothing is known.
-const KNOWN: [(&str, f64); 17] = [
+const KNOWN: [(&str, f64); 19] = [
     ("facts_raising", 0.8),
     ("facts_lowering", -1.0),
     ("severity", 0.5),
@@ -55,6 +55,9 @@ const KNOWN: [(&str, f64); 17] = [
     ("usual_host_kinds_new_share", 1.5),
     // One alert of thousands of events is noise more often than not; bursts have their own facts.
     ("alert_events", -0.2),
+    // What people said of alike evidence nudges, and never settles: else one false closing would hide an attack.
+    ("closed_similar_benign", -0.8),
+    ("closed_similar_malicious", 0.8),
 ];
 
 /// A case to fit on.
@@ -94,8 +97,35 @@ pub struct Reader {
     pub pooling: Pooling,
 }
 
+/// What is known before any case is seen.
+#[derive(Debug, Clone, Default)]
+pub struct Basis {
+    /// Logits per unit of features; of others nothing is known.
+    weights: BTreeMap<String, f64>,
+    /// A probe that was fitted on more cases than there are now; else one is fitted.
+    probe: Option<Probe>,
+}
+
+impl Basis {
+    /// An analyst's judgement.
+    pub fn analyst() -> Self {
+        Self {
+            weights: KNOWN.iter().map(|(name, logits)| ((*name).to_owned(), *logits)).collect(),
+            probe: None,
+        }
+    }
+
+    /// A head that judges already, and that the site's own cases correct.
+    pub fn of(head: &Head) -> Self {
+        let mut weights = Self::analyst().weights;
+        weights.extend(head.whole.weights.clone());
+        weights.remove(ANSWERS);
+        Self { weights, probe: head.whole.probe.clone() }
+    }
+}
+
 /// Fits a head, with a fold for every family. Its probabilities are those among cases of which `share` are attacks.
-pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>, share: f64) -> Head {
+pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>, share: f64, basis: &Basis) -> Head {
     let folds = folds(samples);
     let all: Vec<usize> = (0..samples.len()).collect();
     let left_out = |fold: usize| -> Vec<usize> {
@@ -106,7 +136,7 @@ pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>, share: f64) 
         name: name.to_owned(),
         provenance: provenance(samples),
         figures: BTreeMap::new(),
-        whole: fit_on(samples, &all, reader, share),
+        whole: fit_on(samples, &all, reader, share, basis),
         folds: (0..FOLDS)
             .into_par_iter()
             .map(|fold| Fold {
@@ -115,7 +145,7 @@ pub fn fit(name: &str, samples: &[Sample], reader: Option<&Reader>, share: f64) 
                     .filter(|(_, own)| **own == fold)
                     .map(|(family, _)| (*family).to_owned())
                     .collect(),
-                fit: fit_on(samples, &left_out(fold), reader, share),
+                fit: fit_on(samples, &left_out(fold), reader, share, basis),
             })
             .filter(|fold| !fold.families.is_empty())
             .collect(),
@@ -164,15 +194,19 @@ fn provenance(samples: &[Sample]) -> Vec<Trained> {
 }
 
 /// Fits on the samples at `indices`.
-fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>, share: f64) -> Fit {
+fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>, share: f64, basis: &Basis) -> Fit {
     let chosen: Vec<&Sample> = indices.iter().map(|index| &samples[*index]).collect();
-    let names = names(&chosen);
+    let names = names(&chosen, basis);
     let states: Vec<Rows> =
         chosen.iter().map(|sample| sample.alerts.iter().map(state_row).collect()).collect();
     // What the probe says of cases that it has not seen is what the combiner may trust.
-    let read: Vec<Vec<f64>> = match reader {
-        Some(_) => unseen(&chosen, &states, PROBE_PENALTY, &[]),
-        None => chosen.iter().map(|sample| vec![0.0; sample.alerts.len()]).collect(),
+    let read: Vec<Vec<f64>> = match (reader, &basis.probe) {
+        (Some(_), Some(probe)) => {
+            let score = |alert: &Alert| if alert.state.is_empty() { 0.0 } else { probe.score(&alert.state) };
+            chosen.iter().map(|sample| sample.alerts.iter().map(score).collect()).collect()
+        }
+        (Some(_), None) => unseen(&chosen, &states, PROBE_PENALTY, &[]),
+        (None, _) => chosen.iter().map(|sample| vec![0.0; sample.alerts.len()]).collect(),
     };
     let rows: Vec<Rows> = chosen
         .iter()
@@ -181,8 +215,9 @@ fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>, share:
             sample.alerts.iter().zip(read).map(|(alert, read)| row(alert, clamp(*read), &names)).collect()
         })
         .collect();
-    let probe = Prior { sign: Sign::NotNegative, center: 0.0 };
-    let priors: Vec<Prior> = names.iter().map(|name| prior(name)).chain([probe]).collect();
+    let center = basis.weights.get(PROBE).copied().unwrap_or_default();
+    let probe = Prior { sign: Sign::NotNegative, center };
+    let priors: Vec<Prior> = names.iter().map(|name| prior(name, basis)).chain([probe]).collect();
     let penalty = if rarer(&chosen) < ENOUGH { FEW_PENALTY } else { COMBINER_PENALTY };
     let line = fit_rows(&chosen, &rows, penalty, &priors);
     // Calibrated on cases that the combiner has not seen either.
@@ -198,6 +233,9 @@ fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>, share:
         .chain([(ANSWERS.to_owned(), ANSWERS_WEIGHT)])
         .collect();
     let probe = reader.map(|reader| {
+        if let Some(probe) = &basis.probe {
+            return probe.clone();
+        }
         let line = fit_rows(&chosen, &states, PROBE_PENALTY, &[]);
         Probe {
             model: reader.model.clone(),
@@ -239,7 +277,7 @@ fn state_row(alert: &Alert) -> Vec<f64> {
 const MIN_FAMILIES: usize = 3;
 
 /// Names of the features that occur in enough families, or of which something is known.
-fn names(samples: &[&Sample]) -> Vec<String> {
+fn names(samples: &[&Sample], basis: &Basis) -> Vec<String> {
     let mut families: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for sample in samples {
         for feature in sample.alerts.iter().flat_map(|alert| &alert.features) {
@@ -247,19 +285,22 @@ fn names(samples: &[&Sample]) -> Vec<String> {
         }
     }
     let often = families.into_iter().filter(|(_, of)| of.len() >= MIN_FAMILIES).map(|(name, _)| name);
-    let names: BTreeSet<&str> = often.chain(KNOWN.iter().map(|(name, _)| *name)).collect();
-    names.into_iter().filter(|name| !is_of_recording(name)).map(str::to_owned).collect()
+    let names: BTreeSet<&str> = often.chain(basis.weights.keys().map(String::as_str)).collect();
+    let is_fitted = |name: &&str| *name != PROBE && !is_of_recording(name);
+    names.into_iter().filter(is_fitted).map(str::to_owned).collect()
 }
 
 /// Evidence of an attack may only raise and an explanation only lower, whatever the cases say: else somebody who
 /// adds evidence of one attack could hide another. What facts weigh together is a practitioner's judgement of
 /// what no case here may show, so the fit starts from it.
-fn prior(name: &str) -> Prior {
-    let known = KNOWN.iter().find(|(known, _)| *known == name).map_or(0.0, |(_, logits)| *logits);
+fn prior(name: &str, basis: &Basis) -> Prior {
+    let known = basis.weights.get(name).copied().unwrap_or_default();
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     let sign = match () {
-        () if known > 0.0 || starts(&["fact_", "rules_"]) => Sign::NotNegative,
-        () if known < 0.0 || starts(&["explained_by_"]) => Sign::NotPositive,
+        () if starts(&["fact_", "rules_"]) => Sign::NotNegative,
+        () if starts(&["explained_by_"]) => Sign::NotPositive,
+        () if KNOWN.iter().any(|(own, logits)| *own == name && *logits > 0.0) => Sign::NotNegative,
+        () if KNOWN.iter().any(|(own, logits)| *own == name && *logits < 0.0) => Sign::NotPositive,
         () => Sign::Any,
     };
     Prior { sign, center: known }
@@ -447,14 +488,19 @@ mod tests {
         }
     }
 
-    /// Attacks whose second alert alone shows `fact_dump`, and others that show `fact_odd`.
-    fn samples() -> Vec<Sample> {
+    /// So many attacks whose second alert alone shows `fact_dump`, and as many others that show `fact_odd`.
+    fn some(count: usize) -> Vec<Sample> {
         let attack = |family| {
             let alerts = vec![alert(&[("fact_odd", 1.0)]), alert(&[("fact_dump", 1.0)])];
             sample(family, Truth::Malicious, alerts)
         };
         let other = |family| sample(family, Truth::Benign, vec![alert(&[("fact_odd", 1.0)]), alert(&[])]);
-        (0..12).map(attack).chain((12..24).map(other)).collect()
+        (0..count).map(attack).chain((count..2 * count).map(other)).collect()
+    }
+
+    /// Enough to fit freely.
+    fn samples() -> Vec<Sample> {
+        some(60)
     }
 
     fn logit(fit: &Fit, features: &[(&str, f64)]) -> f64 {
@@ -463,7 +509,7 @@ mod tests {
 
     #[test]
     fn the_alert_that_is_of_the_attack_is_found_and_evidence_only_raises() {
-        let head = fit("test", &samples(), None, 0.5);
+        let head = fit("test", &samples(), None, 0.5, &Basis::analyst());
         let fit = &head.whole;
         assert!(fit.weights["fact_dump"] > 1.0, "{:?}", fit.weights);
         // It stands for nothing but calm, and still may not lower: an attacker can add it.
@@ -476,15 +522,15 @@ mod tests {
     #[test]
     fn every_family_has_a_fit_that_did_not_see_it() {
         let samples = samples();
-        let head = fit("test", &samples, None, 0.5);
+        let head = fit("test", &samples, None, 0.5, &Basis::analyst());
         let held: Vec<&String> = head.folds.iter().flat_map(|fold| &fold.families).collect();
-        assert_eq!(held.len(), 24);
-        for family in ["family 3", "family 17"] {
+        assert_eq!(held.len(), 120);
+        for family in ["family 3", "family 77"] {
             let fold = head.folds.iter().find(|fold| fold.families.iter().any(|own| own == family)).unwrap();
             let without: Vec<Sample> =
                 samples.iter().filter(|sample| !fold.families.contains(&sample.family)).cloned().collect();
             let indices: Vec<usize> = (0..without.len()).collect();
-            assert_eq!(*head.fit_for(Some(family)), fit_on(&without, &indices, None, 0.5));
+            assert_eq!(*head.fit_for(Some(family)), fit_on(&without, &indices, None, 0.5, &Basis::analyst()));
         }
         assert_eq!(*head.fit_for(Some("elsewhere")), head.whole);
     }
@@ -497,19 +543,34 @@ mod tests {
                 .features
                 .extend(alert(&[("fact_log_cleared", 1.0), ("usual_hours_known", 1.0)]).features);
         }
-        let weights = fit("test", &samples, None, 0.5).whole.weights;
+        let weights = fit("test", &samples, None, 0.5, &Basis::analyst()).whole.weights;
         assert!(!weights.contains_key("fact_log_cleared") && !weights.contains_key("usual_hours_known"));
     }
 
     #[test]
     fn with_few_cases_logits_are_taken_at_their_word() {
-        let fit = fit("test", &samples(), None, 0.8).whole;
+        let fit = fit("test", &some(12), None, 0.8, &Basis::analyst()).whole;
         assert!((fit.suspicious - 0.8).abs() < 1e-9, "where the evidence is even, the share of attacks");
         assert!((fit.malicious - logistic(odds(0.8) + GRAVE.ln())).abs() < 1e-9);
         assert!((fit.benign - 0.5).abs() < 1e-9, "no attack more likely than not is called benign");
         for (name, logits) in KNOWN {
             assert_eq!(fit.weights.get(name).map(|weight| weight.signum()), Some(logits.signum()), "{name}");
         }
+    }
+
+    #[test]
+    fn a_site_corrects_the_head_it_has() {
+        let head = fit("test", &samples(), None, 0.5, &Basis::analyst());
+        // Here `fact_dump` is what the backup does every night.
+        let odd = |family| {
+            sample(family, Truth::Malicious, vec![alert(&[("fact_odd", 1.0), ("facts_raising", 2.0)])])
+        };
+        let dump = |family| sample(family, Truth::Benign, vec![alert(&[("fact_dump", 1.0)])]);
+        let closed: Vec<Sample> = (0..9).map(odd).chain((9..18).map(dump)).collect();
+        let own = fit("site", &closed, None, 0.5, &Basis::of(&head));
+        let weight = |head: &Head, name: &str| head.whole.weights.get(name).copied().unwrap_or_default();
+        assert!(weight(&own, "fact_dump") < weight(&head, "fact_dump"));
+        assert!(weight(&own, "rules_own_high") > 0.5, "what the site has not seen stays as it was");
     }
 
     #[test]
@@ -539,9 +600,9 @@ mod tests {
 
     #[test]
     fn what_it_was_fitted_on_is_said() {
-        let trained = fit("test", &samples(), None, 0.5).provenance;
+        let trained = fit("test", &samples(), None, 0.5, &Basis::analyst()).provenance;
         let ours =
-            Trained { source: "ours".to_owned(), licence: "CC0-1.0".to_owned(), malicious: 12, benign: 12 };
+            Trained { source: "ours".to_owned(), licence: "CC0-1.0".to_owned(), malicious: 60, benign: 60 };
         assert_eq!(trained, [ours]);
     }
 }

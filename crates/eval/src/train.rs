@@ -4,12 +4,13 @@
 //! fitted as the head is, from fewer features.
 
 use crate::baselines::Conclusion;
-use crate::fit::{self, Alert, Reader, Sample};
+use crate::fit::{self, Alert, Basis, Reader, Sample};
 use crate::record::Record;
 use crate::report::Run;
 use crate::scenario::{Scenario, Truth};
+use casemate_event::Disposition;
 use casemate_investigate::head::Head;
-use casemate_investigate::{Feature, judge_again};
+use casemate_investigate::{Feature, closed_features, judge_again};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fewest cases of each class, and families, that the baseline is fitted on.
@@ -34,6 +35,7 @@ pub fn train(
     name: &str,
     cases: &mut [(&Scenario, Record)],
     reader: Option<&Reader>,
+    basis: &Basis,
     shippable: bool,
     seed: u64,
 ) -> (Head, Run) {
@@ -42,7 +44,7 @@ pub fn train(
         .filter(|(scenario, _)| !shippable || scenario.may_train_what_ships())
         .map(|(scenario, record)| sample(scenario, record, reader))
         .collect();
-    let head = fit::fit(name, &samples, reader, share(cases));
+    let head = fit::fit(name, &samples, reader, share(cases), basis);
     let mut run = Run { seed, ..Run::default() };
     for (scenario, record) in cases.iter_mut() {
         record
@@ -59,7 +61,42 @@ pub fn train(
         }
         run.ablation.insert((*arm).to_owned(), conclusions);
     }
+    for (arm, own_family) in [("with_feedback", true), ("with_feedback_of_other_families", false)] {
+        run.ablation.insert(arm.to_owned(), replayed(cases, &head, own_family));
+    }
     (head, run)
+}
+
+/// The cases judged in order of time by the same head, each after those before it were closed as what they were;
+/// with `own_family` those of its own family too, as at a site where things recur.
+fn replayed(cases: &[(&Scenario, Record)], head: &Head, own_family: bool) -> BTreeMap<String, Conclusion> {
+    let mut order: Vec<&(&Scenario, Record)> = cases.iter().collect();
+    let first = |record: &Record| record.investigations.iter().map(|report| report.alert.first_time).min();
+    order.sort_by_key(|(_, record)| first(record));
+    let mut closed: Vec<(&str, Disposition, &[f32])> = Vec::new();
+    let mut conclusions = BTreeMap::new();
+    for (scenario, record) in order {
+        let counts = |family: &str| own_family || family != scenario.family;
+        let known: Vec<(Disposition, &[f32])> = closed
+            .iter()
+            .filter(|(family, ..)| counts(family))
+            .map(|(_, verdict, vector)| (*verdict, *vector))
+            .collect();
+        let mut judged = record.clone();
+        for report in &mut judged.investigations {
+            report.features.extend(closed_features(&report.vector, &known));
+            judge_again(report, head.fit_for(Some(&scenario.family)));
+        }
+        conclusions.insert(scenario.id.clone(), Conclusion::of(&judged.outcome(scenario)));
+        let verdict = match scenario.verdict {
+            Truth::Malicious => Disposition::Malicious,
+            Truth::Benign => Disposition::Benign,
+        };
+        // Alerts without an embedding are like nothing.
+        let vectors = record.investigations.iter().filter(|report| !report.vector.is_empty());
+        closed.extend(vectors.map(|report| (scenario.family.as_str(), verdict, report.vector.as_slice())));
+    }
+    conclusions
 }
 
 /// What a head without anything of a model would say, fitted on these very cases with a fold for every family;
@@ -95,7 +132,7 @@ fn arm_of(
             ..sample.clone()
         })
         .collect();
-    let head = fit::fit("arm", &fewer, None, share(cases));
+    let head = fit::fit("arm", &fewer, None, share(cases), &Basis::analyst());
     cases
         .iter()
         .map(|(scenario, record)| {
@@ -105,11 +142,7 @@ fn arm_of(
                 report.states = None;
                 judge_again(report, head.fit_for(Some(&scenario.family)));
             }
-            let outcome = record.outcome(scenario);
-            (
-                scenario.id.clone(),
-                Conclusion { verdict: outcome.verdict, probability: outcome.probability, seconds: None },
-            )
+            (scenario.id.clone(), Conclusion::of(&record.outcome(scenario)))
         })
         .collect()
 }

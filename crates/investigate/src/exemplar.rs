@@ -125,13 +125,27 @@ impl SimilarCase {
 
 /// How near the nearest attack and the nearest false alarm are, for the learned head.
 pub(crate) fn features(similar: &[SimilarCase]) -> Vec<Feature> {
-    let of = |verdict: Disposition, name: &str| {
-        let nearest = similar.iter().filter(|case| case.verdict == verdict).map(|case| case.similarity);
-        let value = nearest.fold(0.0, f64::max);
-        (value > 0.0).then(|| Feature { name: name.to_owned(), value })
-    };
-    let malicious = of(Disposition::Malicious, "closed_similar_malicious");
-    of(Disposition::Benign, "closed_similar_benign").into_iter().chain(malicious).collect()
+    near(similar.iter().map(|case| (case.verdict, case.similarity)))
+}
+
+/// What an alert whose evidence has the pooled embedding `vector` would have of closed ones with theirs: for an
+/// evaluation that closes cases one after another.
+pub fn closed_features(vector: &[f32], closed: &[(Disposition, &[f32])]) -> Vec<Feature> {
+    let similar = closed.iter().map(|(verdict, other)| (*verdict, cosine(vector, other)));
+    near(similar.filter(|(_, similarity)| *similarity >= ALIKE))
+}
+
+fn near(closed: impl Iterator<Item = (Disposition, f64)>) -> Vec<Feature> {
+    let (mut benign, mut malicious) = (0.0_f64, 0.0_f64);
+    for (verdict, similarity) in closed {
+        let nearest = if verdict == Disposition::Benign { &mut benign } else { &mut malicious };
+        *nearest = nearest.max(similarity);
+    }
+    [("closed_similar_benign", benign), ("closed_similar_malicious", malicious)]
+        .into_iter()
+        .filter(|(_, value)| *value > 0.0)
+        .map(|(name, value)| Feature { name: name.to_owned(), value })
+        .collect()
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {

@@ -16,6 +16,7 @@ mod calibration;
 pub mod canary;
 mod context;
 mod decode;
+mod drift;
 mod error;
 mod exemplar;
 mod facts;
@@ -49,8 +50,9 @@ mod view;
 
 pub use budget::Budget;
 pub use decode::layers as decoded_layers;
+pub use drift::{Drift, Week};
 pub use error::Error;
-pub use exemplar::SimilarCase;
+pub use exemplar::{SimilarCase, closed_features};
 pub use facts::fact_names;
 pub use features::Feature;
 pub use head::Head;

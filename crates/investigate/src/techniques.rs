@@ -1,7 +1,7 @@
 //! Which ATT&CK techniques does this look like?
 //!
 //! What the alert's rule names, what facts are signs of, what other rules say of events tied to the alert, and last
-//! what the alert's own events would be part of, were they an attack. Each adds to a technique's support, and the best
+//! what the events themselves would be part of, were they an attack. Each adds to a technique's support, and the best
 //! supported comes first.
 
 use crate::facts::{Finding, Kind, Scene};
@@ -69,9 +69,15 @@ pub(crate) fn find(alert: &Alert, scene: &Scene<'_>, findings: &[Finding]) -> Ve
             }
         }
     }
-    let own = scene.events.iter().zip(scene.relations).filter(|(_, relation)| **relation == Relation::Alert);
-    let kinds: BTreeSet<&str> = own.flat_map(|(stored, _)| of_kind(View(&stored.event))).copied().collect();
-    kinds.into_iter().for_each(|id| support.add(id, KIND, "kind of event"));
+    let mut kinds: BTreeMap<&str, f64> = BTreeMap::new();
+    for (stored, relation) in scene.events.iter().zip(scene.relations) {
+        for id in of_kind(View(&stored.event)) {
+            let known = kinds.entry(id).or_default();
+            *known = known.max(KIND * relation.factor());
+        }
+    }
+    kinds.retain(|_, weight| *weight > 0.0);
+    kinds.into_iter().for_each(|(id, weight)| support.add(id, weight, "kind of event"));
     support.ranked()
 }
 
@@ -152,8 +158,125 @@ impl Support {
     }
 }
 
-/// What an event of this kind would be part of, were it an attack: by the codes of Windows' channels, then by class.
+/// Techniques under the words, in lower case, that call for them; the first row that has one counts.
+type Words = &'static [(&'static [&'static str], &'static [&'static str])];
+
+/// Pipes, by which one Windows host asks services of another.
+const PIPES: Words = &[
+    (&["svcctl", "psexe", "paexe", "remcom", "csexec"], &["T1569.002", "T1021.002"]),
+    (&["atsvc"], &["T1053.005"]),
+    (&["winreg"], &["T1112", "T1012"]),
+    (&["spoolss"], &["T1187", "T1068"]),
+    (&["efsrpc", "netdfs", "lsarpc"], &["T1187", "T1087"]),
+    (&["samr"], &["T1087.002", "T1069.002"]),
+    (&["srvsvc", "wkssvc"], &["T1087", "T1135", "T1049"]),
+    (&["protected_storage"], &["T1555.004"]),
+    (&["eventlog"], &["T1070.001"]),
+    (&["drsuapi"], &["T1003.006"]),
+];
+
+/// Registry keys and values.
+const KEYS: Words = &[
+    (&["\\windows defender"], &["T1562.001"]),
+    (&["\\wdigest"], &["T1112", "T1003.001"]),
+    (&["\\terminal server", "\\terminal services"], &["T1021.001", "T1112"]),
+    (&["\\lanmanserver\\shares"], &["T1021.002", "T1135"]),
+    (&["\\control\\lsa"], &["T1547.005", "T1556.002", "T1112"]),
+    (&["\\services\\"], &["T1543.003", "T1574.011"]),
+    (&["\\clsid\\", "inprocserver32", "\\treatas"], &["T1546.015"]),
+    (&["image file execution options", "silentprocessexit"], &["T1546.012"]),
+    (&["\\sam\\"], &["T1098", "T1003.002"]),
+    (&["\\currentversion\\run"], &["T1547.001"]),
+    (&["\\winlogon"], &["T1547.004"]),
+    (&["eventlog"], &["T1562.002"]),
+    (&["\\environment", "\\shell\\open\\command"], &["T1548.002", "T1112"]),
+];
+
+/// Programs of Windows and Unix, by their names without ending.
+const PROGRAMS: Words = &[
+    (&["powershell", "pwsh"], &["T1059.001"]),
+    (&["cmd"], &["T1059.003"]),
+    (&["wscript", "cscript"], &["T1059.005"]),
+    (&["python", "python3"], &["T1059.006"]),
+    (&["sh", "bash", "dash", "zsh"], &["T1059.004"]),
+    (&["sc"], &["T1543.003", "T1569.002"]),
+    (&["schtasks", "at"], &["T1053.005"]),
+    (&["reg"], &["T1112", "T1012"]),
+    (&["net", "net1"], &["T1087", "T1069", "T1135"]),
+    (&["wmic", "wmiprvse"], &["T1047"]),
+    (&["psexesvc", "psexec"], &["T1569.002", "T1021.002"]),
+    (&["winrshost", "wsmprovhost"], &["T1021.006"]),
+    (&["wevtutil"], &["T1070.001"]),
+    (&["netsh"], &["T1562.004", "T1016"]),
+    (&["vssadmin", "wbadmin", "bcdedit"], &["T1490"]),
+    (&["bitsadmin"], &["T1197"]),
+    (&["certutil"], &["T1140", "T1105"]),
+    (&["curl", "wget"], &["T1105"]),
+    (&["mshta"], &["T1218.005"]),
+    (&["regsvr32"], &["T1218.010"]),
+    (&["rundll32"], &["T1218.011"]),
+    (&["installutil"], &["T1218.004"]),
+    (&["msiexec"], &["T1218.007"]),
+    (&["cmstp"], &["T1218.003"]),
+    (
+        &["forfiles", "pcalua", "ftp", "conhost", "vshadow", "msxsl", "wuauclt", "desktopimgdownldr"],
+        &["T1218", "T1202"],
+    ),
+    (&["whoami"], &["T1033"]),
+    (&["tasklist"], &["T1057"]),
+    (&["taskkill"], &["T1489"]),
+    (&["taskmgr", "procdump", "rdrleakdiag"], &["T1003.001"]),
+    (&["ntdsutil", "dsdbutil"], &["T1003.003"]),
+    (&["nltest"], &["T1482"]),
+    (&["ipconfig", "ifconfig", "route", "arp"], &["T1016"]),
+    (&["netstat"], &["T1049"]),
+    (&["crontab"], &["T1053.003"]),
+    (&["w3wp", "httpd", "nginx"], &["T1505.003", "T1190"]),
+    (&["spoolsv"], &["T1068", "T1547.010"]),
+    (&["eventvwr", "fodhelper", "sdclt", "computerdefaults"], &["T1548.002"]),
+    (&["mstsc", "tscon"], &["T1021.001"]),
+];
+
+/// Ports that tell what is spoken.
+const PORTS: Words = &[
+    (&["445", "139"], &["T1021.002"]),
+    (&["3389"], &["T1021.001"]),
+    (&["5985", "5986"], &["T1021.006"]),
+    (&["135"], &["T1047", "T1021.003"]),
+    (&["22"], &["T1021.004"]),
+    (&["88"], &["T1558"]),
+    (&["389", "636", "3268"], &["T1087.002"]),
+    (&["53"], &["T1071.004"]),
+    (&["80", "443", "8080"], &["T1071.001"]),
+];
+
+fn in_text(words: Words, text: &str) -> Option<&'static [&'static str]> {
+    let text = text.to_lowercase();
+    words.iter().find(|(words, _)| words.iter().any(|word| text.contains(word))).map(|(_, ids)| *ids)
+}
+
+fn exactly(words: Words, text: &str) -> Option<&'static [&'static str]> {
+    words.iter().find(|(words, _)| words.contains(&text)).map(|(_, ids)| *ids)
+}
+
+/// What an event would be part of, were it an attack: by what it names, then by its kind.
 fn of_kind(view: View<'_>) -> &'static [&'static str] {
+    let named = match view.0.class {
+        Class::ProcessActivity if view.is_launch() => {
+            exactly(PROGRAMS, view.process_name().trim_end_matches(".exe"))
+        }
+        Class::RegistryKeyActivity => view.0.field(field::REGISTRY_KEY).and_then(|key| in_text(KEYS, key)),
+        Class::NetworkActivity => view.0.field(field::DST_PORT).and_then(|port| exactly(PORTS, port)),
+        _ => {
+            let pipe = view.native("PipeName").or_else(|| view.native("RelativeTargetName"));
+            pipe.and_then(|pipe| in_text(PIPES, pipe))
+        }
+    };
+    named.unwrap_or_else(|| of_code(view))
+}
+
+/// By the codes of Windows' channels, then by class.
+fn of_code(view: View<'_>) -> &'static [&'static str] {
     let channel = view.native("Channel").unwrap_or_default().to_lowercase();
     let code = view.code();
     if view.is_sysmon() {
@@ -253,11 +376,13 @@ fn of_kind(view: View<'_>) -> &'static [&'static str] {
 
 /// By the words in another product's alert.
 fn of_finding(view: View<'_>) -> &'static [&'static str] {
-    const WORDS: [(&[&str], &[&str]); 12] = [
+    const WORDS: Words = &[
+        (&["high entropy in apache", "high entropy in http"], &["T1505.003", "T1190", "T1059"]),
         (&["dns"], &["T1048.003", "T1071.004"]),
         (&["scan", "recon", "probe"], &["T1046", "T1595"]),
         (&["service stop", "service exit", "stopped", "unavailable"], &["T1489"]),
-        (&["sudo", "successful sudo"], &["T1548.003"]),
+        (&["sudo", "changed uid"], &["T1548.003"]),
+        (&["cpu value", "cpu usage"], &["T1496", "T1110.002"]),
         (&["login", "logon", "authentication", "password"], &["T1110", "T1078"]),
         (&["web shell", "webshell"], &["T1505.003"]),
         (&["web", "http", "url"], &["T1190", "T1595.003"]),
@@ -267,10 +392,8 @@ fn of_finding(view: View<'_>) -> &'static [&'static str] {
         (&["credential", "mimikatz", "lsass"], &["T1003"]),
         (&["service"], &["T1543"]),
     ];
-    let title = view.0.field(field::FINDING_TITLE).unwrap_or(&view.0.message).to_lowercase();
-    let named =
-        |(words, _): &&(&[&str], &'static [&'static str])| words.iter().any(|word| title.contains(word));
-    WORDS.iter().find(named).map_or(&[], |(_, techniques)| techniques)
+    let title = view.0.field(field::FINDING_TITLE).unwrap_or(&view.0.message).replace('_', " ");
+    in_text(WORDS, &title).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -318,6 +441,14 @@ mod tests {
         assert_eq!(finding("ET SCAN Potential SSH Scan"), Some("T1046"));
         assert_eq!(finding("Suspicious DNS query length"), Some("T1048.003"));
         assert_eq!(finding("All is well"), None);
+        let shown = |class, fields: &[(&str, &str)]| of_kind(View(&event(class, fields))).first().copied();
+        let launch =
+            |path| shown(Class::ProcessActivity, &[(field::ACTIVITY, "Launch"), (field::PROCESS_PATH, path)]);
+        assert_eq!(launch(r"C:\Windows\System32\sc.exe"), Some("T1543.003"));
+        assert_eq!(launch(r"C:\Tools\scan.exe"), Some("T1059"));
+        assert_eq!(shown(Class::NetworkActivity, &[(field::DST_PORT, "3389")]), Some("T1021.001"));
+        let key = r"HKLM\System\CurrentControlSet\Services\x\ImagePath";
+        assert_eq!(shown(Class::RegistryKeyActivity, &[(field::REGISTRY_KEY, key)]), Some("T1543.003"));
         let logon = event(Class::Authentication, &[(field::EVENT_CODE, "4624"), (field::LOGON_TYPE, "10")]);
         assert_eq!(of_kind(View(&logon)).first(), Some(&"T1021.001"));
     }

@@ -112,7 +112,9 @@ impl Demo {
             role @ ("small" | "tiny") => Some(role),
             _ => None,
         };
-        let only = investigator.into_iter().chain(["embedder"]).map(str::to_owned).collect();
+        // The tiny one reads for the probe of the head that ships.
+        let mut only: Vec<String> = ["embedder", "tiny"].map(str::to_owned).into();
+        only.extend(investigator.filter(|role| *role != "tiny").map(str::to_owned));
         let args = FetchArgs { models: Some(self.models.clone()), only, ..FetchArgs::default() };
         let files = fetch::fetch(&args)?.len();
         let work = format!("{files} files in place");

@@ -16,7 +16,11 @@ const LOOK_ALIKES: [&str; 5] = [
     "Account locked out",
     "User agent of a scanning or attack tool",
 ];
-const NEEDED: [&str; 2] = ["qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "all-MiniLM-L6-v2/model.safetensors"];
+const NEEDED: [&str; 3] = [
+    "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+    "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "all-MiniLM-L6-v2/model.safetensors",
+];
 
 #[test]
 fn demo_runs_with_only_loopback() {

@@ -7,6 +7,7 @@ use crate::failure::Outcome;
 use crate::machine::{Cpu, Egress};
 use crate::models::{self, Entry, FileEntry};
 use crate::{output, setup};
+use casemate_investigate::Drift;
 use casemate_pipeline::Pipeline;
 use casemate_receive::{Saved, SavedSource};
 use serde::Serialize;
@@ -59,6 +60,8 @@ struct Indexes {
     counts: casemate_store::Counts,
     templates_indexed: usize,
     open_seconds: f64,
+    /// Whether verdicts still hold; its warnings are among the problems.
+    verdicts: Drift,
 }
 
 pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
@@ -116,7 +119,8 @@ fn count_rules(global: &Global) -> Outcome<(usize, usize)> {
 fn check_models(dir: &Path, quick: bool, problems: &mut Vec<String>) -> anyhow::Result<Vec<ModelStatus>> {
     let mut statuses = Vec::new();
     for Entry { name, role, files } in models::catalog()? {
-        let needed = role == "investigator" || role == "embedder";
+        // The tiny one reads for the probe of the head that ships.
+        let needed = ["investigator", "embedder", "tiny"].contains(&role.as_str());
         for file in files {
             let (status, sha256) = check_file(dir, &file, quick)?;
             let path = dir.join(&file.path);
@@ -181,11 +185,17 @@ fn check_indexes(global: &Global, args: &DoctorArgs, problems: &mut Vec<String>)
                 })),
                 Err(error) => problems.push(error.to_string()),
             }
+            let verdicts = Drift::of(store).unwrap_or_else(|error| {
+                problems.push(error.to_string());
+                Drift::default()
+            });
+            problems.extend(verdicts.warnings.iter().cloned());
             Some(Indexes {
                 data_dir: global.data_dir.display().to_string(),
                 counts,
                 templates_indexed: pipeline.indexed_templates(),
                 open_seconds,
+                verdicts,
             })
         }
         Err(error) => {
@@ -230,6 +240,23 @@ impl Report {
                 indexes.open_seconds
             ))?,
             None => output::line("data     none yet")?,
+        }
+        if let Some(Indexes { verdicts, .. }) = &self.indexes
+            && !verdicts.weeks.is_empty()
+        {
+            let n: usize = verdicts.weeks.iter().map(|week| week.investigations).sum();
+            let open: f64 =
+                verdicts.weeks.iter().map(|week| week.abstained * week.investigations as f64).sum::<f64>();
+            output::line(&format!(
+                "verdicts {n} investigations, {:.0} % inconclusive; {} closed since: {} attacks ({} called benign), {} \
+                 false alarms ({} called malicious)",
+                100.0 * open / n as f64,
+                verdicts.closed,
+                verdicts.attacks,
+                verdicts.missed,
+                verdicts.closed - verdicts.attacks,
+                verdicts.false_alarms
+            ))?;
         }
         for (name, SavedSource { counts, .. }) in &self.sources {
             let last = counts.last_seen.map_or_else(|| "never".to_owned(), |time| format!("{time:.0}"));

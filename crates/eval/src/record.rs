@@ -6,10 +6,8 @@ use crate::citation::Checked;
 use crate::outcome::{Alerted, Outcome};
 use crate::scenario::Scenario;
 use casemate_event::{AlertOrigin, Severity};
-use casemate_investigate::report::Technique;
-use casemate_investigate::{Investigation, Verdict};
+use casemate_investigate::{Investigation, Verdict, techniques_of};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// A case as it was run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,12 +35,6 @@ impl Record {
             .enumerate()
             .max_by(|(at, a), (bt, b)| a.probability.total_cmp(&b.probability).then(bt.cmp(at)));
         let worst = worst.map(|(_, report)| report);
-        let mut techniques: Vec<&Technique> =
-            self.investigations.iter().flat_map(|report| &report.techniques).collect();
-        // Those that speak equally stay in the order of the alerts.
-        techniques.sort_by(|a, b| b.support.total_cmp(&a.support));
-        let mut named = BTreeSet::new();
-        techniques.retain(|technique| named.insert(&technique.id));
         Outcome {
             id: scenario.id.clone(),
             source: scenario.source.clone(),
@@ -59,7 +51,10 @@ impl Record {
                 .map(|(index, report)| self.alerted(index, report))
                 .collect(),
             true_techniques: scenario.true_techniques().to_vec(),
-            techniques: techniques.into_iter().map(|technique| technique.id.clone()).collect(),
+            techniques: techniques_of(&self.investigations)
+                .into_iter()
+                .map(|technique| technique.id)
+                .collect(),
             key_events: self.key_events,
             key_events_in_evidence: self.key_events_in_evidence,
             rules_only: self.investigations.iter().map(rules_only).fold(0.0, f64::max),

@@ -65,4 +65,5 @@ pub use report::{Investigation, Verdict};
 pub use site::{
     Administrator, Asset, Maintenance, Period, Place, Scanner, ServiceAccount, Site, Ticket, Tool, Window,
 };
+pub use techniques::techniques_of;
 pub use verdict::judge_again;

@@ -6,22 +6,31 @@
 
 use crate::facts::{Finding, Kind, Scene};
 use crate::relate::Relation;
-use crate::report::Technique;
+use crate::report::{Investigation, Technique};
 use crate::view::View;
 use casemate_event::{Alert, Class, Severity, field};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the alert's own word for a technique is worth beside facts, in logits.
 const ALERT: f64 = 1.2;
-/// What the mere kind of an event is worth: it decides only where nothing else speaks.
+/// What the mere kind of an event is worth, and what it names: they decide only where nothing else speaks.
 const KIND: f64 = 0.2;
+const NAMED: f64 = 0.3;
 /// Share of a fact's weight that its second reading has.
 const SECOND: f64 = 0.8;
 /// Sub-techniques of one technique that a rule may name before it names the technique.
 const MAX_SIBLINGS: usize = 2;
 
+/// Support from which a technique is more than a possibility.
+const FIRM: f64 = 0.5;
+/// Removing traces, which hides what else was done.
+const TRACKS: &str = "T1070";
+/// Techniques of preparing an attack elsewhere: what a rule about a tool says besides what the tool did.
+const RESOURCES: [&str; 7] = ["T1583", "T1584", "T1585", "T1586", "T1587", "T1588", "T1608"];
+const BEFOREHAND: f64 = 0.3;
+
 /// What some facts may be a sign of besides the technique in their table.
-const ALSO: [(Kind, &str); 20] = [
+const ALSO: [(Kind, &str); 25] = [
     (Kind::SensorScan, "T1046"),
     (Kind::WebErrors, "T1595.002"),
     (Kind::ManySignatures, "T1190"),
@@ -42,14 +51,17 @@ const ALSO: [(Kind, &str); 20] = [
     (Kind::DirectorySwept, "T1069.002"),
     (Kind::DriverLoaded, "T1543.003"),
     (Kind::PrintDriverPlanted, "T1547.012"),
+    (Kind::PrintDriverPlanted, "T1574"),
+    (Kind::ForcedAuthentication, "T1557"),
+    (Kind::HostsListed, "T1135"),
+    (Kind::CloudTrustChanged, "T1098.001"),
+    (Kind::CloudConsoleSession, "T1098.001"),
 ];
 
 /// Techniques, the best supported first.
 pub(crate) fn find(alert: &Alert, scene: &Scene<'_>, findings: &[Finding]) -> Vec<Technique> {
     let mut support = Support::default();
-    for id in general(&alert.techniques) {
-        support.add(&id, ALERT, "alert");
-    }
+    support.add_all(&alert.techniques, ALERT, "alert");
     for finding in findings.iter().filter(|f| f.weight > 0.0 && f.relation < Relation::Near) {
         let entry = finding.kind.entry();
         if let Some(id) = entry.technique {
@@ -63,21 +75,38 @@ pub(crate) fn find(alert: &Alert, scene: &Scene<'_>, findings: &[Finding]) -> Ve
     for (relation, hits) in scene.relations.iter().zip(scene.detections) {
         for hit in hits.iter().filter(|_| *relation < Relation::Near) {
             if seen.insert(hit.rule.as_str()) {
-                for id in general(&hit.techniques) {
-                    support.add(&id, worth(hit.severity) * relation.factor(), &hit.title);
-                }
+                support.add_all(&hit.techniques, worth(hit.severity) * relation.factor(), &hit.title);
             }
         }
     }
     let mut kinds: BTreeMap<&str, f64> = BTreeMap::new();
     for (stored, relation) in scene.events.iter().zip(scene.relations) {
-        for id in of_kind(View(&stored.event)) {
+        // Words of an event without a class speak of that event alone.
+        if stored.event.class == Class::BaseEvent && *relation != Relation::Alert {
+            continue;
+        }
+        let view = View(&stored.event);
+        let (ids, worth) = match by_name(view) {
+            Some(ids) => (ids, NAMED),
+            None => (of_code(view), KIND),
+        };
+        // The likeliest first.
+        for (place, id) in ids.iter().enumerate() {
             let known = kinds.entry(id).or_default();
-            *known = known.max(KIND * relation.factor());
+            *known = known.max(worth * relation.factor() / (1.0 + 0.2 * place as f64));
         }
     }
     kinds.retain(|_, weight| *weight > 0.0);
     kinds.into_iter().for_each(|(id, weight)| support.add(id, weight, "kind of event"));
+    support.ranked()
+}
+
+/// Techniques of several alerts of one case, the best supported in all first.
+pub fn techniques_of(cases: &[Investigation]) -> Vec<Technique> {
+    let mut support = Support::default();
+    for technique in cases.iter().flat_map(|case| &case.techniques) {
+        support.add(&technique.id, technique.support, &technique.source);
+    }
     support.ranked()
 }
 
@@ -133,6 +162,16 @@ impl Support {
         }
     }
 
+    /// What a rule names; of many techniques none is named as firmly as one alone.
+    fn add_all(&mut self, ids: &[String], weight: f64, source: &str) {
+        let ids = general(ids);
+        let each = weight / (ids.len().max(1) as f64).sqrt();
+        for id in ids {
+            let early = RESOURCES.contains(&parent(&id));
+            self.add(&id, if early { each * BEFOREHAND } else { each }, source);
+        }
+    }
+
     /// Best first. What speaks for a technique at large speaks for the best supported way of it.
     fn ranked(mut self) -> Vec<Technique> {
         let broad: Vec<String> = self.0.keys().filter(|id| parent(id) == *id).cloned().collect();
@@ -151,7 +190,15 @@ impl Support {
             }
         }
         let mut order: Vec<(String, Backed)> = self.0.into_iter().collect();
-        order.sort_by(|a, b| b.1.sum.total_cmp(&a.1.sum).then_with(|| a.0.cmp(&b.0)));
+        // Covering tracks comes after what left them, where that is known.
+        let rank = |(id, backed): &(String, Backed)| match parent(id) == TRACKS {
+            true => 1,
+            false if backed.sum >= FIRM => 0,
+            false => 2,
+        };
+        order.sort_by(|a, b| {
+            rank(a).cmp(&rank(b)).then_with(|| b.1.sum.total_cmp(&a.1.sum)).then_with(|| a.0.cmp(&b.0))
+        });
         let technique =
             |(id, backed): (String, Backed)| Technique { id, source: backed.source, support: backed.sum };
         order.into_iter().map(technique).collect()
@@ -177,7 +224,7 @@ const PIPES: Words = &[
 
 /// Registry keys and values.
 const KEYS: Words = &[
-    (&["\\windows defender"], &["T1562.001"]),
+    (&["\\windows defender", "\\windefend"], &["T1562.001"]),
     (&["\\wdigest"], &["T1112", "T1003.001"]),
     (&["\\terminal server", "\\terminal services"], &["T1021.001", "T1112"]),
     (&["\\lanmanserver\\shares"], &["T1021.002", "T1135"]),
@@ -232,7 +279,7 @@ const PROGRAMS: Words = &[
     (&["netstat"], &["T1049"]),
     (&["crontab"], &["T1053.003"]),
     (&["w3wp", "httpd", "nginx"], &["T1505.003", "T1190"]),
-    (&["spoolsv"], &["T1068", "T1547.010"]),
+    (&["spoolsv"], &["T1068", "T1187", "T1547.010"]),
     (&["eventvwr", "fodhelper", "sdclt", "computerdefaults"], &["T1548.002"]),
     (&["mstsc", "tscon"], &["T1021.001"]),
 ];
@@ -259,9 +306,9 @@ fn exactly(words: Words, text: &str) -> Option<&'static [&'static str]> {
     words.iter().find(|(words, _)| words.contains(&text)).map(|(_, ids)| *ids)
 }
 
-/// What an event would be part of, were it an attack: by what it names, then by its kind.
-fn of_kind(view: View<'_>) -> &'static [&'static str] {
-    let named = match view.0.class {
+/// What an event would be part of, were it an attack, by what it names.
+fn by_name(view: View<'_>) -> Option<&'static [&'static str]> {
+    match view.0.class {
         Class::ProcessActivity if view.is_launch() => {
             exactly(PROGRAMS, view.process_name().trim_end_matches(".exe"))
         }
@@ -271,8 +318,7 @@ fn of_kind(view: View<'_>) -> &'static [&'static str] {
             let pipe = view.native("PipeName").or_else(|| view.native("RelativeTargetName"));
             pipe.and_then(|pipe| in_text(PIPES, pipe))
         }
-    };
-    named.unwrap_or_else(|| of_code(view))
+    }
 }
 
 /// By the codes of Windows' channels, then by class.
@@ -321,7 +367,7 @@ fn of_code(view: View<'_>) -> &'static [&'static str] {
         return &["T1021.004"];
     }
     if within(&["printservice"]) {
-        return &["T1547.012", "T1068"];
+        return &["T1068", "T1547.012", "T1574"];
     }
     if within(&["dns"]) {
         return &["T1590.002", "T1071.004"];
@@ -354,6 +400,7 @@ fn of_code(view: View<'_>) -> &'static [&'static str] {
         "5156" | "5157" => &["T1071", "T1046"],
         "6416" => &["T1200"],
         "1102" | "104" => &["T1070.001"],
+        "33205" | "18456" => &["T1078", "T1110"],
         _ => match view.0.class {
             Class::ProcessActivity => &["T1059"],
             Class::ScriptActivity => &["T1059"],
@@ -368,7 +415,7 @@ fn of_code(view: View<'_>) -> &'static [&'static str] {
             Class::DnsActivity => &["T1071.004", "T1048.003"],
             Class::HttpActivity => &["T1190"],
             Class::ApiActivity => &["T1078.004", "T1580"],
-            // Findings of other products, and what has no class.
+            // Findings of other products, and what has no class but words.
             _ => of_finding(view),
         },
     }
@@ -377,7 +424,7 @@ fn of_code(view: View<'_>) -> &'static [&'static str] {
 /// By the words in another product's alert.
 fn of_finding(view: View<'_>) -> &'static [&'static str] {
     const WORDS: Words = &[
-        (&["high entropy in apache", "high entropy in http"], &["T1505.003", "T1190", "T1059"]),
+        (&["high entropy in apache", "high entropy in http"], &["T1505.003", "T1059", "T1190"]),
         (&["dns"], &["T1048.003", "T1071.004"]),
         (&["scan", "recon", "probe"], &["T1046", "T1595"]),
         (&["service stop", "service exit", "stopped", "unavailable"], &["T1489"]),
@@ -414,6 +461,11 @@ mod tests {
             ["T1059.001", "T1105", "T1059.003"]
         );
         assert_eq!(ids(&[("T1059", 1.0), ("T1105", 1.2)]), ["T1105", "T1059"]);
+        // Covered tracks come after what was done, and before what merely may have been.
+        assert_eq!(
+            ids(&[("T1070.001", 3.0), ("T1105", 0.6), ("T1059", 0.2)]),
+            ["T1105", "T1070.001", "T1059"]
+        );
     }
 
     #[test]
@@ -436,20 +488,20 @@ mod tests {
     fn kinds_of_events_and_words_of_findings_have_techniques() {
         let finding = |title: &str| {
             let found = event(Class::DetectionFinding, &[(field::FINDING_TITLE, title)]);
-            of_kind(View(&found)).first().copied()
+            of_code(View(&found)).first().copied()
         };
         assert_eq!(finding("ET SCAN Potential SSH Scan"), Some("T1046"));
         assert_eq!(finding("Suspicious DNS query length"), Some("T1048.003"));
         assert_eq!(finding("All is well"), None);
-        let shown = |class, fields: &[(&str, &str)]| of_kind(View(&event(class, fields))).first().copied();
+        let shown = |class, fields: &[(&str, &str)]| by_name(View(&event(class, fields)))?.first().copied();
         let launch =
             |path| shown(Class::ProcessActivity, &[(field::ACTIVITY, "Launch"), (field::PROCESS_PATH, path)]);
         assert_eq!(launch(r"C:\Windows\System32\sc.exe"), Some("T1543.003"));
-        assert_eq!(launch(r"C:\Tools\scan.exe"), Some("T1059"));
+        assert_eq!(launch(r"C:\Tools\scan.exe"), None);
         assert_eq!(shown(Class::NetworkActivity, &[(field::DST_PORT, "3389")]), Some("T1021.001"));
         let key = r"HKLM\System\CurrentControlSet\Services\x\ImagePath";
         assert_eq!(shown(Class::RegistryKeyActivity, &[(field::REGISTRY_KEY, key)]), Some("T1543.003"));
         let logon = event(Class::Authentication, &[(field::EVENT_CODE, "4624"), (field::LOGON_TYPE, "10")]);
-        assert_eq!(of_kind(View(&logon)).first(), Some(&"T1021.001"));
+        assert_eq!(of_code(View(&logon)).first(), Some(&"T1021.001"));
     }
 }

@@ -159,11 +159,14 @@ fn run(mut tools: Tools, shared: &Shared) {
         };
         *lock(&shared.running) = Some(next.alert);
         let outcome = catch_unwind(AssertUnwindSafe(|| tools.investigate(&next, &job, shared)));
+        // Counted before it no longer runs: who sees nothing running sees all that ran.
+        if let Ok(Ok(_)) = &outcome {
+            lock(&shared.served).add(&next, started.elapsed());
+        }
         *lock(&shared.running) = None;
         let failure = match outcome {
             Ok(Ok((alert, investigation))) => {
                 intake.record.learn(&alert, investigation.verdict.name());
-                lock(&shared.served).add(&next, started.elapsed());
                 tools.hub.finish(next.alert, Status::Done, done_step(next.alert, &investigation));
                 continue;
             }

@@ -6,7 +6,7 @@ use crate::head::nanoseconds;
 use crate::manifest::{SegmentEntry, segment_path};
 use crate::segment::{self, Segment};
 use crate::stats::Stats;
-use crate::store::Inner;
+use crate::store::{Inner, lock};
 use crate::terms::Builder;
 use crate::view::Slot;
 use crate::{Error, Limits, Result};
@@ -53,6 +53,7 @@ fn follows(entry: &SegmentEntry, next: &SegmentEntry) -> bool {
 impl Inner {
     /// Puts segments together that are worth it; says whether there were any.
     pub(crate) fn merge(&self) -> Result<bool> {
+        let _one = lock(&self.replacing);
         let slots = self.view().segments;
         let Some(range) = worth_merging(&slots, &self.limits) else { return Ok(false) };
         let run: Vec<Arc<Segment>> = slots[range].iter().filter_map(Slot::open).cloned().collect();
@@ -65,6 +66,7 @@ impl Inner {
     /// # Errors
     /// Damage to the events themselves, or to its quarantined records: only a backup has those.
     pub(crate) fn repair(&self, number: u64) -> Result<()> {
+        let _one = lock(&self.replacing);
         let slots = self.view().segments;
         let found = slots.iter().filter_map(Slot::open).find(|segment| segment.entry.number == number);
         let Some(segment) = found else { return Ok(()) };

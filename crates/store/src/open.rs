@@ -74,6 +74,7 @@ pub(crate) fn open(dir: &Path, limits: Limits) -> Result<Inner> {
         cache: ChunkCache::default(),
         sealed: Mutex::new(sealed),
         moving: RwLock::new(()),
+        replacing: Mutex::new(()),
         manifest: Mutex::new(manifest),
         _lock: lock,
     })

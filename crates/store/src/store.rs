@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     /// Held for writing while what a head counts moves to the tables, so that no reader counts it twice or not
     /// at all.
     pub(crate) moving: RwLock<()>,
+    /// Held while segments are put together or made anew: two at once would do the same ones twice.
+    pub(crate) replacing: Mutex<()>,
     /// Held while the manifest is changed.
     pub(crate) manifest: Mutex<Manifest>,
     /// Given back last.

@@ -4,7 +4,7 @@
 //! what was typed into a honeypot, together with what it encodes. The caret, the backtick and double quotes
 //! are taken out or replaced first: they are how words are broken up.
 
-use super::{Kind, Pattern, quoted};
+use super::{Kind, Pattern, quoted, registry};
 use crate::decode;
 use crate::view::View;
 use casemate_event::{Class, field};
@@ -30,7 +30,7 @@ const fn but(kind: Kind, says: &'static str, pattern: &'static str, unless: &'st
 }
 
 #[rustfmt::skip]
-static ROWS: [Row; 113] = [
+static ROWS: [Row; 114] = [
     // Running code.
     row(Kind::DownloadCradle, "fetches and runs code",
         r"(downloadstring|downloadfile|downloaddata|net\.webclient|invoke-webrequest|invoke-restmethod|\biwr\b|\birm\b|openread\(|msxml2\.xmlhttp).*(\biex\b|invoke-expression|invoke-command|start-process|frombase64string|\bsaps\b|\[scriptblock\]|\.\s*\()|(\biex\b|invoke-expression).*(downloadstring|downloaddata|net\.webclient|\biwr\b|\birm\b|invoke-webrequest|invoke-restmethod|msxml2\.xmlhttp)|\b(curl|wget|fetch|lwp-download)\b[^|;&]*(https?://|ftp://|[0-9]{1,3}\.[0-9]{1,3}\.)[^|;&]*(\|\s*(sudo\s+)?(ba|da|z|k)?sh\b|\|\s*(python|perl)|(;|&&)\s*(sudo\s+)?((ba|da)?sh\s|chmod\s+(\+x|[0-7]*7)|\./))|downloadfile\(.*(;|\n)\s*(start|&|invoke|saps)"),
@@ -165,6 +165,8 @@ static ROWS: [Row; 113] = [
     row(Kind::RemoteAccessTool, "installs or runs remote access software",
         r"\b(anydesk|teamviewer|screenconnect|atera|splashtop|rustdesk|ammyy|netsupport|client32|dwagent|supremo|ultraviewer|aeroadmin|radmin|tightvnc|winvnc|tvnserver|meshagent|tacticalrmm|simplehelp|logmein|action1|zohoassist|connectwisecontrol)[a-z0-9_\-.]*(\.exe|\.msi)?['\s].*(install|silent|--start|set-password|-run|-service|/s\b|-quiet|/q)"),
     // Staying.
+    row(Kind::ShareChanged, "shares a folder or changes who may use it",
+        r"\bnet1?(\.exe)?['\s]+share\s+\S+(=|\s.*/(grant|delete))|new-smbshare\b|grant-smbshareaccess\b"),
     row(Kind::ServiceChanged, "creates a service or changes what it runs",
         r"\bsc(\.exe)?['\s]+(\\\\\S+\s+)?(create|config)\s.*binpath=|new-service\s.*-binarypathname|set-service\s.*-binarypath|services\\\S+.*/v\s+(imagepath|servicedll|failurecommand)|\bsc(\.exe)?['\s]+(failure|sdset)\s|instsrv(\.exe)?|srvany|nssm(\.exe)?['\s]+install|win32_service.*(create|change)"),
     row(Kind::JobCreatedByCommand, "creates a scheduled job",
@@ -204,7 +206,7 @@ static ROWS: [Row; 113] = [
     row(Kind::HistoryCleared, "clears the history of commands",
         r"history\s+-c|\bunset\s+histfile|histsize=0|histfile=/dev/null|set\s+\+o\s+history|rm\s.*\.(bash|zsh|sh)_history|(>|ln\s+-sf\s+/dev/null)\s*\S*\.(bash|zsh)_history|clear-history|remove-item.*(consolehost_history|historysavepath)|del\s.*consolehost_history|historysavestyle\s+savenothing"),
     row(Kind::ProtectionTampered, "weakens protection",
-        r"(set|add)-mppreference.*(-disable|-exclusion|-lowthreat|-moderatethreat|-severethreat|-mapsreporting|-submitsamples)|\b(sc|net)1?(\.exe)?['\s]+(stop|delete|config|pause)\s+['\s]*(windefend|sense|sysmon|sysmon64|wscsvc|mssecflt|wdnissvc|wuauserv|mpssvc|carbonblack|csfalcon|cbdefense|sophos|mcafee|symantec|msmpsvc|auditd|securityhealthservice)|(stop|remove|set)-service\s.*(windefend|sense|sysmon|wscsvc|mpssvc)|setenforce\s+0|selinux=disabled|systemctl\s+(stop|disable|mask)\s+(--now\s+)?(auditd|rsyslog|falcon|syslog|apparmor|firewalld|ufw|osquery|wazuh|ossec|clamav|mdatp|sysmon)|service\s+(auditd|rsyslog|iptables|apparmor|falcon-sensor|clamav)\s+stop|fltmc(\.exe)?['\s]+unload|sysmon(64)?(\.exe)?['\s]+[-/]u\b|mpcmdrun(\.exe)?['\s].*-removedefinitions|disableantispyware|disablerealtimemonitoring|disableioavprotection|disablebehaviormonitoring|windows defender\\(features|real-time protection|exclusions|spynet)|tamperprotection|uninstall-windowsfeature.*defender|disable-windowsoptionalfeature.*defender|dism(\.exe)?['\s].*(disable-feature|/remove).*defender|taskkill(\.exe)?['\s].*(msmpeng|sysmon|mssense|csfalcon|cb\.exe|savservice|avp\.exe|ekrn|xagt)|(pkill|kill(all)?)\s.*(auditd|rsyslog|falcon|clamd|wazuh)|wmic(\.exe)?['\s].*product.*(antivirus|eset|sophos|mcafee|kaspersky|symantec).*uninstall|bcdedit(\.exe)?['\s].*(testsigning\s+on|nointegritychecks|disable_integrity)|safedllsearchmode|vulnerabledriverblocklist"),
+        r"(set|add)-mppreference.*(-disable|-exclusion|-(low|moderate|high|severe|unknown)threat|-mapsreporting|-submitsamples|-(puaprotection|enablecontrolledfolderaccess|enablenetworkprotection)\s+'?(disable|0|\$false|auditmode))|\b(sc|net)1?(\.exe)?['\s]+(stop|delete|config|pause)\s+['\s]*(windefend|sense|sysmon|sysmon64|wscsvc|mssecflt|wdnissvc|wuauserv|mpssvc|carbonblack|csfalcon|cbdefense|sophos|mcafee|symantec|msmpsvc|auditd|securityhealthservice)|(stop|remove|set)-service\s.*(windefend|sense|sysmon|wscsvc|mpssvc)|setenforce\s+0|selinux=disabled|systemctl\s+(stop|disable|mask)\s+(--now\s+)?(auditd|rsyslog|falcon|syslog|apparmor|firewalld|ufw|osquery|wazuh|ossec|clamav|mdatp|sysmon)|service\s+(auditd|rsyslog|iptables|apparmor|falcon-sensor|clamav)\s+stop|fltmc(\.exe)?['\s]+unload|sysmon(64)?(\.exe)?['\s]+[-/]u\b|mpcmdrun(\.exe)?['\s].*-removedefinitions|disableantispyware|disablerealtimemonitoring|disableioavprotection|disablebehaviormonitoring|windows defender\\(features|real-time protection|exclusions|spynet)|tamperprotection|uninstall-windowsfeature.*defender|disable-windowsoptionalfeature.*defender|dism(\.exe)?['\s].*(disable-feature|/remove).*defender|taskkill(\.exe)?['\s].*(msmpeng|sysmon|mssense|csfalcon|cb\.exe|savservice|avp\.exe|ekrn|xagt)|(pkill|kill(all)?)\s.*(auditd|rsyslog|falcon|clamd|wazuh)|wmic(\.exe)?['\s].*product.*(antivirus|eset|sophos|mcafee|kaspersky|symantec).*uninstall|bcdedit(\.exe)?['\s].*(testsigning\s+on|nointegritychecks|disable_integrity)|safedllsearchmode|vulnerabledriverblocklist"),
     row(Kind::FirewallTampered, "opens the firewall",
         r"netsh(\.exe)?['\s].*(allprofiles|currentprofile|publicprofile|domainprofile|privateprofile|opmode)\s+(state\s+off|mode=disable|disable)|netsh(\.exe)?['\s]+firewall\s+(set\s+opmode\s+(mode=)?disable|add\s+(portopening|allowedprogram))|netsh(\.exe)?['\s]+advfirewall\s+firewall\s+(add\s+rule|set\s+rule).*(action=allow|enable=yes)|set-netfirewallprofile.*-enabled\s+'?(false|\$false)|new-netfirewallrule.*allow|disable-netfirewallrule|enablefirewall['\s].*(0x0|/d\s+'?0)|\biptables\s+(-f|--flush|-x|-p\s+input\s+accept)|ufw\s+(disable|reset)|nft\s+flush\s+ruleset|systemctl\s+(stop|disable)\s+(firewalld|ufw|iptables)"),
     row(Kind::AuditTampered, "weakens auditing",
@@ -258,14 +260,18 @@ pub(super) fn find(view: View<'_>) -> Vec<(Kind, String)> {
     if text.lower.starts_with("set-alias ") {
         return Vec::new();
     }
-    ROWS.iter()
-        .filter(|row| row.matches(&text.lower))
-        .map(|row| {
-            let host = view.host();
-            let host = if host.is_empty() { String::new() } else { format!(" on {host}") };
-            (row.kind, format!("a command{host} {}: {}", row.says, quoted(text.shown)))
-        })
-        .collect()
+    let host = view.host();
+    let host = if host.is_empty() { String::new() } else { format!(" on {host}") };
+    let own = ROWS.iter().filter(|row| row.matches(&text.lower)).map(|row| {
+        let statement = format!("a command{host} {}: {}", row.says, quoted(text.shown));
+        (row.kind, statement)
+    });
+    let values = registry::written_by(&text.lower).into_iter().map(|(kind, says)| {
+        let statement =
+            format!("a command{host} writes a registry value that {says}: {}", quoted(text.shown));
+        (kind, statement)
+    });
+    own.chain(values).collect()
 }
 
 impl Row {

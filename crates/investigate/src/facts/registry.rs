@@ -3,6 +3,8 @@
 use super::{Kind, Pattern, quoted};
 use crate::view::View;
 use casemate_event::{Class, field};
+use regex::Regex;
+use std::sync::LazyLock;
 
 struct Row {
     kind: Kind,
@@ -92,18 +94,78 @@ pub(super) fn find(view: View<'_>) -> Vec<(Kind, String)> {
     {
         return Vec::new();
     }
-    let mut found: Vec<(Kind, String)> = Vec::new();
     let rows = if removed { REMOVALS.as_slice() } else { ROWS.as_slice() };
-    for row in rows {
-        let hit = row.key.is_in(&lower) && row.data.as_ref().is_none_or(|pattern| pattern.is_in(&data));
-        if hit && found.iter().all(|(kind, _)| *kind != row.kind) {
-            let with = if data.is_empty() { String::new() } else { format!(" = {}", quoted(&data)) };
+    let with = if data.is_empty() { String::new() } else { format!(" = {}", quoted(&data)) };
+    let mut found: Vec<(Kind, String)> = Vec::new();
+    for row in rows.iter().filter(|row| row.matches(&lower, &data)) {
+        if found.iter().all(|(kind, _)| *kind != row.kind) {
             let statement =
                 format!("a registry value on {} {}: {}{with}", view.host(), row.says, quoted(&path));
             found.push((row.kind, statement));
         }
     }
     found
+}
+
+impl Row {
+    fn matches(&self, key: &str, data: &str) -> bool {
+        self.key.is_in(key) && self.data.as_ref().is_none_or(|pattern| pattern.is_in(data))
+    }
+}
+
+/// Most writes of one text that are looked at.
+const MAX_WRITES: usize = 16;
+
+/// `reg add 'KEY' /v NAME … /d DATA`, in lower case.
+static REG_ADD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\breg(?:\.exe)?['\s]+add\s+(?:'([^']+)'|(\S+))([^&|;\n]*)").ok());
+/// `set-itemproperty …` and what else writes values, with all that belongs to it.
+static SET_PROPERTY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\b(?:set|new)-itemproperty\s+([^;|\n]*)").ok());
+static NAME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?:/v|-n(?:a(?:me?)?)?)\s+(?:'([^']*)'|(\S+))").ok());
+static DATA: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?:/d|-v(?:a(?:l(?:ue?)?)?)?)\s+(?:'([^']*)'|(\S+))").ok());
+static PATH: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?:-(?:literal)?path\s+)?(?:'((?:registry::|hk)[^']+)'|((?:registry::|hk)\S+))").ok()
+});
+
+/// What a command, in lower case, establishes by the registry values that it writes: the kind, and what such a value
+/// does.
+pub(super) fn written_by(command: &str) -> Vec<(Kind, &'static str)> {
+    if !command.contains("reg") && !command.contains("itemproperty") {
+        return Vec::new();
+    }
+    let mut found: Vec<(Kind, &'static str)> = Vec::new();
+    for (key, data) in writes(command) {
+        for row in ROWS.iter().filter(|row| row.matches(&key, &data)) {
+            if found.iter().all(|(kind, _)| *kind != row.kind) {
+                found.push((row.kind, row.says));
+            }
+        }
+    }
+    found
+}
+
+/// Paths of values, as registry events write them, with the data that a command writes there.
+fn writes(command: &str) -> Vec<(String, String)> {
+    let part = |regex: &'static LazyLock<Option<Regex>>, text: &str| -> Option<String> {
+        let captures = regex.as_ref()?.captures(text)?;
+        Some(captures.get(1).or_else(|| captures.get(2))?.as_str().to_owned())
+    };
+    let mut writes = Vec::new();
+    for captures in REG_ADD.iter().flat_map(|regex| regex.captures_iter(command)).take(MAX_WRITES) {
+        let Some(key) = captures.get(1).or_else(|| captures.get(2)) else { continue };
+        let rest = captures.get(3).map_or("", |rest| rest.as_str());
+        let name = part(&NAME, rest).unwrap_or_else(|| "(default)".to_owned());
+        writes.push((format!("{}\\{name}", key.as_str()), part(&DATA, rest).unwrap_or_default()));
+    }
+    for captures in SET_PROPERTY.iter().flat_map(|regex| regex.captures_iter(command)).take(MAX_WRITES) {
+        let rest = captures.get(1).map_or("", |rest| rest.as_str());
+        let (Some(key), Some(name)) = (part(&PATH, rest), part(&NAME, rest)) else { continue };
+        writes.push((format!("{key}\\{name}"), part(&DATA, rest).unwrap_or_default()));
+    }
+    writes
 }
 
 /// Path of the value: Security events name key and value apart.

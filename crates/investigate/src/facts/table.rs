@@ -333,7 +333,7 @@ facts! {
     CloudCommandRun = "cloud_command_on_instance", 1.2, "T1651";
     CloudUserData = "cloud_start_script_changed", 1.6, "T1651";
     CloudFunctionChanged = "cloud_function_changed", 0.9, "T1648";
-    CloudOrganisationLeft = "cloud_organisation_left", 2.2, "T1562.008";
+    CloudOrganisationLeft = "cloud_organisation_left", 2.2, "T1666";
     CloudInstanceCredential = "cloud_instance_credential_elsewhere", 1.7, "T1552.005";
     CloudConsoleSession = "cloud_console_from_api_session", 1.2, "T1550";
     CloudEnumeration = "cloud_enumeration_burst", 0.9, "T1580";

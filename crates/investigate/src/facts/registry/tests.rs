@@ -70,7 +70,7 @@ fn every_row_has_a_write_that_shows_it_and_one_that_does_not() {
 fn every_pattern_compiles() {
     for row in &ROWS {
         for pattern in [Some(&row.key), row.data.as_ref()].into_iter().flatten() {
-            assert!(regex::Regex::new(pattern.regex).is_ok(), "{:?}: {}", row.kind, pattern.regex);
+            assert!(Regex::new(pattern.regex).is_ok(), "{:?}: {}", row.kind, pattern.regex);
         }
     }
 }
@@ -87,4 +87,34 @@ fn removing_a_key_is_no_writing_of_it() {
     let traces = r"HKU\S-1\Software\Microsoft\Windows\CurrentVersion\Explorer\RunMRU\a";
     assert_eq!(removed(traces), [Kind::TracesRemoved]);
     assert!(found(traces, "notepad").is_empty());
+}
+
+#[test]
+fn values_that_commands_write_are_values() {
+    let check = |command: &str, expected: &[Kind]| {
+        let kinds: Vec<Kind> =
+            written_by(&command.to_lowercase()).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, expected, "{command}");
+    };
+    check(
+        r"reg.exe add 'HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\WDigest' /v UseLogonCredential /t REG_DWORD /d 1 /f",
+        &[Kind::PlainTextCredentials],
+    );
+    check(
+        r"reg add HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\WDigest /v UseLogonCredential /t REG_DWORD /d 0 /f",
+        &[],
+    );
+    check(
+        r"Set-ItemProperty -Path 'HKLM:\SYSTEM\CurrentControlSet\Control\Lsa' -Name 'RunAsPPL' -Value 0",
+        &[Kind::PlainTextCredentials],
+    );
+    check(
+        r"New-ItemProperty HKLM:\SYSTEM\CurrentControlSet\Services\x -Name ImagePath -Value 'powershell -f a.ps1'; exit",
+        &[Kind::ServiceChanged, Kind::ServiceRunsInterpreter],
+    );
+    check(
+        r"reg query HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\WDigest /v UseLogonCredential",
+        &[],
+    );
+    check(r"reg add HKCU\Software\Vendor /v Theme /d dark & reg add", &[]);
 }

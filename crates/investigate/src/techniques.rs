@@ -367,7 +367,7 @@ fn of_code(view: View<'_>) -> &'static [&'static str] {
         return &["T1021.004"];
     }
     if within(&["printservice"]) {
-        return &["T1068", "T1547.012", "T1574"];
+        return &["T1068", "T1574", "T1547.012"];
     }
     if within(&["dns"]) {
         return &["T1590.002", "T1071.004"];
@@ -433,7 +433,17 @@ fn of_finding(view: View<'_>) -> &'static [&'static str] {
         (&["login", "logon", "authentication", "password"], &["T1110", "T1078"]),
         (&["web shell", "webshell"], &["T1505.003"]),
         (&["web", "http", "url"], &["T1190", "T1595.003"]),
+        (&["ransom", "shadow cop", "backup"], &["T1490", "T1486"]),
+        (&["phish"], &["T1566"]),
         (&["malware", "virus", "trojan"], &["T1204"]),
+        (&["wmi"], &["T1047"]),
+        (&["scheduled task"], &["T1053.005"]),
+        (&["kerbero", "golden ticket"], &["T1558"]),
+        (&["pass the hash", "pass-the-hash", "overpass"], &["T1550.002"]),
+        (&["tamper", "turn off", "disabl"], &["T1562.001"]),
+        (&["psexec", "remote service"], &["T1569.002", "T1021.002"]),
+        (&["registry", "autostart", "persist"], &["T1547", "T1112"]),
+        (&["travel", "anonymous", "unfamiliar"], &["T1078.004"]),
         (&["powershell", "script", "shell", "command"], &["T1059"]),
         (&["lateral"], &["T1021"]),
         (&["credential", "mimikatz", "lsass"], &["T1003"]),

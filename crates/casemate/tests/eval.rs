@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Site;
+use common::{Site, root};
 use serde_json::Value;
 
 /// What others parse; each has an interval beside it.
@@ -91,6 +91,49 @@ fn the_gate_refuses_with_a_reason_and_force_is_on_record() {
     let forced = gate(&[&only[..], &["--force"]].concat());
     assert_eq!((forced.code, &forced.json["forced"]), (0, &Value::from(true)));
     assert!(forced.stderr.contains("accepted although the gate refused"), "{}", forced.stderr);
+}
+
+#[test]
+fn what_a_site_closes_corrects_its_head() {
+    let site = Site::new();
+    // Here, the second is how printers are set up.
+    for (log, verdict) in [("c02.json", "malicious"), ("c07.json", "benign")] {
+        let log = root().join("config/suite/logs").join(log).display().to_string();
+        assert_eq!(site.run(&["ingest", &log]).code, 0);
+        assert_eq!(site.run(&["investigate", "--all", "--model", "none"]).code, 0);
+        let open = site.run(&["cases", "--open"]).json["cases"].clone();
+        for case in open.as_array().unwrap() {
+            let id = case["id"].to_string();
+            let args = ["cases", "close", &id, "--verdict", verdict, "--reason", "as it was", "--by", "mira"];
+            assert_eq!(site.run(&args).code, 0);
+        }
+    }
+    let own = site.data_dir().with_file_name("own.json").display().to_string();
+    let fitted = site.run(&["eval", "--fit", &own, "--closed", "--reader", "none"]);
+    assert_eq!(fitted.code, 0, "{}", fitted.stderr);
+    let head: Value = serde_json::from_slice(&fs_err::read(&own).unwrap()).unwrap();
+    let parts = head["provenance"].as_array().unwrap();
+    let part = |source: &str| parts.iter().find(|part| part["source"] == source).unwrap();
+    assert!(
+        part("site")["malicious"].as_u64().unwrap() >= 1 && part("site")["benign"].as_u64().unwrap() >= 1
+    );
+    assert_eq!(
+        (&part("casemate")["malicious"], &part("casemate")["benign"]),
+        (&Value::from(8), &Value::from(8))
+    );
+    // What the shipped head knows is where it started.
+    let shipped = fs_err::read(root().join("config/heads/default.json")).unwrap();
+    let shipped: Value = serde_json::from_slice(&shipped).unwrap();
+    let weight = |head: &Value| head["whole"]["weights"]["rules_tied_high"].as_f64().unwrap();
+    assert!((weight(&head) - weight(&shipped)).abs() < 0.2, "{} {}", weight(&head), weight(&shipped));
+    // It judges, and doctor says how verdicts fared.
+    assert_eq!(site.run(&["eval", "--model", "none", "--head", &own, "--canaries", "0"]).code, 0);
+    let doctor = site.run(&["doctor", "--quick"]).json;
+    let verdicts = &doctor["indexes"]["verdicts"];
+    assert!(
+        verdicts["closed"].as_u64().unwrap() >= 2 && verdicts["attacks"].as_u64().unwrap() >= 1,
+        "{verdicts}"
+    );
 }
 
 #[test]

@@ -48,6 +48,9 @@ pub(crate) struct Global {
     /// Print one JSON document on stdout; everything else goes to stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Keep the right to connect and to open any file, for debugging; else the kernel takes both away
+    #[arg(long, global = true)]
+    pub(crate) unsealed: bool,
     /// Log more on stderr: -v progress, -vv detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,

@@ -1,5 +1,6 @@
 //! What is this machine and process? Read from `/proc`; absent facts are `None`.
 
+use crate::seal::Seal;
 use serde::Serialize;
 
 /// Peak resident memory of this process in bytes.
@@ -57,7 +58,7 @@ fn features(cpuinfo: &str) -> Vec<&'static str> {
 /// Whether the machine could carry data away, were this program to try (it holds no code that connects).
 #[derive(Debug, Serialize)]
 pub(crate) struct Egress {
-    /// Whether something outside this program makes an outgoing connection impossible.
+    /// Whether the kernel makes an outgoing connection impossible.
     pub(crate) sealed: bool,
     /// What enforces it.
     pub(crate) by: Vec<&'static str>,
@@ -66,25 +67,23 @@ pub(crate) struct Egress {
 }
 
 impl Egress {
-    pub(crate) fn check() -> Self {
+    /// What holds data in, this process being sealed like `seal` says.
+    pub(crate) fn check(seal: &Seal) -> Self {
+        let mut by = seal.by();
         let interfaces = interfaces();
         if interfaces.is_empty() {
-            return Self {
-                sealed: true,
-                by: vec!["network namespace with no interface but loopback"],
-                why: "no address outside this machine can be reached".to_owned(),
-            };
+            by.push("network namespace with no interface but loopback");
         }
-        Self {
-            sealed: false,
-            by: vec![],
-            why: format!(
-                "network interfaces exist ({}), so only this program's lack of any code that connects keeps \
-                 data in; run it where only loopback exists (`unshare --net`, or a unit with PrivateNetwork=yes \
-                 and a socket, or IPAddressDeny=any with IPAddressAllow=localhost) to have the kernel hold it too",
+        let why = if by.is_empty() {
+            format!(
+                "network interfaces exist ({}), and only this program's lack of any code that connects keeps data \
+                 in; leave --unsealed out, on a kernel with seccomp and Landlock",
                 interfaces.join(", ")
-            ),
-        }
+            )
+        } else {
+            by.join("; ")
+        };
+        Self { sealed: seal.connect_is_killed || interfaces.is_empty(), by, why }
     }
 }
 

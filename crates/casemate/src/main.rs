@@ -9,17 +9,20 @@ mod failure;
 mod machine;
 mod models;
 mod output;
+mod seal;
 mod setup;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use seal::Seal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     output::log_to_stderr(&cli.global);
+    let seal = sealed(&cli);
     let result = match &cli.command {
-        Command::Serve(args) => commands::serve::run(&cli.global, args),
+        Command::Serve(args) => commands::serve::run(&cli.global, args, &seal),
         Command::Ingest(args) => commands::ingest::run(&cli.global, args),
         Command::Search(args) => commands::search::run(&cli.global, args),
         Command::Investigate(args) => commands::investigate::run(&cli.global, args),
@@ -30,10 +33,28 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&cli.global, args),
         Command::Backup(args) => commands::backup::backup(&cli.global, args),
         Command::Restore(args) => commands::backup::restore(&cli.global, args),
-        Command::Doctor(args) => commands::doctor::run(&cli.global, args),
+        Command::Doctor(args) => commands::doctor::run(&cli.global, args, &seal),
     };
     match result {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Gives up what the command does not need, before it does anything; nothing, where that was asked for.
+fn sealed(cli: &Cli) -> Seal {
+    let Some(needs) = seal::needs(cli).filter(|_| !cli.global.unsealed) else { return Seal::default() };
+    if let Command::Serve(_) = &cli.command {
+        // Only what is there can be kept, files that archives are spooled to among it. Why the directory cannot be
+        // made is said when it is opened.
+        let spool = cli.global.data_dir.join("spool");
+        if fs_err::create_dir_all(&spool).is_ok() {
+            drop(tempfile::env::override_temp_dir(&spool));
+        }
+    }
+    let seal = seal::seal(&needs);
+    for missing in &seal.missing {
+        tracing::warn!("not sealed by {missing}");
+    }
+    seal
 }

@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Who alone may depend directly on these; `*` at the end stands for any ending.
-const OWNERS: [(&str, &str); 18] = [
+const OWNERS: [(&str, &str); 20] = [
     ("candle-*", "casemate-inference"),
     ("tokenizers", "casemate-inference"),
     ("llguidance", "casemate-inference"),
@@ -38,6 +38,8 @@ const OWNERS: [(&str, &str); 18] = [
     ("axum*", "casemate-server"),
     ("tower*", "casemate-server"),
     ("askama*", "casemate-server"),
+    ("landlock", "casemate"),
+    ("seccompiler", "casemate"),
 ];
 
 /// What can call out, and so may not be in the appliance at all: HTTP clients, TLS, DNS resolvers, downloaders.

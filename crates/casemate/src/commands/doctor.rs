@@ -6,6 +6,7 @@ use crate::cli::{DoctorArgs, Global};
 use crate::failure::Outcome;
 use crate::machine::{Cpu, Egress};
 use crate::models::{self, Entry, FileEntry};
+use crate::seal::Seal;
 use crate::{output, setup};
 use casemate_investigate::Drift;
 use casemate_pipeline::Pipeline;
@@ -64,7 +65,7 @@ struct Indexes {
     verdicts: Drift,
 }
 
-pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
+pub(crate) fn run(global: &Global, args: &DoctorArgs, seal: &Seal) -> Outcome {
     let started = Instant::now();
     let mut problems = Vec::new();
     let models = check_models(&global.models, args.quick, &mut problems)?;
@@ -88,7 +89,8 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
                 .to_owned(),
         );
     }
-    let egress = Egress::check();
+    let egress = Egress::check(seal);
+    problems.extend(seal.missing.iter().map(|missing| format!("not sealed by {missing}")));
     let report = Report {
         models,
         indexes,
@@ -266,7 +268,7 @@ impl Report {
                 counts.records, counts.quarantined, counts.dropped
             ))?;
         }
-        let sealed = if self.egress.sealed { "sealed" } else { "not sealed by the system" };
+        let sealed = if self.egress.sealed { "sealed" } else { "NOT SEALED" };
         output::line(&format!("egress   {sealed}: {}", self.egress.why))?;
         for problem in &self.problems {
             output::line(&format!("PROBLEM  {problem}"))?;

@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, ReceiveArgs, ServeArgs};
 use crate::failure::{Failure, Outcome};
+use crate::seal::Seal;
 use crate::setup::{self, Desk};
 use anyhow::anyhow;
 use casemate_receive::{Intake, Receivers, TlsFiles};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
+pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal) -> Outcome {
     let listener = casemate_server::bind(args.listen).map_err(Failure::input)?;
     let receivers = receivers(&args.receive)?;
     let limits = Limits { retention: args.keep.retention(), ..Limits::default() };
@@ -31,7 +32,7 @@ pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     runtime.block_on(async {
         let (stop, stopping) = watch::channel(false);
         let signalled = stop_signal()?;
-        announce(&listener, &receivers)?;
+        announce(&listener, &receivers, seal)?;
         let receiving = tokio::spawn(receivers.run(intake, stopping));
         let shutdown = async move {
             signalled.await;
@@ -67,7 +68,10 @@ fn receivers(args: &ReceiveArgs) -> Outcome<Receivers> {
     Receivers::bind(config).map_err(Failure::input)
 }
 
-fn announce(listener: &TcpListener, receivers: &Receivers) -> std::io::Result<()> {
+fn announce(listener: &TcpListener, receivers: &Receivers, seal: &Seal) -> std::io::Result<()> {
+    let by = seal.by();
+    let sealed = if by.is_empty() { "NOT SEALED: it could connect".to_owned() } else { by.join("; ") };
+    eprintln!("casemate: {sealed}");
     for (scheme, address) in receivers.addresses() {
         eprintln!("casemate: receiving {scheme}://{address}");
     }

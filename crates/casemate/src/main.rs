@@ -10,19 +10,25 @@ mod machine;
 mod models;
 mod output;
 mod seal;
+mod service;
 mod setup;
 
 use clap::Parser;
 use cli::{Cli, Command};
 use seal::Seal;
+use service::Manager;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     output::log_to_stderr(&cli.global);
+    let manager = match &cli.command {
+        Command::Serve(_) => Manager::open(),
+        _ => Manager::default(),
+    };
     let seal = sealed(&cli);
     let result = match &cli.command {
-        Command::Serve(args) => commands::serve::run(&cli.global, args, &seal),
+        Command::Serve(args) => commands::serve::run(&cli.global, args, &seal, manager),
         Command::Ingest(args) => commands::ingest::run(&cli.global, args),
         Command::Search(args) => commands::search::run(&cli.global, args),
         Command::Investigate(args) => commands::investigate::run(&cli.global, args),

@@ -4,7 +4,10 @@
 
 mod common;
 
-use common::Site;
+use common::http::get;
+use common::{Server, Site, root};
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 #[test]
 fn the_kernel_holds_the_server() {
@@ -24,4 +27,60 @@ fn doctor_says_what_holds() {
     assert!(by.contains("seccomp: connecting ends the process"), "{by}");
     let egress = Site::new().run(&["doctor", "--quick", "--unsealed"]).json["egress"].clone();
     assert!(!egress["by"].to_string().contains("seccomp"), "{egress}");
+}
+
+#[test]
+fn a_service_manager_is_told_how_it_goes() {
+    let site = Site::new();
+    let path = site.data_dir().with_file_name("notify");
+    let heard = UnixDatagram::bind(&path).unwrap();
+    heard.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let next = || {
+        let mut said = [0; 64];
+        let length = heard.recv(&mut said).unwrap();
+        String::from_utf8_lossy(&said[..length]).into_owned()
+    };
+    let mut command = site.command(&["serve", "--listen", "127.0.0.1:0", "--model", "none"]);
+    let server = Server::start(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000"));
+    assert_eq!(next(), "READY=1");
+    assert_eq!(next(), "WATCHDOG=1");
+    server.end();
+    // What was on its way when it ended still comes.
+    let last = std::iter::repeat_with(next).take(100).find(|said| said != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+}
+
+#[test]
+fn a_socket_that_was_opened_for_it_is_served() {
+    let site = Site::new();
+    let command = site.command(&["serve", "--listen", "127.0.0.1:1", "--model", "none"]);
+    // As systemd does it: the socket is number 3, and the environment says whose it is.
+    let start = "import os, socket, sys\n\
+        listening = socket.create_server(('127.0.0.1', 0))\n\
+        os.dup2(listening.fileno(), 3)\n\
+        os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n\
+        os.execv(sys.argv[1], sys.argv[1:])\n";
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", start]).arg(command.get_program()).args(command.get_args()).env_clear();
+    python.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let server = Server::start(python.env("PATH", path).current_dir(root()));
+    assert_eq!(get(&server.address, "/healthz").unwrap().status, 200);
+}
+
+#[test]
+fn the_unit_exposes_little() {
+    let unit = root().join("systemd/casemate.service");
+    let output = std::process::Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(unit)
+        .output();
+    let Ok(output) = output else {
+        eprintln!("skipped: no systemd-analyze here");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let last = said.lines().rfind(|line| line.contains("Overall exposure level")).unwrap();
+    let exposure: f64 = last.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+    assert!(exposure <= 1.2, "{said}");
 }

@@ -27,4 +27,4 @@ mod state;
 mod worker;
 
 pub use error::{Error, Result};
-pub use serve::{Config, bind, serve, serve_with};
+pub use serve::{Config, adopt, bind, serve, serve_with};

@@ -61,6 +61,19 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
     })
 }
 
+/// A socket that is listening already, opened by a service manager.
+///
+/// # Errors
+/// [`Error::NotLoopback`] or [`Error::Listen`].
+pub fn adopt(listener: TcpListener) -> Result<TcpListener> {
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let listen = listener.local_addr().map_err(|source| Error::Listen { listen: nowhere, source })?;
+    if !listen.ip().is_loopback() {
+        return Err(Error::NotLoopback { listen });
+    }
+    Ok(listener)
+}
+
 /// [`serve_with`] the default [`Config`].
 ///
 /// # Errors

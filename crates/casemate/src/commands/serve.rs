@@ -3,19 +3,26 @@
 use crate::cli::{Global, ReceiveArgs, ServeArgs};
 use crate::failure::{Failure, Outcome};
 use crate::seal::Seal;
+use crate::service::Manager;
 use crate::setup::{self, Desk};
 use anyhow::anyhow;
+use casemate_pipeline::Pipeline;
 use casemate_receive::{Intake, Receivers, TlsFiles};
 use casemate_server::Config;
 use casemate_store::Limits;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal) -> Outcome {
-    let listener = casemate_server::bind(args.listen).map_err(Failure::input)?;
+pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: Manager) -> Outcome {
+    let listener = match manager.take_listener() {
+        Some(listener) => casemate_server::adopt(listener),
+        None => casemate_server::bind(args.listen),
+    };
+    let listener = listener.map_err(Failure::input)?;
     let receivers = receivers(&args.receive)?;
     let limits = Limits { retention: args.keep.retention(), ..Limits::default() };
     let backup_dir = args.keep.backup_dir.clone();
@@ -33,15 +40,37 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal) -> Outcome {
         let (stop, stopping) = watch::channel(false);
         let signalled = stop_signal()?;
         announce(&listener, &receivers, seal)?;
+        let manager = Arc::new(manager);
+        manager.say("READY=1");
+        let alive = manager
+            .beat()
+            .map(|beat| tokio::spawn(show_life(Arc::clone(&manager), beat, Arc::clone(&pipeline))));
         let receiving = tokio::spawn(receivers.run(intake, stopping));
         let shutdown = async move {
             signalled.await;
+            manager.say("STOPPING=1");
             stop.send_replace(true);
         };
         casemate_server::serve_with(config, listener, pipeline, investigator, shutdown).await?;
         receiving.await??;
+        if let Some(alive) = alive {
+            alive.abort();
+        }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Tells the service manager that we live, as long as the store answers.
+async fn show_life(manager: Arc<Manager>, beat: Duration, pipeline: Arc<Pipeline>) {
+    let mut beats = tokio::time::interval(beat);
+    loop {
+        beats.tick().await;
+        let pipeline = Arc::clone(&pipeline);
+        let answers = tokio::task::spawn_blocking(move || pipeline.store().counts().is_ok());
+        if answers.await.is_ok_and(|answers| answers) {
+            manager.say("WATCHDOG=1");
+        }
+    }
 }
 
 fn receivers(args: &ReceiveArgs) -> Outcome<Receivers> {

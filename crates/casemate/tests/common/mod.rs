@@ -185,6 +185,13 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Asks it to end, as a service manager would, and waits.
+    pub(crate) fn end(mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -182,7 +182,8 @@ pub(crate) struct KeepArgs {
     /// Delete the oldest events when segments take more than this many gigabytes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keep_gb: Option<u32>,
-    /// Directory in which `POST /v1/backups` makes a backup while the server runs
+    /// Directory in which `POST /v1/backups` makes a backup while the server runs. A medium has to be mounted there
+    /// when the server starts: what comes later is not the server's
     #[arg(long, value_name = "DIR")]
     pub(crate) backup_dir: Option<PathBuf>,
 }

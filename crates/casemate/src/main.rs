@@ -50,9 +50,12 @@ fn main() -> ExitCode {
 /// Gives up what the command does not need, before it does anything; nothing, where that was asked for.
 fn sealed(cli: &Cli) -> Seal {
     let Some(needs) = seal::needs(cli).filter(|_| !cli.global.unsealed) else { return Seal::default() };
-    if let Command::Serve(_) = &cli.command {
+    if let Command::Serve(args) = &cli.command {
         // Only what is there can be kept, files that archives are spooled to among it. Why the directory cannot be
         // made is said when it is opened.
+        if let Some(dir) = &args.keep.backup_dir {
+            drop(fs_err::create_dir_all(dir));
+        }
         let spool = cli.global.data_dir.join("spool");
         if fs_err::create_dir_all(&spool).is_ok() {
             drop(tempfile::env::override_temp_dir(&spool));

@@ -16,7 +16,7 @@ use seccompiler::{
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the command of a command line has to keep; `None` for one that runs other programs to measure them.
 pub(crate) fn needs(cli: &Cli) -> Option<Needs> {
@@ -34,8 +34,10 @@ fn of_server(global: &Global, args: &ServeArgs) -> Needs {
         ["/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup", "/etc", "/usr/share/zoneinfo", "/dev/urandom"]
             .map(PathBuf::from)
             .into();
-    read.extend([global.config.clone(), global.models.clone()]);
-    read.extend(global.rules.iter().cloned());
+    for dir in [&global.config, &global.models].into_iter().chain(&global.rules) {
+        read.push(dir.clone());
+        linked(dir, &mut read);
+    }
     // What is followed may be rotated: the directory around a file.
     let around = |path: &PathBuf| match path.parent() {
         _ if path.is_dir() => path.clone(),
@@ -51,6 +53,27 @@ fn of_server(global: &Global, args: &ServeArgs) -> Needs {
         tcp: tcp.map(std::net::SocketAddr::port).collect(),
         udp: !receive.syslog_udp.is_empty(),
         files: Some(Files { read, write: write.into_iter().flatten().collect() }),
+    }
+}
+
+/// Links followed from one directory, and directories within each other.
+const MAX_LINKS: usize = 1000;
+const MAX_DEPTH: usize = 4;
+
+/// Adds what symbolic links within `dir` lead to: where a file really lies is what counts, and models are often linked.
+fn linked(dir: &Path, found: &mut Vec<PathBuf>) {
+    let mut left = vec![(dir.to_owned(), MAX_DEPTH)];
+    let most = found.len() + MAX_LINKS;
+    while let Some((dir, depth)) = left.pop() {
+        // What cannot be listed is not there for us, and whoever opens it says so.
+        for entry in fs_err::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match path.canonicalize() {
+                Ok(target) if path.is_symlink() && found.len() < most => found.push(target),
+                Ok(_) if path.is_dir() && !path.is_symlink() && depth > 1 => left.push((path, depth - 1)),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -355,6 +378,20 @@ mod tests {
         }
         assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{output:?}");
         assert!(!said.contains("went on"), "{said}");
+    }
+
+    #[test]
+    fn where_links_lead_is_read_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let target = other.path().join("m.gguf");
+        fs_err::write(&target, "x").unwrap();
+        fs_err::create_dir(dir.path().join("a")).unwrap();
+        std::os::unix::fs::symlink(&target, dir.path().join("a/m.gguf")).unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("broken")).unwrap();
+        let mut found = Vec::new();
+        linked(dir.path(), &mut found);
+        assert_eq!(found, [target.canonicalize().unwrap()]);
     }
 
     #[test]

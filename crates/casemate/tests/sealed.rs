@@ -4,10 +4,12 @@
 
 mod common;
 
-use common::http::get;
+use common::http::{get, post};
 use common::{Server, Site, root};
+use serde_json::Value;
+use std::io::{Cursor, Write};
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_kernel_holds_the_server() {
@@ -17,6 +19,35 @@ fn the_kernel_holds_the_server() {
     let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     // 2: filters are installed.
     assert_eq!((of("Seccomp:"), of("NoNewPrivs:")), (Some("2"), Some("1")), "{status}");
+}
+
+#[test]
+fn what_a_sealed_server_needs_it_has() {
+    let site = Site::new();
+    let backups = site.data_dir().with_file_name("backups");
+    let followed = site
+        .file("auth.log", b"Nov 26 07:00:00 h1 sshd[1]: Failed password for root from 10.0.0.5 port 22\n");
+    let server = site.serve_with(&["--backup-dir", &backups.display().to_string(), "--watch", &followed]);
+    // An archive goes through a file of its own.
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file("c02.json", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(&fs_err::read(root().join("config/suite/logs/c02.json")).unwrap()).unwrap();
+    let archive = archive.finish().unwrap().into_inner();
+    let raw = [("content-type", "application/octet-stream")];
+    let taken = post(&server.address, "/v1/ingest/auto", &raw, &archive).unwrap();
+    assert_eq!((taken.status, &taken.json()["records"]), (200, &Value::from(4)));
+    let json = [("content-type", "application/json")];
+    assert_eq!(post(&server.address, "/v1/backups", &json, b"{}").unwrap().status, 201);
+    assert_eq!(fs_err::read_dir(&backups).unwrap().count(), 1);
+    // A followed file may be moved away and begun anew.
+    fs_err::rename(&followed, format!("{followed}.1")).unwrap();
+    fs_err::write(&followed, "Nov 26 07:01:00 h1 sshd[1]: Failed password for bob from 10.0.0.6 port 22\n")
+        .unwrap();
+    let begun = Instant::now();
+    while get(&server.address, "/v1/events").unwrap().json()["total"] != 6 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

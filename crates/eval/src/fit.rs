@@ -119,6 +119,7 @@ impl Basis {
     pub fn of(head: &Head) -> Self {
         let mut weights = Self::analyst().weights;
         weights.extend(head.whole.weights.clone());
+        // No case here has been asked anything.
         weights.remove(ANSWERS);
         Self { weights, probe: head.whole.probe.clone() }
     }
@@ -230,7 +231,6 @@ fn fit_on(samples: &[Sample], indices: &[usize], reader: Option<&Reader>, share:
         .zip(&line.weights)
         .map(|(name, weight)| (name, weight * calibration.weights[0]))
         .filter(|(_, weight)| *weight != 0.0)
-        .chain([(ANSWERS.to_owned(), ANSWERS_WEIGHT)])
         .collect();
     let probe = reader.map(|reader| {
         if let Some(probe) = &basis.probe {
@@ -260,10 +260,6 @@ fn rarer(samples: &[&Sample]) -> f64 {
 
 /// One row of numbers for each alert of a case.
 type Rows = Vec<Vec<f64>>;
-
-/// Logits per logit of the answers: their questions are the playbook's, and no fit over cases has asked them
-/// often enough to say more.
-const ANSWERS_WEIGHT: f64 = 0.5;
 
 fn clamp(logit: f64) -> f64 {
     logit.clamp(-6.0, 6.0)

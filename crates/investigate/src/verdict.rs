@@ -155,7 +155,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Whether no answer of the model could change the verdict: then none has to be asked for.
+    /// Whether no answer of the model could change the verdict, and it is one: then none has to be asked for.
     pub(crate) fn is_settled(&self) -> bool {
         let verdict = |answers: f64| self.verdict(self.fit.logit(&self.with(&|_| false, answers)));
         let first = verdict(0.0);

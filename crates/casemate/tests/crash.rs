@@ -103,7 +103,7 @@ impl Way {
                     let ack = &answer.json()["ackId"];
                     let asked = json!({ "acks": [ack] }).to_string();
                     if let Ok(said) = post(address, "/services/collector/ack", &headers, asked.as_bytes()) {
-                        assert_eq!(said.ok()["acks"][ack.to_string()], true);
+                        assert_eq!(said.expect_ok()["acks"][ack.to_string()], true);
                     }
                 }
                 answer
@@ -331,7 +331,7 @@ impl Trial {
         }
         let begun = std::time::Instant::now();
         let query = format!("/v1/search?q=%22crash-test%20file%200%20{}%22", self.followed.written - 1);
-        while get(&server.address, &query).unwrap().ok()["total"] != 1 {
+        while get(&server.address, &query).unwrap().expect_ok()["total"] != 1 {
             assert!(begun.elapsed() < WAIT, "the last line of the followed file did not come");
             std::thread::yield_now();
         }

@@ -79,7 +79,7 @@ fn line(number: u64) -> String {
 }
 
 fn total(server: &Server, query: &str) -> u64 {
-    get(&server.address, &format!("/v1/search?q={query}")).unwrap().ok()["total"].as_u64().unwrap()
+    get(&server.address, &format!("/v1/search?q={query}")).unwrap().expect_ok()["total"].as_u64().unwrap()
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_full_disk_refuses_keeps_and_recovers() {
     }
     // Detection goes on too: in the end every event is in the alert.
     let in_alert = || {
-        let alerts = get(&server.address, "/v1/alerts").unwrap().ok();
+        let alerts = get(&server.address, "/v1/alerts").unwrap().expect_ok();
         let counts =
             alerts["alerts"].as_array().unwrap().iter().filter_map(|alert| alert["event_count"].as_u64());
         counts.max().unwrap_or(0)

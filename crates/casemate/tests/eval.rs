@@ -128,7 +128,7 @@ fn what_a_site_closes_corrects_its_head() {
     assert!((weight(&head) - weight(&shipped)).abs() < 0.2, "{} {}", weight(&head), weight(&shipped));
     // It judges, and doctor says how verdicts fared.
     assert_eq!(site.run(&["eval", "--model", "none", "--head", &own, "--canaries", "0"]).code, 0);
-    let doctor = site.run(&["doctor", "--quick"]).json;
+    let doctor = site.run(&["doctor"]).json;
     let verdicts = &doctor["indexes"]["verdicts"];
     assert!(
         verdicts["closed"].as_u64().unwrap() >= 2 && verdicts["attacks"].as_u64().unwrap() >= 1,

@@ -20,7 +20,7 @@ fn site() -> Site {
 }
 
 fn total(server: &Server, what: &str) -> u64 {
-    get(&server.address, what).unwrap().ok()["total"].as_u64().unwrap()
+    get(&server.address, what).unwrap().expect_ok()["total"].as_u64().unwrap()
 }
 
 #[track_caller]
@@ -28,7 +28,7 @@ fn until_investigated(server: &Server, expected: u64) {
     let begun = Instant::now();
     loop {
         let done = total(server, "/v1/investigations");
-        let queue = get(&server.address, "/v1/queue").unwrap().ok();
+        let queue = get(&server.address, "/v1/queue").unwrap().expect_ok();
         if done == expected && queue["asked"] == 0 && queue["running"].is_null() {
             return;
         }

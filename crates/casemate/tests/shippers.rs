@@ -27,7 +27,7 @@ fn shippers() -> Option<PathBuf> {
 fn await_records(server: &Server, source: &str) {
     let begun = Instant::now();
     loop {
-        let sources = get(&server.address, "/v1/sources").unwrap().ok();
+        let sources = get(&server.address, "/v1/sources").unwrap().expect_ok();
         let found = sources["sources"].as_array().unwrap().iter().find(|row| row["source"] == source);
         if found.is_some_and(|row| row["records"] == RECORDS) {
             return;

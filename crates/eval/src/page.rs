@@ -214,7 +214,11 @@ fn ablation(run: &Run) -> Block {
     }
     rows.extend(row("rules_only", &crate::baselines::rules_only(&run.outcomes)));
     let svg = plot::intervals("AUROC with parts left out", 0.4, 1.0, &rows);
-    plot("ablation", "AUROC with its interval of heads fitted with less.", svg)
+    plot(
+        "ablation",
+        "AUROC with its interval of heads fitted with less, and of the head with earlier cases closed.",
+        svg,
+    )
 }
 
 fn sources_table(judged: &[Judged]) -> Block {

@@ -2,7 +2,7 @@
 //!
 //! Closeness is the cosine of the pooled embeddings of the evidence; the same rule or technique counts beside it.
 //! The nearest of both kinds are shown, each with its reason, and their closeness is a feature for the learned
-//! head. That is all they do: a case closed as benign speaks for itself alone, and never makes another one benign.
+//! head, which lets it nudge and no more: a case closed as benign outweighs no evidence of an attack.
 
 use crate::report::Evidence;
 use crate::{Error, Feature};

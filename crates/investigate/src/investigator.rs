@@ -494,7 +494,10 @@ fn conclude(
     let decided = playbook.decided.iter().map(|question| verdict::decided(question, findings, &facts));
     let by_model =
         asked.iter().zip(&reading.scores).map(|(asked, scores)| verdict::answer(asked, scores, &labels));
-    let answers: Vec<_> = decided.chain(by_model).collect();
+    let mut answers: Vec<_> = decided.chain(by_model).collect();
+    if let Some(seen) = seen {
+        answers.iter_mut().for_each(|answer| answer.weight *= seen.answers_weight());
+    }
     for answer in &answers {
         progress(Progress::Answer {
             id: answer.id.clone(),

@@ -128,9 +128,7 @@ pub(crate) fn line_sentence(item: &Evidence) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relate::Relation;
-    use crate::render;
-    use crate::testing::stored;
+    use crate::testing::{self, stored};
     use casemate_event::{Class, field};
 
     fn events() -> Vec<Stored> {
@@ -151,21 +149,7 @@ mod tests {
     }
 
     fn evidence() -> Vec<Evidence> {
-        events()
-            .iter()
-            .map(|stored| Evidence {
-                label: format!("E{}", stored.id),
-                event: stored.id,
-                time: stored.event.time,
-                host: String::new(),
-                line: render::line(&stored.event),
-                why: String::new(),
-                relation: Relation::Alert,
-                count: 1,
-                structural: String::new(),
-                folded: Vec::new(),
-            })
-            .collect()
+        events().iter().map(|stored| testing::evidence(stored, 1)).collect()
     }
 
     #[test]

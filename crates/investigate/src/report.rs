@@ -61,7 +61,8 @@ pub struct Investigation {
     /// Probability of an attack that the verdict was drawn from, 0 to 1.
     #[serde(serialize_with = "figure")]
     pub probability: f64,
-    /// Share of wordings and evidence orders whose own verdict is this verdict, 0 to 1.
+    /// Share of variants (other wordings and orders; facts or parts of the evidence left out) whose own verdict is
+    /// this verdict, 0 to 1.
     #[serde(serialize_with = "figure")]
     pub convergence: f64,
     /// The conclusion in a sentence or two.

@@ -222,6 +222,20 @@ const PIPES: Words = &[
     (&["drsuapi"], &["T1003.006"]),
 ];
 
+/// Channels of Windows that are about one thing.
+const CHANNELS: Words = &[
+    (&["terminalservices", "remotedesktop", "rdpcorets"], &["T1021.001"]),
+    (&["powershell"], &["T1059.001"]),
+    (&["bits-client"], &["T1197"]),
+    (&["wmi-activity"], &["T1047", "T1546.003"]),
+    (&["taskscheduler"], &["T1053.005"]),
+    (&["winrm"], &["T1021.006"]),
+    (&["windows defender"], &["T1562.001", "T1204"]),
+    (&["openssh"], &["T1021.004"]),
+    (&["printservice"], &["T1068", "T1574", "T1547.012"]),
+    (&["dns"], &["T1590.002", "T1071.004"]),
+];
+
 /// Registry keys and values.
 const KEYS: Words = &[
     (&["\\windows defender", "\\windefend"], &["T1562.001"]),
@@ -323,7 +337,7 @@ fn by_name(view: View<'_>) -> Option<&'static [&'static str]> {
 
 /// By the codes of Windows' channels, then by class.
 fn of_code(view: View<'_>) -> &'static [&'static str] {
-    let channel = view.native("Channel").unwrap_or_default().to_lowercase();
+    let channel = view.native("Channel").unwrap_or_default();
     let code = view.code();
     if view.is_sysmon() {
         return match code {
@@ -341,36 +355,8 @@ fn of_code(view: View<'_>) -> &'static [&'static str] {
             _ => &["T1059"],
         };
     }
-    let within = |names: &[&str]| names.iter().any(|name| channel.contains(name));
-    if within(&["terminalservices", "remotedesktop", "rdpcorets"]) {
-        return &["T1021.001"];
-    }
-    if within(&["powershell"]) {
-        return &["T1059.001"];
-    }
-    if within(&["bits-client"]) {
-        return &["T1197"];
-    }
-    if within(&["wmi-activity"]) {
-        return &["T1047", "T1546.003"];
-    }
-    if within(&["taskscheduler"]) {
-        return &["T1053.005"];
-    }
-    if within(&["winrm"]) {
-        return &["T1021.006"];
-    }
-    if within(&["windows defender"]) {
-        return &["T1562.001", "T1204"];
-    }
-    if within(&["openssh"]) {
-        return &["T1021.004"];
-    }
-    if within(&["printservice"]) {
-        return &["T1068", "T1574", "T1547.012"];
-    }
-    if within(&["dns"]) {
-        return &["T1590.002", "T1071.004"];
+    if let Some(ids) = in_text(CHANNELS, channel) {
+        return ids;
     }
     match code {
         "4624" => match view.0.field(field::LOGON_TYPE) {

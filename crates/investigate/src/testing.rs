@@ -1,5 +1,8 @@
 //! Events for the tests of this crate.
 
+use crate::relate::Relation;
+use crate::render;
+use crate::report::Evidence;
 use casemate_event::{Class, Event, EventId, Fields, Format, Stored, TemplateId, TimeQuality};
 use jiff::Timestamp;
 
@@ -30,4 +33,20 @@ pub(crate) fn stored(id: u64, seconds: i64, class: Class, fields: &[(&str, &str)
     event.time = Timestamp::from_second(NOON + seconds).unwrap();
     event.template = TemplateId(id);
     Stored { id: EventId(id), event }
+}
+
+/// A line of evidence for an event of the alert that stands for `count` of them.
+pub(crate) fn evidence(stored: &Stored, count: u64) -> Evidence {
+    Evidence {
+        label: format!("E{}", stored.id),
+        event: stored.id,
+        time: stored.event.time,
+        host: String::new(),
+        line: render::line(&stored.event),
+        why: String::new(),
+        relation: Relation::Alert,
+        count,
+        structural: String::new(),
+        folded: Vec::new(),
+    }
 }

@@ -155,6 +155,11 @@ impl Seen<'_> {
         }
     }
 
+    /// What a logit of the answers counts.
+    pub(crate) fn answers_weight(&self) -> f64 {
+        self.fit.weights.get(ANSWERS).copied().unwrap_or_default()
+    }
+
     /// Whether no answer of the model could change the verdict, and it is one: then none has to be asked for.
     pub(crate) fn is_settled(&self) -> bool {
         let verdict = |answers: f64| self.verdict(self.fit.logit(&self.with(&|_| false, answers)));
@@ -207,12 +212,11 @@ fn judge_by(seen: &Seen<'_>, answers: f64, each: Vec<f64>) -> Judgement {
     Judgement { verdict, probability, confidence, convergence: share(whole), contributions, variants }
 }
 
-/// Judges a finished investigation again by `fit`, from the features, states and answers that it holds. The
-/// wordings of its answers are taken together: one variant for them all.
+/// Judges a finished investigation again by `fit`, from the features and states that it holds. Its answers count
+/// nothing: cases are observed for a fit without a model that answers.
 pub fn judge_again(case: &mut Investigation, fit: &Fit) {
-    let answers: f64 = case.answers.iter().map(|answer| answer.weight).sum();
     let seen = Seen { fit, features: &case.features, states: case.states.as_ref() };
-    let judgement = judge_by(&seen, answers.clamp(-MAX_ANSWERS, MAX_ANSWERS), Vec::new());
+    let judgement = judge_by(&seen, 0.0, Vec::new());
     case.verdict = judgement.verdict;
     case.probability = judgement.probability;
     case.confidence = judgement.confidence;

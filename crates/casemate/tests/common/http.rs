@@ -18,7 +18,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub(crate) fn ok(&self) -> Value {
+    pub(crate) fn expect_ok(&self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()
     }

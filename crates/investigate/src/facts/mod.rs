@@ -343,6 +343,3 @@ mod tests;
 
 #[cfg(test)]
 mod examples;
-
-#[cfg(test)]
-mod rates;

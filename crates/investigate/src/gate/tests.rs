@@ -1,7 +1,5 @@
 use super::*;
-use crate::relate::Relation;
-use crate::render;
-use crate::testing::stored;
+use crate::testing::{evidence, stored};
 use casemate_event::{Class, field};
 use proptest::prelude::*;
 
@@ -60,23 +58,8 @@ fn file() -> Stored {
     stored(5, 150, Class::FileSystemActivity, &fields)
 }
 
-fn item(stored: &Stored, count: u64) -> Evidence {
-    Evidence {
-        label: format!("E{}", stored.id),
-        event: stored.id,
-        time: stored.event.time,
-        host: String::new(),
-        line: render::line(&stored.event),
-        why: String::new(),
-        relation: Relation::Alert,
-        count,
-        structural: String::new(),
-        folded: Vec::new(),
-    }
-}
-
 fn holds(sentence: &str, of: &[&Stored], count: u64) -> bool {
-    let items: Vec<Evidence> = of.iter().map(|stored| item(stored, count)).collect();
+    let items: Vec<Evidence> = of.iter().map(|stored| evidence(stored, count)).collect();
     let cited: Vec<Cited<'_>> =
         of.iter().zip(&items).map(|(stored, item)| Cited::of(&stored.event, item)).collect();
     let all = [launch(), logon("Success"), access(), connection(), file()];

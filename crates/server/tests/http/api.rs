@@ -16,38 +16,39 @@ fn logs_become_events_and_alerts() {
     assert_eq!(answer["quarantined"]["malformed_json"], 1);
     assert!(!answer["alerts"].as_array().unwrap().is_empty());
 
-    let events = get(server.addr, "/v1/events").ok();
+    let events = get(server.addr, "/v1/events").expect_ok();
     assert_eq!(events["total"], 4);
     assert_eq!(events["events"][0]["id"], 4, "newest first");
-    assert_eq!(get(server.addr, "/v1/events?limit=2&order=oldest").ok()["events"][1]["id"], 2);
-    assert_eq!(get(server.addr, "/v1/events?after=2026-03-02T09:15:00Z").ok()["total"], 2);
-    assert_eq!(get(server.addr, "/v1/events?entity=process:whoami.exe").ok()["total"], 1);
-    assert_eq!(get(server.addr, "/v1/search?q=whoami").ok()["events"][0]["id"], 2);
+    assert_eq!(get(server.addr, "/v1/events?limit=2&order=oldest").expect_ok()["events"][1]["id"], 2);
+    assert_eq!(get(server.addr, "/v1/events?after=2026-03-02T09:15:00Z").expect_ok()["total"], 2);
+    assert_eq!(get(server.addr, "/v1/events?entity=process:whoami.exe").expect_ok()["total"], 1);
+    assert_eq!(get(server.addr, "/v1/search?q=whoami").expect_ok()["events"][0]["id"], 2);
 
-    let event = get(server.addr, "/v1/events/2").ok();
+    let event = get(server.addr, "/v1/events/2").expect_ok();
     assert_eq!(event["native"]["CommandLine"], "whoami /all");
     assert!(event["raw"].as_str().unwrap().contains("whoami /all"));
     assert!(event["entities"].as_array().unwrap().contains(&json!("host:ws5")));
-    let ecs = get(server.addr, "/v1/events/2?format=ecs").ok();
+    let ecs = get(server.addr, "/v1/events/2?format=ecs").expect_ok();
     assert_eq!(ecs["process"]["command_line"], "whoami /all");
     assert_eq!(ecs["process"]["parent"]["pid"], 4120);
-    let chain = get(server.addr, "/v1/events/2/ancestors").ok();
+    let chain = get(server.addr, "/v1/events/2/ancestors").expect_ok();
     assert_eq!(chain["events"].as_array().unwrap().len(), 1);
     assert_eq!(chain["events"][0]["id"], 1);
-    assert_eq!(get(server.addr, "/v1/events?entity=process_id:ws5/4120").ok()["total"], 4);
+    assert_eq!(get(server.addr, "/v1/events?entity=process_id:ws5/4120").expect_ok()["total"], 4);
 }
 
 #[test]
 fn a_question_is_answered_whichever_way_and_says_how() {
     let server = start();
     server.ingest(INTRUSION);
-    let found = get(server.addr, "/v1/search?mode=hybrid&q=what+did+alice+do+with+whoami%3F&limit=3").ok();
+    let found =
+        get(server.addr, "/v1/search?mode=hybrid&q=what+did+alice+do+with+whoami%3F&limit=3").expect_ok();
     let first = &found["events"][0];
     let ways: Vec<&str> =
         first["found_by"].as_array().unwrap().iter().map(|by| by["way"].as_str().unwrap()).collect();
     assert_eq!(ways, ["words", "entities"], "{first}");
     assert_eq!(first["found_by"][1]["entities"][0], "user:alice");
-    let none = get(server.addr, "/v1/search?mode=hybrid&q=alice&filter=earliest%3Dnow").ok();
+    let none = get(server.addr, "/v1/search?mode=hybrid&q=alice&filter=earliest%3Dnow").expect_ok();
     assert_eq!(none["total"], 0);
     let page = get(server.addr, "/search?mode=hybrid&q=alice");
     assert!(page.text().contains("entities user:alice"));
@@ -57,15 +58,15 @@ fn a_question_is_answered_whichever_way_and_says_how() {
 fn events_are_counted_by_what_they_name() {
     let server = start();
     server.ingest(INTRUSION);
-    let found = get(server.addr, "/v1/aggregate?by=user,class,metadata.event_code&buckets=4").ok();
+    let found = get(server.addr, "/v1/aggregate?by=user,class,metadata.event_code&buckets=4").expect_ok();
     let users = found["by"]["user"].as_array().unwrap();
     let alice = users.iter().find(|user| user["value"] == "alice").unwrap();
-    assert_eq!(alice["events"], get(server.addr, "/v1/events?entity=user:alice").ok()["total"]);
+    assert_eq!(alice["events"], get(server.addr, "/v1/events?entity=user:alice").expect_ok()["total"]);
     let over_time = found["over_time"].as_array().unwrap();
     let sum: u64 = over_time.iter().map(|interval| interval["events"].as_u64().unwrap()).sum();
     assert_eq!(found["total"], sum);
     assert!(found["by"]["metadata.event_code"].as_array().is_some() && found["counted"] == true);
-    let seen = get(server.addr, "/v1/entities/user:ALICE").ok();
+    let seen = get(server.addr, "/v1/entities/user:ALICE").expect_ok();
     assert_eq!((&seen["entity"], &seen["events"]), (&json!("user:alice"), &alice["events"]));
     assert!(seen["first_seen"].as_str() <= seen["last_seen"].as_str());
     assert!(get(server.addr, "/v1/entities/user:nobody").problem(404).contains("user:nobody"));
@@ -141,7 +142,10 @@ fn an_alert_of_another_product_is_stored_once() {
     assert!(stored["entities"].as_array().unwrap().contains(&json!("user:alice")));
     let again = post_json(server.addr, "/v1/alerts", &alert).json();
     assert_eq!(again["id"], stored["id"]);
-    assert_eq!(get(server.addr, &format!("/v1/alerts/{}", stored["id"])).ok()["title"], "Odd <b>child</b>");
+    assert_eq!(
+        get(server.addr, &format!("/v1/alerts/{}", stored["id"])).expect_ok()["title"],
+        "Odd <b>child</b>"
+    );
 
     let check = |body: serde_json::Value, expected: &str| {
         let detail = post_json(server.addr, "/v1/alerts", &body).problem(422);
@@ -161,7 +165,7 @@ fn bodies_over_the_limit_leave_nothing_behind() {
     let headers = [("content-type", "application/octet-stream"), ("content-length", too_long.as_str())];
     let announced = send(server.addr, "POST", "/v1/ingest/auto", &headers, b"");
     assert!(announced.problem(413).contains("64 MiB"));
-    assert_eq!(get(server.addr, "/v1/events").ok()["total"], 0);
+    assert_eq!(get(server.addr, "/v1/events").expect_ok()["total"], 0);
 }
 
 #[test]
@@ -172,14 +176,14 @@ fn a_chunked_body_is_taken_whole() {
     let chunk = format!("{:x}\r\n{line}\r\n", line.len());
     let body = format!("{chunk}0\r\n\r\n");
     let taken = send(server.addr, "POST", "/v1/ingest/text", &headers, body.as_bytes());
-    assert_eq!(taken.ok()["records"], 100);
+    assert_eq!(taken.expect_ok()["records"], 100);
     // A sender that hangs up in the middle leaves nothing behind.
     let head = "POST /v1/ingest/text HTTP/1.1\r\nContent-Type: application/octet-stream\r\n";
     let cut = format!("{head}Host: {}\r\nContent-Length: 22\r\n\r\nshort line\nshort", server.addr);
     let mut stream = TcpStream::connect(server.addr).unwrap();
     stream.write_all(cut.as_bytes()).unwrap();
     drop(stream);
-    assert_eq!(get(server.addr, "/v1/events").ok()["total"], 100);
+    assert_eq!(get(server.addr, "/v1/events").expect_ok()["total"], 100);
 }
 
 #[test]
@@ -199,21 +203,21 @@ fn an_investigation_is_streamed_and_replayed() {
     assert_eq!(rest.matches("event: ").count(), 1, "{rest}");
     assert!(rest.contains("event: done") && rest.contains("\"verdict\""));
 
-    let case = get(server.addr, &format!("/v1/investigations/{alert}")).ok();
+    let case = get(server.addr, &format!("/v1/investigations/{alert}")).expect_ok();
     assert_eq!(case["id"], alert);
     assert!(case["model"].is_null());
-    let listed = get(server.addr, "/v1/investigations").ok();
+    let listed = get(server.addr, "/v1/investigations").expect_ok();
     assert_eq!(listed["investigations"][0]["verdict"], case["verdict"]);
     assert_eq!(listed["investigations"][0]["status"], "done");
     let report = get(server.addr, &format!("/v1/investigations/{alert}/report.json"));
-    assert_eq!(report.ok(), case);
+    assert_eq!(report.expect_ok(), case);
     assert!(report.header("content-disposition").contains(&format!("investigation-{alert}.json")));
     assert!(
         get(server.addr, &format!("/v1/investigations/{alert}/report.md"))
             .text()
             .starts_with("# Investigation")
     );
-    let shown = get(server.addr, &format!("/v1/alerts/{alert}")).ok();
+    let shown = get(server.addr, &format!("/v1/alerts/{alert}")).expect_ok();
     assert_eq!(shown["investigation"]["verdict"], case["verdict"]);
 }
 
@@ -238,7 +242,7 @@ fn an_alert_without_events_fails_and_says_so() {
     let id = post_json(server.addr, "/v1/alerts", &alert).json()["id"].as_u64().unwrap();
     let stream = server.investigate(id);
     assert!(stream.contains("\"status\":\"failed\""), "{stream}");
-    let state = get(server.addr, &format!("/v1/investigations/{id}")).ok();
+    let state = get(server.addr, &format!("/v1/investigations/{id}")).expect_ok();
     assert_eq!(state["status"], "failed");
     assert!(state["detail"].is_string());
 }
@@ -249,9 +253,9 @@ fn the_state_of_the_service_is_told() {
     let alert = server.ingest_intrusion();
     server.investigate(alert);
     assert_eq!(get(server.addr, "/healthz").text(), "ok\n");
-    assert_eq!(get(server.addr, "/readyz").ok()["status"], "ready");
-    assert_eq!(get(server.addr, "/v1/models").ok()["models"][0]["role"], "investigator");
-    assert_eq!(get(server.addr, "/openapi.json").ok()["openapi"], "3.1.0");
+    assert_eq!(get(server.addr, "/readyz").expect_ok()["status"], "ready");
+    assert_eq!(get(server.addr, "/v1/models").expect_ok()["models"][0]["role"], "investigator");
+    assert_eq!(get(server.addr, "/openapi.json").expect_ok()["openapi"], "3.1.0");
     let metrics = get(server.addr, "/metrics").text();
     for row in [
         "casemate_events{format=\"windows_json\"} 4",
@@ -294,21 +298,21 @@ fn quarantined_records_become_events_once_they_are_understood() {
         kept(5, b"neither here nor there", QuarantineReason::MalformedColumns),
     ];
     running.pipeline.store().append(&Batch { quarantined, ..Batch::default() }).unwrap();
-    let listed = get(running.addr, "/v1/quarantine?limit=2").ok();
+    let listed = get(running.addr, "/v1/quarantine?limit=2").expect_ok();
     assert_eq!(
         (&listed["total"], &listed["quarantined"][0]["id"], &listed["below"]),
         (&json!(5), &json!(5), &json!(4))
     );
-    let rest = get(running.addr, "/v1/quarantine?below=4").ok();
+    let rest = get(running.addr, "/v1/quarantine?below=4").expect_ok();
     assert_eq!(rest["quarantined"].as_array().unwrap().len(), 3);
     assert_eq!(rest["quarantined"][0]["raw_hex"], "fffefa");
-    let found = get(running.addr, "/v1/quarantine?q=HALF&reason=malformed_json").ok();
+    let found = get(running.addr, "/v1/quarantine?q=HALF&reason=malformed_json").expect_ok();
     assert_eq!(
         (found["quarantined"].as_array().unwrap().len(), &found["quarantined"][0]["position"]),
         (1, &json!(2))
     );
 
-    let retried = post_json(running.addr, "/v1/quarantine/retry", &json!({})).ok();
+    let retried = post_json(running.addr, "/v1/quarantine/retry", &json!({})).expect_ok();
     assert_eq!((&retried["examined"], &retried["events"]), (&json!(5), &json!(1)));
     assert_eq!(retried["resolved"], json!({ "malformed_json": 1 }));
     let event = running.pipeline.store().get(EventId(1)).unwrap().unwrap().event;
@@ -318,10 +322,10 @@ fn quarantined_records_become_events_once_they_are_understood() {
     );
     let metrics = get(running.addr, "/metrics").text();
     assert!(metrics.contains("casemate_quarantined{reason=\"malformed_json\"} 1\n"), "{metrics}");
-    assert_eq!(get(running.addr, "/v1/quarantine").ok()["total"], 4);
+    assert_eq!(get(running.addr, "/v1/quarantine").expect_ok()["total"], 4);
     get(running.addr, "/v1/quarantine/1").problem(404);
-    assert_eq!(get(running.addr, "/v1/quarantine/2").ok()["raw"], "{\"half\":");
-    let again = post_json(running.addr, "/v1/quarantine/retry", &json!({})).ok();
+    assert_eq!(get(running.addr, "/v1/quarantine/2").expect_ok()["raw"], "{\"half\":");
+    let again = post_json(running.addr, "/v1/quarantine/retry", &json!({})).expect_ok();
     assert_eq!((&again["examined"], &again["events"]), (&json!(4), &json!(0)));
     assert_eq!(running.pipeline.store().last_id(), EventId(1));
 }

@@ -8,24 +8,24 @@ use serde_json::json;
 fn alerts_are_cases_that_people_close_and_open() {
     let server = start();
     let alert = server.ingest_intrusion();
-    let id = get(server.addr, &format!("/v1/alerts/{alert}")).ok()["case"].as_u64().unwrap();
+    let id = get(server.addr, &format!("/v1/alerts/{alert}")).expect_ok()["case"].as_u64().unwrap();
     let path = format!("/v1/cases/{id}");
-    let case = get(server.addr, &path).ok();
+    let case = get(server.addr, &path).expect_ok();
     assert!(case["alerts"].as_array().unwrap().iter().any(|row| row["id"] == alert), "{case}");
     assert!(case["closed"].is_null() && case["title"].is_string());
-    let list = get(server.addr, "/v1/cases").ok();
+    let list = get(server.addr, "/v1/cases").expect_ok();
     assert_eq!(list["total"], list["cases"].as_array().unwrap().len());
 
     let close = json!({ "verdict": "benign", "reason": " an exercise <b> ", "by": "mira" });
-    let closed = post_json(server.addr, &format!("{path}/close"), &close).ok();
+    let closed = post_json(server.addr, &format!("{path}/close"), &close).expect_ok();
     assert_eq!(closed["closed"]["reason"], "an exercise <b>");
     assert_eq!(closed["alerts"][0]["closed"]["by"], "mira");
-    assert_eq!(get(server.addr, &format!("/v1/alerts/{alert}")).ok()["closed"]["verdict"], "benign");
+    assert_eq!(get(server.addr, &format!("/v1/alerts/{alert}")).expect_ok()["closed"]["verdict"], "benign");
     let close = json!({ "verdict": "malicious", "reason": "it was none", "by": "jo" });
-    post_json(server.addr, &format!("{path}/close"), &close).ok();
-    let open = post_json(server.addr, &format!("{path}/reopen"), &json!({ "by": "jo" })).ok();
+    post_json(server.addr, &format!("{path}/close"), &close).expect_ok();
+    let open = post_json(server.addr, &format!("{path}/reopen"), &json!({ "by": "jo" })).expect_ok();
     assert!(open["closed"].is_null() && open["alerts"][0]["closed"].is_null());
-    let audit = get(server.addr, "/v1/audit").ok();
+    let audit = get(server.addr, "/v1/audit").expect_ok();
     assert_eq!(audit["audit"][0]["action"], "reopen");
     assert_eq!(audit["audit"][1]["previous"]["by"], "mira");
     assert_eq!(audit["audit"][2]["previous"], json!(null));
@@ -46,14 +46,14 @@ fn decisions_that_make_no_sense_are_refused() {
     assert!(detail.contains("the reason has 0 characters"), "{detail}");
     let long = "x".repeat(101);
     close(&path, json!({ "verdict": "benign", "reason": "r", "by": long })).problem(422);
-    assert_eq!(get(server.addr, "/v1/audit").ok()["audit"], json!([]));
+    assert_eq!(get(server.addr, "/v1/audit").expect_ok()["audit"], json!([]));
 }
 
 #[test]
 fn the_page_closes_a_case() {
     let server = start();
     let alert = server.ingest_intrusion();
-    let id = get(server.addr, &format!("/v1/alerts/{alert}")).ok()["case"].as_u64().unwrap();
+    let id = get(server.addr, &format!("/v1/alerts/{alert}")).expect_ok()["case"].as_u64().unwrap();
     let page = get(server.addr, &format!("/cases/{id}")).text();
     assert!(page.contains(&format!("action=\"/cases/{id}/close\"")), "{page}");
     assert!(get(server.addr, "/cases").text().contains(&format!("href=\"/cases/{id}\"")));

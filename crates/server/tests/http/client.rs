@@ -38,7 +38,7 @@ impl Response {
     }
 
     #[track_caller]
-    pub(crate) fn ok(&self) -> Value {
+    pub(crate) fn expect_ok(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text());
         self.json()
     }

@@ -31,11 +31,11 @@ fn a_port_in_use_is_named() {
 #[test]
 fn a_running_server_is_backed_up() {
     let server = start();
-    post_logs(server.addr, "/v1/ingest/auto", b"one line\nand another\n").ok();
+    post_logs(server.addr, "/v1/ingest/auto", b"one line\nand another\n").expect_ok();
     let made = post_json(server.addr, "/v1/backups", &serde_json::json!({}));
     let made = made.json();
     assert_eq!(made["events"], 2, "{made}");
-    post_logs(server.addr, "/v1/ingest/auto", b"a third\n").ok();
+    post_logs(server.addr, "/v1/ingest/auto", b"a third\n").expect_ok();
     let back = tempfile::tempdir().unwrap();
     let dir = std::path::PathBuf::from(made["dir"].as_str().unwrap());
     assert_eq!(casemate_store::Store::restore(&dir, back.path()).unwrap().event_count(), 2);

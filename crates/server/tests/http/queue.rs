@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 fn until_idle(server: &Running) -> Value {
     let begun = Instant::now();
     loop {
-        let queue = get(server.addr, "/v1/queue").ok();
+        let queue = get(server.addr, "/v1/queue").expect_ok();
         if queue["backlog"] == 0 && queue["asked"] == 0 && queue["running"].is_null() {
-            let done = get(server.addr, "/v1/investigations").ok()["total"].clone();
-            if done == get(server.addr, "/v1/alerts").ok()["total"] {
+            let done = get(server.addr, "/v1/investigations").expect_ok()["total"].clone();
+            if done == get(server.addr, "/v1/alerts").expect_ok()["total"] {
                 // The last one may have been between waiting and running when the queue was looked at.
-                return get(server.addr, "/v1/queue").ok();
+                return get(server.addr, "/v1/queue").expect_ok();
             }
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "{queue}");
@@ -27,11 +27,11 @@ fn until_idle(server: &Running) -> Value {
 fn what_was_raised_before_a_restart_is_investigated_after_it() {
     let server = start();
     server.ingest_intrusion();
-    assert_eq!(get(server.addr, "/v1/queue").ok()["backlog"], 0, "only when asked");
-    assert_eq!(get(server.addr, "/v1/investigations").ok()["total"], 0);
+    assert_eq!(get(server.addr, "/v1/queue").expect_ok()["backlog"], 0, "only when asked");
+    assert_eq!(get(server.addr, "/v1/investigations").expect_ok()["total"], 0);
     let server = server.restart(true);
     let queue = until_idle(&server);
-    let alerts = get(server.addr, "/v1/alerts").ok()["total"].as_u64().unwrap();
+    let alerts = get(server.addr, "/v1/alerts").expect_ok()["total"].as_u64().unwrap();
     assert!(alerts > 0);
     assert_eq!(queue["seconds_per_alert"]["count"], alerts);
     assert_eq!(queue["seconds_waited"]["count"], alerts);
@@ -56,25 +56,25 @@ fn what_was_asked_for_survives_a_restart() {
     let stream = get(server.addr, &format!("/v1/investigations/{alert}/stream")).text();
     assert!(stream.contains("event: done"), "{stream}");
     assert!(server.pipeline.store().asked().unwrap().is_empty());
-    assert_eq!(get(server.addr, "/v1/investigations").ok()["total"], 1, "only what was asked for");
+    assert_eq!(get(server.addr, "/v1/investigations").expect_ok()["total"], 1, "only what was asked for");
 }
 
 #[test]
 fn what_is_closed_does_not_wait() {
     let server = start();
     let alert = server.ingest_intrusion();
-    let all = get(server.addr, "/v1/alerts").ok()["total"].as_u64().unwrap();
+    let all = get(server.addr, "/v1/alerts").expect_ok()["total"].as_u64().unwrap();
     let close = json!({ "verdict": "benign", "reason": "an exercise", "by": "mira" });
-    post_json(server.addr, &format!("/v1/alerts/{alert}/close"), &close).ok();
+    post_json(server.addr, &format!("/v1/alerts/{alert}/close"), &close).expect_ok();
     let server = server.restart(true);
     let begun = Instant::now();
-    while get(server.addr, "/v1/investigations").ok()["total"] != all - 1 {
+    while get(server.addr, "/v1/investigations").expect_ok()["total"] != all - 1 {
         assert!(begun.elapsed() < Duration::from_secs(60));
         std::thread::yield_now();
     }
     assert_eq!(get(server.addr, &format!("/v1/investigations/{alert}")).status, 404);
     // Opened again, it waits again.
-    post_json(server.addr, &format!("/v1/alerts/{alert}/reopen"), &json!({ "by": "mira" })).ok();
+    post_json(server.addr, &format!("/v1/alerts/{alert}/reopen"), &json!({ "by": "mira" })).expect_ok();
     until_idle(&server);
 }
 
@@ -110,7 +110,7 @@ fn the_same_thing_again_is_judged_by_the_work_already_done() {
     }
     let server = server.restart(true);
     until_idle(&server);
-    let report = |id: u64| get(server.addr, &format!("/v1/investigations/{id}/report.json")).ok();
+    let report = |id: u64| get(server.addr, &format!("/v1/investigations/{id}/report.json")).expect_ok();
     let reused: Vec<Value> = ids.iter().map(|id| report(*id)["reused_from"].clone()).collect();
     assert!(reused[0].is_null(), "{reused:?}");
     let again = (1..days.len()).find(|n| !reused[*n].is_null());

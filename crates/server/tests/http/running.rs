@@ -80,7 +80,7 @@ impl Running {
     /// Sends log lines; gives the answer.
     #[track_caller]
     pub(crate) fn ingest(&self, lines: &str) -> Value {
-        post_logs(self.addr, "/v1/ingest/auto", lines.as_bytes()).ok()
+        post_logs(self.addr, "/v1/ingest/auto", lines.as_bytes()).expect_ok()
     }
 
     /// Sends the small intrusion; gives the number of its first alert.

@@ -11,10 +11,11 @@ fn splunk_senders_get_their_acknowledgement_once_it_is_durable() {
     let running = start();
     let headers = [("authorization", "Splunk 0-0"), ("x-splunk-request-channel", "c1")];
     let body = r#"{"time":1700000000.5,"host":"web1","sourcetype":"syslog","event":"<34>Mar  2 09:00:00 h su: one"}{"event":"plain","host":"web2","time":"1700000001"}"#;
-    let answer = send(running.addr, "POST", "/services/collector/event", &headers, body.as_bytes()).ok();
+    let answer =
+        send(running.addr, "POST", "/services/collector/event", &headers, body.as_bytes()).expect_ok();
     assert_eq!(answer["code"], 0);
     let asked = json!({ "acks": [answer["ackId"]] }).to_string();
-    let acks = send(running.addr, "POST", "/services/collector/ack", &headers, asked.as_bytes()).ok();
+    let acks = send(running.addr, "POST", "/services/collector/ack", &headers, asked.as_bytes()).expect_ok();
     assert_eq!(acks["acks"][answer["ackId"].to_string()], true);
     let events = running.pipeline.store().scan(EventId(1), 10).unwrap();
     assert_eq!(events.len(), 2);
@@ -26,10 +27,11 @@ fn splunk_senders_get_their_acknowledgement_once_it_is_durable() {
         send(running.addr, "POST", "/services/collector", &headers, b"{\"event\":\"kept\"}{\"time\":1}");
     assert_eq!((broken.status, &broken.json()["invalid-event-number"]), (400, &json!(1)));
     assert_eq!(running.pipeline.store().last_id(), EventId(3));
-    let raw = send(running.addr, "POST", "/services/collector/raw?host=r1", &headers, b"a\r\n\nb\n").ok();
+    let raw =
+        send(running.addr, "POST", "/services/collector/raw?host=r1", &headers, b"a\r\n\nb\n").expect_ok();
     assert_eq!(raw["text"], "Success");
     assert_eq!(running.pipeline.store().last_id(), EventId(5));
-    assert_eq!(get(running.addr, "/services/collector/health").ok()["code"], 17);
+    assert_eq!(get(running.addr, "/services/collector/health").expect_ok()["code"], 17);
 }
 
 #[test]
@@ -37,7 +39,7 @@ fn elastic_shippers_get_a_result_per_document() {
     let running = start();
     let info = send(running.addr, "GET", "/", &[("accept", "application/json")], b"");
     assert_eq!(info.header("x-elastic-product"), "Elasticsearch");
-    assert!(info.ok()["version"]["number"].as_str().unwrap().starts_with("8."));
+    assert!(info.expect_ok()["version"]["number"].as_str().unwrap().starts_with("8."));
     assert!(
         send(running.addr, "GET", "/", &[("accept", "text/html")], b"")
             .header("content-type")
@@ -47,7 +49,7 @@ fn elastic_shippers_get_a_result_per_document() {
     let body = "{\"create\":{\"_index\":\"logs\"}}\n{\"message\":\"hello\"}\n{\"delete\":{\"_id\":\"1\"}}\n";
     let answer = send(running.addr, "POST", "/_bulk", &[ndjson], body.as_bytes());
     assert_eq!(answer.header("x-elastic-product"), "Elasticsearch");
-    let answer = answer.ok();
+    let answer = answer.expect_ok();
     assert_eq!(answer["errors"], true);
     assert_eq!(answer["items"][0]["create"]["status"], 201);
     let stored = running.pipeline.store().get(EventId(1)).unwrap().unwrap().event;
@@ -55,8 +57,8 @@ fn elastic_shippers_get_a_result_per_document() {
         (stored.raw.as_slice(), stored.native.get("elastic.index")),
         (br#"{"message":"hello"}"#.as_slice(), Some("logs"))
     );
-    let answer =
-        send(running.addr, "PUT", "/app-logs/_bulk", &[ndjson], b"{\"index\":{}}\n{\"broken\":\n").ok();
+    let answer = send(running.addr, "PUT", "/app-logs/_bulk", &[ndjson], b"{\"index\":{}}\n{\"broken\":\n")
+        .expect_ok();
     assert_eq!(answer["errors"], false);
     assert_eq!(running.pipeline.store().counts().unwrap().quarantined.values().sum::<u64>(), 1);
     send(running.addr, "POST", "/_bulk", &[ndjson], b"nonsense\n").problem(400);
@@ -77,7 +79,7 @@ fn otlp_exporters_are_answered_in_their_encoding() {
             { "severityText": "INFO" }
         ] }]
     }] });
-    let answer = send(running.addr, "POST", "/v1/logs", &[json], body.to_string().as_bytes()).ok();
+    let answer = send(running.addr, "POST", "/v1/logs", &[json], body.to_string().as_bytes()).expect_ok();
     assert_eq!(answer["partialSuccess"]["rejectedLogRecords"], "1");
     let events = running.pipeline.store().scan(EventId(1), 10).unwrap();
     assert_eq!(events.len(), 3);
@@ -121,7 +123,7 @@ fn a_request_with_a_key_is_taken_in_once() {
     let stored = || running.pipeline.store().last_id().0;
     let raw = ("content-type", "application/octet-stream");
     let take = |key: &str, path: &str, body: &[u8]| {
-        send(running.addr, "POST", path, &[raw, ("idempotency-key", key)], body).ok()
+        send(running.addr, "POST", path, &[raw, ("idempotency-key", key)], body).expect_ok()
     };
     let body: String = (0..2500).map(|n| format!("line {n}\n")).collect();
     assert_eq!(take("a", "/v1/ingest/auto", body.as_bytes())["records"], 2500);
@@ -139,7 +141,7 @@ fn a_request_with_a_key_is_taken_in_once() {
         take("c", "/_bulk", b"{\"index\":{}}\n{\"a\":1}\n");
         let event = br#"{"event":"x"}"#;
         let headers = [("authorization", "Splunk 0"), ("idempotency-key", "d")];
-        send(running.addr, "POST", "/services/collector", &headers, event).ok();
+        send(running.addr, "POST", "/services/collector", &headers, event).expect_ok();
     }
     assert_eq!(stored(), 2504);
     let long = "k".repeat(300);

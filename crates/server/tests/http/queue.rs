@@ -5,18 +5,18 @@ use crate::running::{Running, start};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// Asks until nothing waits and nothing runs.
+/// Asks until every alert is investigated, nothing waits and nothing runs.
 #[track_caller]
 fn until_idle(server: &Running) -> Value {
     let begun = Instant::now();
     loop {
+        // In this order: what is stored was running, and what no longer runs was counted.
+        let done = get(server.addr, "/v1/investigations").expect_ok()["total"].clone();
+        let all_stored = done == get(server.addr, "/v1/alerts").expect_ok()["total"];
         let queue = get(server.addr, "/v1/queue").expect_ok();
-        if queue["backlog"] == 0 && queue["asked"] == 0 && queue["running"].is_null() {
-            let done = get(server.addr, "/v1/investigations").expect_ok()["total"].clone();
-            if done == get(server.addr, "/v1/alerts").expect_ok()["total"] {
-                // The last one may have been between waiting and running when the queue was looked at.
-                return get(server.addr, "/v1/queue").expect_ok();
-            }
+        let idle = queue["backlog"] == 0 && queue["asked"] == 0 && queue["running"].is_null();
+        if all_stored && idle {
+            return queue;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "{queue}");
         std::thread::yield_now();

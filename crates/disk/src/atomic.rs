@@ -1,10 +1,15 @@
 //! How is a file replaced so that a reader or a crash sees the old or the new one, never half of it?
 
 use crate::{Error, Result};
+use fs_err::os::unix::fs::OpenOptionsExt;
 use fs_err::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Who may read and write a file, as the system's mask allows; and the owner alone.
+pub(crate) const SHARED: u32 = 0o666;
+const PRIVATE: u32 = 0o600;
 
 /// Writes `path` through a temporary file beside it: write, fsync, rename, fsync of the directory.
 ///
@@ -13,17 +18,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// # Errors
 /// What `write` returned, or the system's refusal, as [`Error::Full`], [`Error::ReadOnly`] or [`Error::Io`].
 pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    replace(path, |file| {
+    replace(path, SHARED, buffered(write))
+}
+
+/// As [`write_atomic`], for secrets: nobody but the owner can read the file, from its first byte on.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_private(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    replace(path, PRIVATE, buffered(write))
+}
+
+fn buffered(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> impl FnOnce(&mut File) -> io::Result<()> {
+    |file| {
         let mut writer = BufWriter::with_capacity(1 << 16, file);
         write(&mut writer)?;
         writer.flush()
-    })
+    }
 }
 
 /// As [`write_atomic`], with the file itself, so that a header can be filled in afterwards.
-pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+pub(crate) fn replace(path: &Path, mode: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let temporary = temporary_path(path);
-    let result = write_and_rename(path, &temporary, write);
+    let result = write_and_rename(path, &temporary, mode, write);
     if result.is_err() {
         // Best effort: the error that matters is the one already in hand.
         drop(fs_err::remove_file(&temporary));
@@ -34,9 +53,10 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<(
 fn write_and_rename(
     path: &Path,
     temporary: &Path,
+    mode: u32,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(temporary)?;
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(temporary)?;
     write(&mut file)?;
     file.sync_all()?;
     drop(file);
@@ -84,6 +104,15 @@ mod tests {
         write_atomic(&path, |out| out.write_all(b"two")).unwrap();
         assert_eq!(fs_err::read(&path).unwrap(), b"two");
         assert_eq!(names(dir.path()), ["f"]);
+    }
+
+    #[test]
+    fn secrets_are_for_the_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        write_private(&path, |out| out.write_all(b"secret")).unwrap();
+        assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! | 4 | CRC-32 of the 24 bytes before |
 //! | 36 | zero |
 
-use crate::atomic::replace;
+use crate::atomic::{SHARED, replace};
 use crate::{Error, Map, Result};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::Deref;
@@ -55,7 +55,7 @@ pub fn write_checked(
     version: u32,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    replace(path, |file| {
+    replace(path, SHARED, |file| {
         file.write_all(&[0; HEADER_LEN])?;
         let buffered = BufWriter::with_capacity(1 << 16, &mut *file);
         let mut payload = Summing { inner: buffered, crc: crc32fast::Hasher::new(), length: 0 };

@@ -13,7 +13,7 @@
 //! Opening checks header, trailer and the checksums' own checksum; a page is checked when it is first asked
 //! for. A checksum also covers the number of its page, so no page passes for another.
 
-use crate::atomic::replace;
+use crate::atomic::{SHARED, replace};
 use crate::checked::{check_kind, u32_at};
 use crate::{Error, Map, Result};
 use std::io::{self, BufWriter, Write};
@@ -46,7 +46,7 @@ pub fn write_sealed(
     version: u32,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    replace(path, |file| {
+    replace(path, SHARED, |file| {
         file.write_all(&header(magic, version))?;
         let mut pages = Pages::new(BufWriter::with_capacity(PAGE, file));
         write(&mut pages)?;

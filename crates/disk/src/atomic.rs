@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use fs_err::os::unix::fs::OpenOptionsExt;
 use fs_err::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,12 +22,40 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     replace(path, SHARED, buffered(write))
 }
 
-/// As [`write_atomic`], for secrets: nobody but the owner can read the file, from its first byte on.
+/// As [`write_atomic`], for secrets: nobody but the owner can read the file, from its first byte on. Where root writes,
+/// that is the owner of the directory, so that a service can read what its administrator changed.
 ///
 /// # Errors
 /// As [`write_atomic`].
 pub fn write_private(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    replace(path, PRIVATE, buffered(write))
+    replace(path, PRIVATE, |file| {
+        give_to_owner(file, parent(path))?;
+        buffered(write)(file)
+    })
+}
+
+/// Opens `path`, created empty for the owner alone, as [`write_private`] does, if it is not there. For locks.
+///
+/// # Errors
+/// [`Error::ReadOnly`] or [`Error::Io`], as the system refused.
+pub fn open_private(path: &Path) -> Result<File> {
+    let failed = |e| Error::write(path, "open file", e);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.clone().create_new(true).mode(PRIVATE).open(path) {
+        Ok(file) => give_to_owner(&file, parent(path)).map(|()| file).map_err(failed),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => options.open(path).map_err(failed),
+        Err(e) => Err(failed(e)),
+    }
+}
+
+/// Where root made the file, gives it to the owner of `dir`.
+fn give_to_owner(file: &File, dir: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = fs_err::metadata(dir)?;
+    std::os::unix::fs::fchown(file.file(), Some(owner.uid()), Some(owner.gid()))
 }
 
 fn buffered(
@@ -113,6 +142,30 @@ mod tests {
         let path = dir.path().join("f");
         write_private(&path, |out| out.write_all(b"secret")).unwrap();
         assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_lock_file_is_made_once_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let first = open_private(&path).unwrap().metadata().unwrap();
+        assert_eq!(first.mode() & 0o777, 0o600);
+        assert_eq!(open_private(&path).unwrap().metadata().unwrap().ino(), first.ino());
+    }
+
+    /// Root alone can give files away; what others write is theirs.
+    #[test]
+    fn what_root_writes_belongs_to_the_owner_of_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        let owner = if is_root { 12_345 } else { fs_err::metadata(dir.path()).unwrap().uid() };
+        std::os::unix::fs::chown(dir.path(), Some(owner), None).unwrap();
+        let (file, lock) = (dir.path().join("f"), dir.path().join("l"));
+        write_private(&file, |out| out.write_all(b"x")).unwrap();
+        drop(open_private(&lock).unwrap());
+        for path in [file, lock] {
+            assert_eq!(fs_err::metadata(&path).unwrap().uid(), owner, "{}", path.display());
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::process::Command;
 const LAYERS: [&[&str]; 6] = [
     &["casemate-event", "casemate-disk"],
     &[
+        "casemate-access",
         "casemate-bundle",
         "casemate-ingest",
         "casemate-detect",
@@ -26,7 +27,9 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Who alone may depend directly on these; `*` at the end stands for any ending.
-const OWNERS: [(&str, &[&str]); 21] = [
+const OWNERS: [(&str, &[&str]); 23] = [
+    ("argon2", &["casemate-access"]),
+    ("jsonwebtoken", &["casemate-access"]),
     ("candle-*", &["casemate-inference"]),
     ("tokenizers", &["casemate-inference"]),
     ("llguidance", &["casemate-inference"]),

@@ -23,6 +23,8 @@ pub struct Access {
     path: PathBuf,
     state: RwLock<State>,
     looked: Mutex<Instant>,
+    /// Held while the file is read, so that what was read earlier never takes the place of what was read later.
+    reading: Mutex<()>,
     throttle: Throttle,
     verified: Mutex<Verified>,
     pub(crate) token_turn: Mutex<()>,
@@ -58,6 +60,7 @@ impl Access {
             path,
             state: RwLock::new(State { loaded, failed: None }),
             looked: Mutex::new(Instant::now()),
+            reading: Mutex::default(),
             throttle: Throttle::default(),
             verified: Mutex::default(),
             token_turn: Mutex::default(),
@@ -99,6 +102,7 @@ impl Access {
     /// # Errors
     /// As [`Access::refresh`].
     pub fn reload(&self) -> Result<()> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.loaded();
         let read = before.is_current(&self.path).and_then(|current| {
             if current {
@@ -254,7 +258,7 @@ impl Loaded {
         }
         let Some(oidc) = &self.contents.oidc else { return Ok(true) };
         let now = Stamp::at(&keys_path(path, &oidc.keys))?;
-        Ok(matches!(&self.keys, Some(Ok(keys)) if now == Some(keys.stamp)))
+        Ok(matches!(&self.keys, Some(Ok(keys)) if now == keys.stamp))
     }
 
     /// Who an identity provider's token says it is.

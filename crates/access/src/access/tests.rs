@@ -1,3 +1,4 @@
+use super::LOOK_EVERY;
 use crate::secret::hex;
 use crate::{
     Access, Answer, Credential, Denied, Error, FILE_NAME, Kind, PasswordDenied, PeerId, Principal, Role,
@@ -6,6 +7,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use tempfile::TempDir;
 
 const GOOD: &str = "tide table 1987";
@@ -379,6 +381,20 @@ fn a_change_by_another_process_is_seen() {
     command_line.add_user("bob", Role::Viewer, GOOD).unwrap();
     server.reload().unwrap();
     assert_eq!(server.users().len(), 2);
+}
+
+/// Nothing but requests makes the server look, and it looks twice a second.
+#[test]
+fn a_revocation_holds_by_the_next_look() {
+    let (_dir, server) = fresh();
+    let made = token(&server, "siem", Role::Sensor);
+    show(&server, &made.secret).unwrap();
+    Access::open(server.path()).unwrap().revoke_token("siem").unwrap();
+    *server.looked.lock().unwrap() = Instant::now();
+    show(&server, &made.secret).unwrap();
+    let since = Instant::now().checked_sub(LOOK_EVERY).unwrap();
+    *server.looked.lock().unwrap() = since;
+    assert_eq!(show(&server, &made.secret), Err(Denied::Token(TokenDenied::Unknown)));
 }
 
 #[test]

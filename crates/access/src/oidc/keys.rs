@@ -22,7 +22,8 @@ const MAX_KEYS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Keys {
     keys: Vec<Key>,
-    pub(crate) stamp: Stamp,
+    /// State of the file they were read from.
+    pub(crate) stamp: Option<Stamp>,
 }
 
 #[derive(Debug)]
@@ -47,7 +48,12 @@ impl Keys {
             )));
         }
         check_owner(path, &meta)?;
-        Ok(Self { keys: parse(&bytes).map_err(wrong)?, stamp: Stamp::of(&meta) })
+        Ok(Self { stamp: Some(Stamp::of(&meta)), ..Self::parse(&bytes).map_err(wrong)? })
+    }
+
+    /// Reads a key set; says what is wrong with it.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        Ok(Self { keys: parse(bytes)?, stamp: None })
     }
 
     /// The claims of `token` if a pinned key signed it.

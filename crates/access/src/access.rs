@@ -204,7 +204,7 @@ impl Access {
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Contents) -> Result<T>) -> Result<T> {
         let lock_path = self.path.with_extension("lock");
         let lock = casemate_disk::open_private(&lock_path)?;
-        wait_for(&lock, &lock_path)?;
+        wait_for(&lock, &lock_path, LOCK_WAIT)?;
         let mut contents = match file::load(&self.path)? {
             Some((contents, _)) => contents,
             None if self.loaded().stamp.is_some() => return Err(Error::Gone { path: self.path.clone() }),
@@ -225,16 +225,16 @@ impl Access {
 }
 
 /// Takes the lock, or says that another process has it for too long.
-fn wait_for(lock: &fs_err::File, path: &Path) -> Result<()> {
+fn wait_for(lock: &fs_err::File, path: &Path, longest: Duration) -> Result<()> {
     let begun = Instant::now();
     loop {
         match lock.file().try_lock() {
             Ok(()) => return Ok(()),
-            Err(std::fs::TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => {
+            Err(std::fs::TryLockError::WouldBlock) if begun.elapsed() < longest => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(Error::Busy { path: path.to_owned(), seconds: LOCK_WAIT.as_secs() });
+                return Err(Error::Busy { path: path.to_owned(), seconds: longest.as_secs() });
             }
             Err(std::fs::TryLockError::Error(e)) => return Err(Error::Read(e)),
         }

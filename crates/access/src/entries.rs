@@ -2,17 +2,25 @@
 
 use crate::access::{Access, Loaded};
 use crate::file::{CertificateEntry, PeerEntry, PeerId};
+use crate::scope::together;
 use crate::secret::{hex, sha256};
-use crate::{Denied, Error, Kind, Oidc, Principal, Result, Role, Scopes};
+use crate::{Denied, Error, Kind, Oidc, Principal, Result, Role};
 
 impl Access {
-    /// Lets in who holds the certificate with this DER. Its validity and issuer are the TLS server's to check.
+    /// Lets in who holds the certificate with this DER. Its validity and issuer are the TLS server's to check. `redacted`
+    /// masks personal data ([`Role::redacted`] is what a role asks for).
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Exists`], [`Error::TooMany`], or the file's.
-    pub fn add_certificate(&self, name: &str, role: Role, der: &[u8]) -> Result<CertificateEntry> {
+    pub fn add_certificate(
+        &self,
+        name: &str,
+        role: Role,
+        redacted: bool,
+        der: &[u8],
+    ) -> Result<CertificateEntry> {
         let sha256 = hex(&sha256(der));
-        let entry = CertificateEntry { name: name.to_owned(), sha256, role, redacted: role.redacted() };
+        let entry = CertificateEntry { name: name.to_owned(), sha256, role, redacted };
         self.change(|contents| {
             contents.certificates.push(entry.clone());
             Ok(entry)
@@ -33,12 +41,12 @@ impl Access {
     }
 
     /// Lets in a user of this machine, or a group of them, through the Unix socket. Nobody is let in without such an
-    /// entry, root and the server's own user included.
+    /// entry, root and the server's own user included. `redacted` masks personal data.
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Exists`], [`Error::TooMany`], or the file's.
-    pub fn add_peer(&self, name: &str, who: PeerId, role: Role) -> Result<PeerEntry> {
-        let entry = PeerEntry { name: name.to_owned(), who, role, redacted: role.redacted() };
+    pub fn add_peer(&self, name: &str, who: PeerId, role: Role, redacted: bool) -> Result<PeerEntry> {
+        let entry = PeerEntry { name: name.to_owned(), who, role, redacted };
         self.change(|contents| {
             contents.peers.push(entry.clone());
             Ok(entry)
@@ -109,12 +117,9 @@ impl Loaded {
     /// The user's own entry decides; without one, all entries of its groups together.
     pub(crate) fn by_peer(&self, uid: u32, gid: u32, groups: &[u32]) -> Result<Principal, Denied> {
         let entries = &self.contents.peers;
-        let principal = |name, found: &[&PeerEntry]| Principal {
-            name,
-            kind: Kind::Peer,
-            scopes: found.iter().fold(Scopes::NONE, |scopes, entry| scopes.union(entry.role.scopes())),
-            redacted: found.iter().all(|entry| entry.redacted),
-            until: None,
+        let principal = |name, found: &[&PeerEntry]| {
+            let (scopes, redacted) = together(found.iter().map(|entry| (entry.role, entry.redacted)));
+            Principal { name, kind: Kind::Peer, scopes, redacted, until: None }
         };
         if let Some(own) = entries.iter().find(|entry| entry.who == PeerId::Uid(uid)) {
             return Ok(principal(own.name.clone(), &[own]));

@@ -264,11 +264,15 @@ pub(crate) fn load(path: &Path) -> Result<Option<(Contents, Stamp)>> {
 
 /// Refuses what a user other than root and our own could have written.
 pub(crate) fn check_owner(path: &Path, meta: &std::fs::Metadata) -> Result<()> {
-    let uid = meta.uid();
-    if uid == 0 || uid == rustix::process::geteuid().as_raw() || rustix::process::geteuid().is_root() {
-        return Ok(());
+    match is_trusted(meta.uid(), rustix::process::geteuid().as_raw()) {
+        true => Ok(()),
+        false => Err(Error::Owner { path: path.to_owned(), uid: meta.uid() }),
     }
-    Err(Error::Owner { path: path.to_owned(), uid })
+}
+
+/// Root may work on the file of the service's user, and the service use what root wrote.
+fn is_trusted(owner: u32, own: u32) -> bool {
+    owner == own || owner == 0 || own == 0
 }
 
 /// Bytes of the file and what the system says of it, of the same file; none if there is no file.
@@ -295,4 +299,16 @@ pub(crate) fn store(path: &Path, contents: &Contents) -> Result<()> {
         out.write_all(b"\n")
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_files_are_read() {
+        for (owner, own, expected) in [(7, 7, true), (0, 7, true), (7, 0, true), (8, 7, false)] {
+            assert_eq!(is_trusted(owner, own), expected, "{owner} {own}");
+        }
+    }
 }

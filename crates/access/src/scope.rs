@@ -204,6 +204,20 @@ impl Role {
     }
 }
 
+/// What several roles grant together, each with whether it masks personal data: masked is who can read by masking roles
+/// alone. A role that reads nothing unmasks nothing.
+pub(crate) fn together(roles: impl Iterator<Item = (Role, bool)>) -> (Scopes, bool) {
+    let (mut scopes, mut masked, mut plain) = (Scopes::NONE, false, false);
+    for (role, redacted) in roles {
+        scopes = scopes.union(role.scopes());
+        if role.scopes().contains(Scope::Read) {
+            masked |= redacted;
+            plain |= !redacted;
+        }
+    }
+    (scopes, masked && !plain)
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -240,6 +254,19 @@ mod tests {
         check(Role::Auditor, "read audit");
         check(Role::Admin, "ingest read investigate manage audit admin");
         assert!(!Scopes::NONE.contains(Scope::Read));
+    }
+
+    #[test]
+    fn only_a_role_that_reads_can_unmask() {
+        fn check(roles: &[(Role, bool)], expected: bool) {
+            assert_eq!(together(roles.iter().copied()).1, expected, "{roles:?}");
+        }
+        check(&[(Role::Viewer, true)], true);
+        check(&[(Role::Viewer, true), (Role::Sensor, false)], true);
+        check(&[(Role::Sensor, false), (Role::Analyst, true)], true);
+        check(&[(Role::Viewer, true), (Role::Admin, false)], false);
+        check(&[(Role::Viewer, false)], false);
+        check(&[], false);
     }
 
     #[test]

@@ -33,8 +33,11 @@ struct Session {
 }
 
 impl Session {
+    /// A clock set back by more than the idle limit ends it too: nothing tells how old it is.
     fn is_over(&self, now: Timestamp) -> bool {
-        now.duration_since(self.used) >= SESSION_IDLE || now.duration_since(self.begun) >= SESSION_ABSOLUTE
+        let age = now.duration_since(self.begun);
+        let idle = now.duration_since(self.used);
+        idle >= SESSION_IDLE || age >= SESSION_ABSOLUTE || idle.min(age) <= -SESSION_IDLE
     }
 }
 

@@ -1,4 +1,4 @@
-use super::LOOK_EVERY;
+use super::{LOOK_EVERY, wait_for};
 use crate::secret::hex;
 use crate::{
     Access, Answer, Credential, Denied, Error, FILE_NAME, Kind, PasswordDenied, PeerId, Principal, Role,
@@ -7,7 +7,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const GOOD: &str = "tide table 1987";
@@ -144,13 +144,13 @@ fn changes_that_make_no_sense_are_refused_with_reasons() {
     check(access.create_token("t", Role::Sensor.scopes(), Some(later(-1)), false), "expired already");
     token(&access, "t", Role::Sensor);
     check(access.create_token("t", Role::Sensor.scopes(), None, false), "already");
-    access.add_certificate("plc", Role::Sensor, b"der").unwrap();
-    check(access.add_certificate("plc2", Role::Admin, b"der"), "certificate \"plc\" already");
-    check(access.add_certificate("plc", Role::Admin, b"other"), "already");
+    access.add_certificate("plc", Role::Sensor, false, b"der").unwrap();
+    check(access.add_certificate("plc2", Role::Admin, false, b"der"), "certificate \"plc\" already");
+    check(access.add_certificate("plc", Role::Admin, false, b"other"), "already");
     check(access.remove_certificate("none"), "no certificate");
-    access.add_peer("ops", PeerId::Gid(100), Role::Analyst).unwrap();
-    check(access.add_peer("ops2", PeerId::Gid(100), Role::Admin), "peer \"ops\" already");
-    check(access.add_peer("Ops", PeerId::Gid(101), Role::Admin), "cannot be a name");
+    access.add_peer("ops", PeerId::Gid(100), Role::Analyst, false).unwrap();
+    check(access.add_peer("ops2", PeerId::Gid(100), Role::Admin, false), "peer \"ops\" already");
+    check(access.add_peer("Ops", PeerId::Gid(101), Role::Admin, false), "cannot be a name");
     check(access.remove_peer("none"), "no peer");
     assert_eq!(access.users().len() + access.tokens().len() + access.peers().len(), 3);
 }
@@ -285,7 +285,7 @@ fn guesses_are_slowed_and_a_correct_login_resets() {
 #[test]
 fn certificates_and_peers_are_let_in_by_entry_alone() {
     let (_dir, access) = fresh();
-    access.add_certificate("plc-7", Role::Sensor, b"der of plc 7").unwrap();
+    access.add_certificate("plc-7", Role::Sensor, false, b"der of plc 7").unwrap();
     let certificate = |der: &[u8]| access.authenticate(Credential::Certificate(der), "x", now());
     assert_eq!(certificate(b"der of plc 7").unwrap().to_string(), "certificate:plc-7");
     let shown = hex(&crate::secret::sha256(b"other"));
@@ -293,9 +293,9 @@ fn certificates_and_peers_are_let_in_by_entry_alone() {
     access.remove_certificate("plc-7").unwrap();
     certificate(b"der of plc 7").unwrap_err();
 
-    access.add_peer("ann", PeerId::Uid(1000), Role::Viewer).unwrap();
-    access.add_peer("soc", PeerId::Gid(500), Role::Analyst).unwrap();
-    access.add_peer("audit", PeerId::Gid(501), Role::Auditor).unwrap();
+    access.add_peer("ann", PeerId::Uid(1000), Role::Viewer, true).unwrap();
+    access.add_peer("soc", PeerId::Gid(500), Role::Analyst, false).unwrap();
+    access.add_peer("audit", PeerId::Gid(501), Role::Auditor, false).unwrap();
     let peer = |uid, gid, groups: &[u32]| {
         access.authenticate(Credential::Peer { uid, gid, groups }, "socket", now())
     };
@@ -424,6 +424,19 @@ fn writers_and_a_reader_at_once_lose_nothing() {
     });
     server.reload().unwrap();
     assert_eq!(server.tokens().len(), 1 + 3 * 4);
+}
+
+#[test]
+fn a_lock_that_another_holds_is_named() {
+    let (_dir, access) = fresh();
+    let path = access.path().with_extension("lock");
+    let held = casemate_disk::open_private(&path).unwrap();
+    held.file().lock().unwrap();
+    let ours = casemate_disk::open_private(&path).unwrap();
+    let error = wait_for(&ours, &path, Duration::ZERO).unwrap_err();
+    assert!(matches!(&error, Error::Busy { .. }) && error.to_string().contains("access.lock"), "{error}");
+    drop(held);
+    wait_for(&ours, &path, Duration::ZERO).unwrap();
 }
 
 proptest::proptest! {

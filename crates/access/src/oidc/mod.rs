@@ -8,11 +8,12 @@ mod keys;
 pub(crate) use keys::Keys;
 
 use crate::principal::{Kind, Principal};
-use crate::{Error, Result, Role, Scopes};
+use crate::scope::together;
+use crate::{Error, Result, Role};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Longest token that is looked at, in bytes.
@@ -39,6 +40,10 @@ pub struct Oidc {
     pub roles_claim: String,
     /// Value of that claim -> role. Who has several gets the rights of all.
     pub roles: BTreeMap<String, Role>,
+    /// Values of that claim whose holders see personal data masked, beside those of a role that always does. Who also has
+    /// a value without masking sees all.
+    #[serde(default)]
+    pub redacted: BTreeSet<String>,
     /// Seconds that the clocks may differ, at most 300.
     #[serde(default)]
     pub leeway_s: u32,
@@ -59,6 +64,9 @@ impl Oidc {
         }
         if self.name_claim.is_empty() || self.roles_claim.is_empty() || self.roles.is_empty() {
             return wrong("needs the claims that hold name and roles, and a role for at least one value");
+        }
+        if self.redacted.iter().any(|value| !self.roles.contains_key(value)) {
+            return wrong("masks for a value of the claim that has no role");
         }
         if self.leeway_s > MAX_LEEWAY {
             return wrong("has a leeway of more than 300 seconds; set the clocks instead");
@@ -82,13 +90,8 @@ impl Oidc {
         if roles.is_empty() {
             return Err(format!("no value of {} has a role here", self.roles_claim));
         }
-        Ok(Principal {
-            name: name.to_owned(),
-            kind: Kind::Oidc,
-            scopes: roles.iter().fold(Scopes::NONE, |scopes, role| scopes.union(role.scopes())),
-            redacted: roles.iter().all(|role| role.redacted()),
-            until: Some(until),
-        })
+        let (scopes, redacted) = together(roles.into_iter());
+        Ok(Principal { name: name.to_owned(), kind: Kind::Oidc, scopes, redacted, until: Some(until) })
     }
 
     /// Checks whose, for whom and when; returns when it ends.
@@ -120,7 +123,8 @@ impl Oidc {
         Ok(until)
     }
 
-    fn roles_of(&self, claims: &Value) -> Vec<Role> {
+    /// Each role, and whether it comes with masking.
+    fn roles_of(&self, claims: &Value) -> Vec<(Role, bool)> {
         // A claim may have dots in its own name (`https://example.org/roles`): that is tried first.
         let found = claims
             .get(&self.roles_claim)
@@ -130,7 +134,11 @@ impl Oidc {
             Some(Value::Array(values)) => values.iter().take(MAX_ROLES).filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        values.iter().filter_map(|value| self.roles.get(*value).copied()).collect()
+        let role = |value: &&str| {
+            let role = *self.roles.get(*value)?;
+            Some((role, role.redacted() || self.redacted.contains(*value)))
+        };
+        values.iter().filter_map(role).collect()
     }
 }
 

@@ -106,6 +106,7 @@ fn section() -> Oidc {
         roles: [("soc", Role::Analyst), ("audit", Role::Auditor), ("guest", Role::Viewer)]
             .map(|(value, role)| (value.to_owned(), role))
             .into(),
+        redacted: BTreeSet::new(),
         leeway_s: 30,
     }
 }
@@ -291,6 +292,9 @@ fn whose_for_whom_and_when() {
     let both = show(&access, &sign(with("groups", json!(["guest", "audit"])))).unwrap();
     assert_eq!((both.scopes, both.redacted), (Role::Auditor.scopes(), false));
     assert!(show(&access, &sign(with("groups", json!(["guest"])))).unwrap().redacted);
+    access.set_oidc(Some(Oidc { redacted: ["soc".to_owned()].into(), ..section() })).unwrap();
+    assert!(show(&access, &sign(claims())).unwrap().redacted);
+    assert!(!show(&access, &sign(with("groups", json!(["soc", "audit"])))).unwrap().redacted);
     let long = with("filler", json!("x".repeat(MAX_TOKEN)));
     assert!(refused(&access, &sign(long)).contains("longer"));
 }
@@ -369,6 +373,7 @@ fn key_files_and_sections_that_make_no_sense_are_refused() {
         Oidc { audience: String::new(), ..section() },
         Oidc { roles: BTreeMap::new(), ..section() },
         Oidc { leeway_s: 301, ..section() },
+        Oidc { redacted: ["nobody".to_owned()].into(), ..section() },
     ] {
         assert!(matches!(access.set_oidc(Some(section)), Err(Error::Entry { .. })));
     }

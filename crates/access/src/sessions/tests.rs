@@ -52,6 +52,14 @@ fn unused_for_half_an_hour_or_used_for_twelve() {
 }
 
 #[test]
+fn a_clock_set_back_stretches_no_session() {
+    let (_dir, access, sessions) = place();
+    let cookie = sessions.begin(&access, &log_in(&access, at(0)), at(0)).unwrap();
+    assert!(sessions.find(&access, &cookie, at(-10)).is_some());
+    assert_eq!(sessions.find(&access, &cookie, at(-30)), None);
+}
+
+#[test]
 fn every_change_of_the_user_ends_it() {
     type Change = fn(&Access) -> Result<crate::User>;
     let changes: [(&str, Change); 5] = [
@@ -84,8 +92,8 @@ fn what_let_others_in_ends_theirs() {
     let (_dir, access, sessions) = place();
     let expires = Timestamp::now() + SignedDuration::from_mins(10);
     let made = access.create_token("t", Role::Viewer.scopes(), Some(expires), true).unwrap();
-    access.add_certificate("plc", Role::Viewer, b"der").unwrap();
-    access.add_peer("ops", PeerId::Uid(7), Role::Viewer).unwrap();
+    access.add_certificate("plc", Role::Viewer, false, b"der").unwrap();
+    access.add_peer("ops", PeerId::Uid(7), Role::Viewer, true).unwrap();
     let now = Timestamp::now();
     let begin = |credential| {
         let principal = access.authenticate(credential, "x", now).unwrap();

@@ -1,5 +1,6 @@
 //! What may be typed.
 
+use crate::bundle::BundleCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ const EXAMPLES: &str = "Examples:
   casemate-stage fetch --only investigator embedder --models /srv/models
   casemate-stage demo --once";
 
-/// The connected side of Casemate: fetches models and runs the demo.
+/// The connected side of Casemate: fetches models, runs the demo, makes bundles.
 #[derive(Debug, Parser)]
 #[command(name = "casemate-stage", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -34,6 +35,9 @@ pub(crate) enum Command {
         Example:\n  casemate-stage demo --once --json"
     )]
     Demo(DemoArgs),
+    /// Make signed bundles of models, rules and playbooks for sites without a connection
+    #[command(subcommand, after_help = "Example:\n  casemate-stage bundle build --help")]
+    Bundle(Box<BundleCommand>),
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -102,7 +106,9 @@ mod tests {
 
     #[test]
     fn every_subcommand_shows_an_example() {
-        for command in Cli::command().get_subcommands() {
+        let cli = Cli::command();
+        let nested = cli.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in cli.get_subcommands().chain(nested) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("casemate-stage "), "{} has no example", command.get_name());
         }

@@ -1,10 +1,11 @@
-//! `casemate-stage`, the connected side: gets the models of `models/catalog.toml` onto this machine and shows
-//! what the appliance does with them. It is the only program of Casemate that reaches a network, and it depends
+//! `casemate-stage`, the connected side: gets the models of `models/catalog.toml` onto this machine, shows what the
+//! appliance does with them, and makes the signed bundles that sites apply. It is the only program of Casemate that reaches a network, and it depends
 //! on no other crate of Casemate: the appliance is run as a separate process, the way a site would.
 //!
 //! Exit status: 0 done, 1 failed, 2 bad usage or input, 130 interrupted.
 
 mod appliance;
+mod bundle;
 mod catalog;
 mod cli;
 mod demo;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Fetch(args) => fetch::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Bundle(command) => bundle::run(command),
     };
     result.unwrap_or_else(|error| {
         eprintln!("casemate-stage: {error:#}");

@@ -233,6 +233,26 @@ pub enum Error {
         found: Sha256,
     },
 
+    /// A file of the active release, which the next one would take over, is not what was staged.
+    #[error(
+        "{path} of the active release is missing or was changed; apply the bundle that brought {component} again"
+    )]
+    Damaged {
+        /// Path in the release.
+        path: String,
+        /// Component that it belongs to.
+        component: String,
+    },
+    /// Not enough room; intake needs the same disk.
+    #[error("{} has {available} bytes free and {needed} are needed; free some, or move the data directory", dir.display())]
+    NoSpace {
+        /// The directory.
+        dir: PathBuf,
+        /// Bytes that parts still missing need, and a reserve.
+        needed: u64,
+        /// Bytes free.
+        available: u64,
+    },
     /// There is no such release, or it cannot be activated.
     #[error("release {number} {reason}")]
     Release {
@@ -280,6 +300,8 @@ impl Error {
             self,
             Self::NotTrusted
                 | Self::AlreadyTrusted { .. }
+                | Self::Damaged { .. }
+                | Self::NoSpace { .. }
                 | Self::Release { .. }
                 | Self::NoEarlier
                 | Self::State { .. }

@@ -8,9 +8,10 @@ use crate::key::Sha256;
 use crate::metadata::File;
 use crate::plan::{Plan, Sink, check_whole};
 use crate::state::{Layout, names, read_json, remove_file, write_json};
-use crate::{Error, Result};
+use crate::{Error, Progress, Result, Step, Tell};
 use std::collections::BTreeSet;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::Path;
 
 /// How far each file of a plan is.
 pub(crate) struct Growing<'a> {
@@ -20,18 +21,17 @@ pub(crate) struct Growing<'a> {
     parts: Vec<Option<BTreeSet<usize>>>,
     /// Partial file written last, kept open: parts of one file follow each other.
     open: Option<(usize, fs_err::File)>,
-    progress: &'a mut dyn FnMut(u64),
+    /// Bytes of volumes read, and how many there are.
+    read: (u64, u64),
+    progress: Tell<'a>,
 }
 
 impl<'a> Growing<'a> {
     /// Finds what earlier runs left; files that are there are read, and removed if they are not what they should be.
-    pub(crate) fn resume(
-        layout: &'a Layout,
-        plan: &'a Plan,
-        progress: &'a mut dyn FnMut(u64),
-    ) -> Result<Self> {
+    /// `total`: bytes of the volumes that will be read.
+    pub(crate) fn resume(layout: &'a Layout, plan: &'a Plan, total: u64, progress: Tell<'a>) -> Result<Self> {
         fs_err::create_dir_all(layout.files()).map_err(Error::io("make directory"))?;
-        let mut growing = Self { layout, plan, parts: Vec::new(), open: None, progress };
+        let mut growing = Self { layout, plan, parts: Vec::new(), open: None, read: (0, total), progress };
         for (index, file) in plan.files.iter().enumerate() {
             let state = growing.found(file)?;
             growing.parts.push(state);
@@ -40,11 +40,10 @@ impl<'a> Growing<'a> {
         Ok(growing)
     }
 
-    fn found(&self, file: &File) -> Result<Option<BTreeSet<usize>>> {
+    fn found(&mut self, file: &File) -> Result<Option<BTreeSet<usize>>> {
         let path = self.layout.file(&file.sha256);
         if path.exists() {
-            let found = Sha256::of_range(&path, 0, u64::MAX).map_err(Error::io("read file"))?;
-            if found == file.sha256 {
+            if self.check(&path, file)? == file.sha256 {
                 return Ok(None);
             }
             remove_file(&path)?;
@@ -90,6 +89,13 @@ impl<'a> Growing<'a> {
         }
     }
 
+    /// Reads a file that is on disk.
+    fn check(&mut self, path: &Path, file: &File) -> Result<Sha256> {
+        let total = file.bytes;
+        let mut tell = |done| (self.progress)(Progress { step: Step::File, done, total });
+        Sha256::of_file(path, &mut tell).map_err(Error::io("read file"))
+    }
+
     /// Names the file if all its parts are there and it has its hash; else takes back parts that changed.
     fn finish_if_complete(&mut self, index: usize) -> Result<()> {
         let file = &self.plan.files[index];
@@ -100,14 +106,15 @@ impl<'a> Growing<'a> {
         let handle = self.partial(index)?;
         handle.set_len(file.bytes).map_err(Error::io("write part"))?;
         self.open = None;
-        let found = Sha256::of_range(&partial, 0, u64::MAX).map_err(Error::io("read part"))?;
+        let found = self.check(&partial, file)?;
         if found == file.sha256 {
             return self.name(index);
         }
         let mut good = BTreeSet::new();
         let mut offset = 0;
         for (number, part) in file.parts.iter().enumerate() {
-            let found = Sha256::of_range(&partial, offset, part.bytes).map_err(Error::io("read part"))?;
+            let found = Sha256::of_range(&partial, offset, part.bytes, &mut |_| ())
+                .map_err(Error::io("read part"))?;
             if found == part.sha256 {
                 good.insert(number);
             }
@@ -138,7 +145,9 @@ impl<'a> Growing<'a> {
 
 impl Sink for Growing<'_> {
     fn piece(&mut self, at: usize, offset: u64, bytes: &[u8]) -> Result<()> {
-        (self.progress)(bytes.len() as u64);
+        let (done, total) = (self.read.0 + bytes.len() as u64, self.read.1);
+        self.read.0 = done;
+        (self.progress)(Progress { step: Step::Volumes, done, total });
         let plan = self.plan;
         for place in &plan.parts[at].places {
             let is_there = self.parts[place.file].as_ref().is_none_or(|parts| parts.contains(&place.part));

@@ -113,17 +113,32 @@ impl Sha256 {
         Self(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// Of a whole file; `progress` is told the bytes read so far.
+    pub(crate) fn of_file(path: &Path, progress: &mut dyn FnMut(u64)) -> std::io::Result<Self> {
+        Self::of_range(path, 0, u64::MAX, progress)
+    }
+
     /// Of `bytes` bytes of the file from `offset` on; fewer if it ends before.
-    pub(crate) fn of_range(path: &Path, offset: u64, bytes: u64) -> std::io::Result<Self> {
+    pub(crate) fn of_range(
+        path: &Path,
+        offset: u64,
+        bytes: u64,
+        progress: &mut dyn FnMut(u64),
+    ) -> std::io::Result<Self> {
         let mut file = fs_err::File::open(path)?;
         std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(offset))?;
         let mut hasher = sha2::Sha256::new();
         let mut buffer = vec![0; 1 << 20];
         let mut reader = file.take(bytes);
+        let mut done = 0;
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(Self::finish(hasher)),
-                Ok(count) => hasher.update(&buffer[..count]),
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    done += count as u64;
+                    progress(done);
+                }
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }

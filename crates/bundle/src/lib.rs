@@ -93,14 +93,33 @@ pub struct Check {
     pub program: String,
 }
 
-/// How far reading is.
+/// How far it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// Bytes of parts or files read.
+    /// What is being read.
+    pub step: Step,
+    /// Bytes of that read so far.
     pub done: u64,
-    /// Bytes there are to read.
+    /// Bytes of that there are.
     pub total: u64,
 }
+
+/// What is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The volumes, all of them together.
+    Volumes,
+    /// A file that is on this disk already, to see that it is what it should be.
+    File,
+    /// The files of the active release.
+    Release,
+}
+
+/// Who is told how far it is.
+type Tell<'a> = &'a mut dyn FnMut(Progress);
+
+/// Bytes to leave free on the disk, for what else goes on there.
+const RESERVE: u64 = 256 << 20;
 
 /// The root that was pinned. A person compares `sha256` with what the publisher says by another way.
 #[derive(Debug, Clone, Serialize)]
@@ -232,16 +251,11 @@ impl Bundles {
     ///
     /// # Errors
     /// Why the bundle is refused.
-    pub fn verify(
-        &self,
-        volumes: &[PathBuf],
-        check: &Check,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Report> {
+    pub fn verify(&self, volumes: &[PathBuf], check: &Check, progress: Tell<'_>) -> Result<Report> {
         let (mut volumes, total) = open(volumes)?;
         let (_, verified) = self.documents(&mut volumes, check)?;
         let plan = Plan::new(&verified.targets);
-        let mut step = steps(total, progress);
+        let mut step = steps(Step::Volumes, total, progress);
         let mut look = Look::new(&plan, &mut step);
         for volume in &mut volumes {
             plan.read(volume, &mut look)?;
@@ -258,12 +272,7 @@ impl Bundles {
     ///
     /// # Errors
     /// Why the bundle is refused; parts that were verified before stay for the next call.
-    pub fn stage(
-        &self,
-        volumes: &[PathBuf],
-        check: &Check,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Staged> {
+    pub fn stage(&self, volumes: &[PathBuf], check: &Check, progress: Tell<'_>) -> Result<Staged> {
         let _lock = self.lock()?;
         let (mut volumes, total) = open(volumes)?;
         let (documents, verified) = self.documents(&mut volumes, check)?;
@@ -275,8 +284,8 @@ impl Bundles {
         let plan = Plan::new(&verified.targets);
         let files: BTreeSet<&Sha256> = plan.files.iter().map(|file| &file.sha256).collect();
         state::write_json(&self.layout.staging(), &files)?;
-        let mut step = steps(total, progress);
-        let mut growing = Growing::resume(&self.layout, &plan, &mut step)?;
+        let mut growing = Growing::resume(&self.layout, &plan, total, progress)?;
+        self.check_space(&plan, &growing.missing())?;
         for volume in &mut volumes {
             plan.read(volume, &mut growing)?;
         }
@@ -287,12 +296,14 @@ impl Bundles {
         }
 
         let base = self.active()?;
+        let components = release::merged(base.as_ref(), &verified)?;
+        release::check_taken_over(&self.layout, base.as_ref(), &components, progress)?;
         let release = Release {
             number: 0,
             dir: PathBuf::new(),
             base: base.as_ref().map(|base| base.number),
             staged: check.now,
-            components: release::merged(base.as_ref(), &verified)?,
+            components,
             overrides: verified.overrides,
         };
         let release = release::build(&self.layout, &documents, release)?;
@@ -384,10 +395,10 @@ impl Bundles {
     ///
     /// # Errors
     /// If one cannot be read.
-    pub fn rehash(&self, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Damaged>> {
+    pub fn rehash(&self, progress: Tell<'_>) -> Result<Vec<Damaged>> {
         let Some(release) = self.active()? else { return Ok(Vec::new()) };
         let total = release.files().map(|(_, file)| file.bytes).sum();
-        release.rehash(&mut steps(total, progress))
+        release.rehash(&mut steps(Step::Release, total, progress))
     }
 
     fn lock(&self) -> Result<DirLock> {
@@ -418,6 +429,20 @@ impl Bundles {
         let verified = trusted.verify(&documents, check.now, &check.policy)?;
         verified.targets.check_program(&check.program)?;
         Ok((documents, verified))
+    }
+
+    /// Fails unless the parts that are missing have room.
+    fn check_space(&self, plan: &Plan, missing: &[usize]) -> Result<()> {
+        let bytes: u64 =
+            missing.iter().map(|&at| plan.parts[at].bytes * plan.parts[at].places.len() as u64).sum();
+        if bytes == 0 {
+            return Ok(());
+        }
+        let needed = bytes + RESERVE;
+        let dir = self.layout.files();
+        let volume = rustix::fs::statvfs(&dir).map_err(|e| Error::io("ask for free space")(e.into()))?;
+        let available = volume.f_bavail.saturating_mul(volume.f_frsize);
+        if available < needed { Err(Error::NoSpace { dir, needed, available }) } else { Ok(()) }
     }
 
     fn report(&self, verified: &Verified, plan: &Plan, missing: &[usize]) -> Result<Report> {
@@ -488,11 +513,11 @@ fn contents(documents: &Documents) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Turns "so many bytes more" into [`Progress`].
-fn steps(total: u64, progress: &mut dyn FnMut(Progress)) -> impl FnMut(u64) {
+fn steps(step: Step, total: u64, progress: Tell<'_>) -> impl FnMut(u64) {
     let mut done = 0;
     move |bytes| {
         done += bytes;
-        progress(Progress { done, total });
+        progress(Progress { step, done, total });
     }
 }
 

@@ -6,7 +6,7 @@ use crate::metadata::Targets;
 use crate::state::{Layout, names, read_json, remove_dir, save_signed, write_json};
 use crate::trust::{Override, Verified};
 use crate::volume::Documents;
-use crate::{Error, Result, paths};
+use crate::{Error, Progress, Result, Step, Tell, paths};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ pub struct Release {
     /// Counts up over all releases of this appliance.
     pub number: u64,
     /// Where its files are.
-    #[serde(skip_deserializing)]
+    #[serde(skip_deserializing, skip_serializing_if = "is_empty")]
     pub dir: PathBuf,
     /// Release whose other components it took over, and after which alone it can be activated.
     pub base: Option<u64>,
@@ -123,7 +123,7 @@ impl Release {
                 damaged.push(Damaged { path: path.clone(), what: Damage::Missing });
                 continue;
             }
-            let found = Sha256::of_range(&at, 0, u64::MAX).map_err(Error::io("read file"))?;
+            let found = Sha256::of_file(&at, &mut |_| ()).map_err(Error::io("read file"))?;
             progress(file.bytes);
             if found != file.sha256 {
                 damaged.push(Damaged { path: path.clone(), what: Damage::Changed(found) });
@@ -138,6 +138,10 @@ impl Release {
         }
         Ok(damaged)
     }
+}
+
+fn is_empty(dir: &Path) -> bool {
+    dir.as_os_str().is_empty()
 }
 
 /// Paths of everything below `dir` but directories, relative to it.
@@ -180,6 +184,27 @@ pub(crate) fn merged(base: Option<&Release>, verified: &Verified) -> Result<BTre
     let owners = components.keys().cloned().collect();
     paths::check(&owners, components.values().flat_map(|one| one.files.keys().map(String::as_str)))?;
     Ok(components)
+}
+
+/// Reads what the next release takes over from `base`, so that no change to it spreads.
+pub(crate) fn check_taken_over(
+    layout: &Layout,
+    base: Option<&Release>,
+    components: &BTreeMap<String, Component>,
+    progress: Tell<'_>,
+) -> Result<()> {
+    let Some(base) = base else { return Ok(()) };
+    for (name, component) in components.iter().filter(|(name, one)| base.components.get(*name) == Some(one)) {
+        for (path, file) in &component.files {
+            let total = file.bytes;
+            let mut tell = |done| progress(Progress { step: Step::File, done, total });
+            let found = Sha256::of_file(&layout.file(&file.sha256), &mut tell);
+            if !found.is_ok_and(|found| found == file.sha256) {
+                return Err(Error::Damaged { path: path.clone(), component: name.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes the tree of a release; any other that waits for activation makes way.
@@ -249,7 +274,8 @@ pub(crate) fn prune(layout: &Layout) -> Result<()> {
     }
     let mut needed: BTreeSet<Sha256> = read_json(&layout.staging())?.unwrap_or_default();
     for number in layout.release_numbers()? {
-        let release = Release::load(layout, number)?;
+        // One that cannot be read may need anything: nothing is removed, and `list` says what is wrong with it.
+        let Ok(release) = Release::load(layout, number) else { return Ok(()) };
         needed.extend(release.files().map(|(_, file)| file.sha256.clone()));
     }
     collect(layout, &needed)

@@ -3,7 +3,7 @@
 
 mod common;
 
-use casemate_bundle::{Check, Damage, Error, Policy, State};
+use casemate_bundle::{Check, Damage, Error, Policy, State, Step};
 use common::*;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
@@ -34,7 +34,11 @@ fn a_genuine_bundle_is_verified_staged_and_activated() {
     assert_eq!(site.staged(), 0);
 
     let mut steps = Vec::new();
-    let staged = site.bundles().stage(&paths, &check_at(NOW), &mut |step| steps.push(step.done)).unwrap();
+    let staged = site.bundles().stage(&paths, &check_at(NOW), &mut |at| {
+        steps.extend((at.step == Step::Volumes).then_some(at.done));
+        assert!(at.done <= at.total);
+    });
+    let staged = staged.unwrap();
     assert!(!steps.is_empty() && steps.is_sorted());
     let release = staged.release.unwrap();
     assert_eq!((release.number, release.base), (2, Some(1)));
@@ -212,7 +216,11 @@ fn damage_to_what_is_active_is_named_and_repaired_by_its_bundle() {
     assert!(matches!(what(changed), Some(Damage::Changed(_))));
     assert_eq!(what(missing), Some(Damage::Missing));
     assert_eq!(what("config/rules/added.yml"), Some(Damage::Added));
-    assert!(site.apply(&[publisher.bundle(5, &ALL, &content, 2048).volume()]).unwrap());
+    // It does not spread into the next release either.
+    let model = files(&mut Random(14), &["models/m"], 1, 900);
+    let error = site.apply(&[publisher.bundle(6, &["models/m"], &model, 2048).volume()]).unwrap_err();
+    assert!(matches!(&error, Error::Damaged { path, .. } if path == changed), "{error}");
+    assert!(site.apply(&[publisher.bundle(7, &ALL, &content, 2048).volume()]).unwrap());
     assert_eq!(site.active(), (2, content));
 }
 
@@ -223,6 +231,26 @@ fn an_older_program_is_told_what_the_bundle_needs() {
     let check = Check { program: "0.0.9".into(), policy: Policy::Enforce, ..check_at(NOW) };
     let error = site.bundles().verify(&paths, &check, &mut |_| ()).unwrap_err();
     assert!(matches!(error, Error::Program { .. }), "{error}");
+}
+
+#[test]
+fn a_bundle_larger_than_the_disk_is_refused_before_anything_is_written() {
+    let (publisher, site, _) = world(16);
+    // Sixteen times 512 GiB in parts of 1 GiB, none of which the volume holds.
+    let sum = |n: usize| format!("{n:064x}");
+    let part = |n| format!(r#"{{"bytes":{},"sha256":"{}"}}"#, 1_u64 << 30, sum(n));
+    let parts: Vec<_> = (1..8192).map(part).collect();
+    let file = format!(
+        r#"{{"path":"models/m/huge","bytes":{},"sha256":"{}","parts":[{}]}}"#,
+        (1_u64 << 30) * 8191,
+        sum(9999),
+        parts.join(",")
+    );
+    let (text, _) = targets_text(6, &["models/m"], &Tree::new(), 2048);
+    let text = text.replacen(r#""files":[]"#, &format!(r#""files":[{file}]"#), 1);
+    let bundle = publisher.bundle_of(6, publisher.targets_doc(text), Vec::new());
+    let error = site.apply(&[bundle.volume()]).unwrap_err();
+    assert!(matches!(error, Error::NoSpace { .. }), "{error}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What `casemate-stage bundle build` makes, `casemate_bundle` accepts. The two share no code; this is what holds
-//! them to one format.
+//! them to one format, together with `tests/walkthrough.sh` over the two programs.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -153,4 +153,21 @@ fn a_root_that_the_connected_side_rotates_is_followed() {
     let staged = world.bundles().stage(&world.volumes(&built), &check(), &mut |_| ()).unwrap();
     assert!(staged.release.is_some());
     assert_eq!(world.bundles().trusted().unwrap().version, 2);
+}
+
+#[test]
+fn the_walkthrough_from_a_laptop_to_a_server_works() {
+    let Some(world) = World::new() else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/walkthrough.sh");
+    let output = Command::new("sh")
+        .arg(script)
+        .arg(world.path("walkthrough"))
+        .env("CASEMATE", env!("CARGO_BIN_EXE_casemate"))
+        .env("CASEMATE_STAGE", &world.stage)
+        .env_remove("CARGO_MANIFEST_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    println!("{said}");
 }

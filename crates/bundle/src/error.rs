@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use std::io;
 use std::path::PathBuf;
 
+/// Longest reason shown, in characters.
+const MAX_REASON: usize = 300;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -290,8 +293,11 @@ impl Error {
         move |source| Self::Io { action, source }
     }
 
-    pub(crate) fn metadata(what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Metadata { what: what.into(), reason: reason.into() }
+    /// `reason` may quote what the document says: it is cut, and nothing in it reaches a terminal as a command.
+    pub(crate) fn metadata(what: impl Into<String>, reason: impl AsRef<str>) -> Self {
+        let shown = reason.as_ref().chars().take(MAX_REASON);
+        let reason = shown.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+        Self::Metadata { what: what.into(), reason }
     }
 
     /// Whether the bundle is at fault, as opposed to this directory, the system, or how it was called.

@@ -60,141 +60,33 @@ mod metadata;
 mod paths;
 mod plan;
 mod release;
+mod report;
 mod state;
 mod trust;
 mod volume;
 
 pub use error::{Error, Result};
 pub use key::{KeyId, Sha256};
-pub use metadata::Role;
+pub use metadata::{Role, Signers};
 pub use release::{Component, Damage, Damaged, Release, ReleaseFile, State};
+pub use report::{Change, Check, Missing, Pinned, Progress, Report, Staged, Step};
 pub use trust::{Override, Policy};
 
 use casemate_disk::DirLock;
 use files::Growing;
-use jiff::Timestamp;
 use plan::{Look, Plan};
-use serde::Serialize;
 use state::{Activated, Layout};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use trust::Verified;
 use volume::{Documents, Signed, Volume};
-
-/// What a bundle is checked against.
-#[derive(Debug, Clone)]
-pub struct Check {
-    /// The time.
-    pub now: Timestamp,
-    /// What to do where a date stands against it.
-    pub policy: Policy,
-    /// Version of the program, for bundles that require one.
-    pub program: String,
-}
-
-/// How far it is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// What is being read.
-    pub step: Step,
-    /// Bytes of that read so far.
-    pub done: u64,
-    /// Bytes of that there are.
-    pub total: u64,
-}
-
-/// What is being read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// The volumes, all of them together.
-    Volumes,
-    /// A file that is on this disk already, to see that it is what it should be.
-    File,
-    /// The files of the active release.
-    Release,
-}
 
 /// Who is told how far it is.
 type Tell<'a> = &'a mut dyn FnMut(Progress);
 
 /// Bytes to leave free on the disk, for what else goes on there.
 const RESERVE: u64 = 256 << 20;
-
-/// The root that was pinned. A person compares `sha256` with what the publisher says by another way.
-#[derive(Debug, Clone, Serialize)]
-pub struct Pinned {
-    /// Version of the root.
-    pub version: u64,
-    /// SHA-256 of the file.
-    pub sha256: Sha256,
-    /// When it expires.
-    pub expires: Timestamp,
-    /// By role: who may sign, and how many must.
-    pub roles: BTreeMap<Role, (BTreeSet<KeyId>, usize)>,
-}
-
-/// What a verified bundle is, and what of it is there.
-#[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// Name given by the publisher.
-    pub name: String,
-    /// Notes given by the publisher.
-    pub notes: String,
-    /// Version of `targets.json`.
-    pub version: u64,
-    /// Its SHA-256.
-    pub sha256: Sha256,
-    /// The root it was made under; roots before it that are new here come with it.
-    pub root: u64,
-    /// When the first of its documents expires.
-    pub expires: Timestamp,
-    /// Who signed.
-    pub signers: BTreeMap<Role, BTreeSet<KeyId>>,
-    /// Components that it replaces.
-    pub components: Vec<Change>,
-    /// Bytes of all its files.
-    pub bytes: u64,
-    /// Parts it is made of.
-    pub parts: usize,
-    /// Parts that are in none of the volumes (`verify`), or neither there nor staged earlier (`stage`).
-    pub missing: Vec<Missing>,
-    /// Dates that were overridden. The caller audits them.
-    pub overrides: Vec<Override>,
-}
-
-/// A component that a bundle replaces; removed if `files` is 0.
-#[derive(Debug, Clone, Serialize)]
-pub struct Change {
-    /// Its name, such as `config/rules`.
-    pub component: String,
-    /// Files it will have.
-    pub files: usize,
-    /// Bytes it will have.
-    pub bytes: u64,
-    /// Version of the bundle that the active one came from, if there is one.
-    pub replaces: Option<u64>,
-}
-
-/// A part that another volume must bring.
-#[derive(Debug, Clone, Serialize)]
-pub struct Missing {
-    /// Its hash.
-    pub part: Sha256,
-    /// Its size.
-    pub bytes: u64,
-    /// A file it belongs to.
-    pub path: String,
-}
-
-/// What staging came to.
-#[derive(Debug, Clone, Serialize)]
-pub struct Staged {
-    /// The release, once no part is missing; its files are under `release.dir`.
-    pub release: Option<Release>,
-    /// What was verified.
-    pub report: Report,
-}
 
 /// The directory with the bundles of an appliance.
 ///
@@ -232,7 +124,7 @@ impl Bundles {
             }
             Err(error) => return Err(error),
         }
-        Ok(pinned(&parsed, offered))
+        Ok(Pinned::new(&parsed, offered))
     }
 
     /// The newest root that is trusted here.
@@ -242,7 +134,7 @@ impl Bundles {
     pub fn trusted(&self) -> Result<Pinned> {
         let mut trusted = self.layout.load_trusted()?;
         let (_, (root, sha256)) = trusted.roots.pop_last().ok_or(Error::NotTrusted)?;
-        Ok(pinned(&root, sha256))
+        Ok(Pinned::new(&root, sha256))
     }
 
     /// Checks everything about the volumes of one bundle, all their bytes included; writes nothing.
@@ -261,7 +153,7 @@ impl Bundles {
             plan.read(volume, &mut look)?;
         }
         let missing = (0..plan.parts.len()).filter(|&at| !look.present[at]).collect::<Vec<_>>();
-        self.report(&verified, &plan, &missing)
+        Ok(Report::new(&verified, &plan, &missing, self.active()?.as_ref()))
     }
 
     /// Verifies the volumes and writes what they bring beside what is active.
@@ -290,12 +182,12 @@ impl Bundles {
             plan.read(volume, &mut growing)?;
         }
         let missing = growing.missing();
-        let report = self.report(&verified, &plan, &missing)?;
+        let base = self.active()?;
+        let report = Report::new(&verified, &plan, &missing, base.as_ref());
         if !missing.is_empty() {
             return Ok(Staged { release: None, report });
         }
 
-        let base = self.active()?;
         let components = release::merged(base.as_ref(), &verified)?;
         release::check_taken_over(&self.layout, base.as_ref(), &components, progress)?;
         let release = Release {
@@ -444,50 +336,6 @@ impl Bundles {
         let available = volume.f_bavail.saturating_mul(volume.f_frsize);
         if available < needed { Err(Error::NoSpace { dir, needed, available }) } else { Ok(()) }
     }
-
-    fn report(&self, verified: &Verified, plan: &Plan, missing: &[usize]) -> Result<Report> {
-        let targets = &verified.targets;
-        let active = self.active()?;
-        let change = |component: &String| {
-            let files = targets.files.iter().filter(|file| paths::component(&file.path) == Some(component));
-            let sizes: Vec<u64> = files.map(|file| file.bytes).collect();
-            let replaced = active.as_ref().and_then(|active| active.components.get(component));
-            Change {
-                component: component.clone(),
-                files: sizes.len(),
-                bytes: sizes.iter().sum(),
-                replaces: replaced.map(|replaced| replaced.version),
-            }
-        };
-        let lacking = |&at: &usize| {
-            let needed = &plan.parts[at];
-            let path = needed.places.first().map(|place| plan.files[place.file].path.clone());
-            Missing { part: needed.sha256.clone(), bytes: needed.bytes, path: path.unwrap_or_default() }
-        };
-        Ok(Report {
-            name: targets.name.clone(),
-            notes: targets.notes.clone(),
-            version: targets.version,
-            sha256: verified.sha256.clone(),
-            root: verified.root,
-            expires: verified.expires,
-            signers: verified.signers.clone(),
-            components: targets.components.iter().map(change).collect(),
-            bytes: targets.files.iter().map(|file| file.bytes).sum(),
-            parts: plan.parts.len(),
-            missing: missing.iter().map(lacking).collect(),
-            overrides: verified.overrides.clone(),
-        })
-    }
-}
-
-fn pinned(root: &metadata::Root, sha256: Sha256) -> Pinned {
-    let role = |role| {
-        let signers = root.signers(role);
-        (role, (signers.keys.clone(), signers.threshold))
-    };
-    let roles = [Role::Root, Role::Snapshot, Role::Targets].map(role).into();
-    Pinned { version: root.version, sha256, expires: root.expires, roles }
 }
 
 /// Opens volumes; also their size together.

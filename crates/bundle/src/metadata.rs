@@ -50,9 +50,11 @@ impl fmt::Display for Role {
 /// Who may sign for a role, and how many of them must.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Signers {
-    pub(crate) keys: BTreeSet<KeyId>,
-    pub(crate) threshold: usize,
+pub struct Signers {
+    /// Ids of the keys.
+    pub keys: BTreeSet<KeyId>,
+    /// Signatures by different keys that are needed.
+    pub threshold: usize,
 }
 
 #[derive(Deserialize)]

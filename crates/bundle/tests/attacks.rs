@@ -86,7 +86,10 @@ impl World {
         let release = match staged {
             Err(error) => {
                 assert!((attack.is_expected)(&error), "{what}: refused for another reason: {error}");
-                assert!(error.is_refusal() && !error.to_string().contains('\n'), "{what}: {error}");
+                assert!(
+                    error.is_refusal() && !error.to_string().contains(char::is_control),
+                    "{what}: {error}"
+                );
                 if let Ok(report) = &verified {
                     // Only what needs all parts at once is left to staging.
                     assert!(!report.missing.is_empty(), "{what}: verify let it pass, stage said {error}");

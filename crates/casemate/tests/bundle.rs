@@ -89,7 +89,7 @@ fn a_site_accepts_what_the_connected_side_builds() {
          --targets-threshold 2 --expires 2035-01-01 --key {root} --out roots"
     ));
     let pinned = world.bundles().trust(&world.path("roots/1.root.json")).unwrap();
-    assert_eq!(pinned.roles[&Role::Targets].1, 2);
+    assert_eq!(pinned.roles[&Role::Targets].threshold, 2);
 
     let build = |version: u64, more: &str| {
         world.stage(&format!(

@@ -269,7 +269,7 @@ pub(crate) const KINDS: &[(&str, Make)] = &[
     ("documents that say what they may not, signed", |world, random| {
         let text = &world.next.targets.text;
         let deep = |open: &str, close: &str| format!("{}{}", open.repeat(50_000), close.repeat(50_000));
-        let text = match random.below(12) {
+        let text = match random.below(13) {
             0 => deep("[", "]"),
             1 => deep(r#"{"files":"#, "}"),
             2 => text.replacen('{', r#"{"run":"sh -c reboot","#, 1),
@@ -281,6 +281,7 @@ pub(crate) const KINDS: &[(&str, Make)] = &[
             8 => text.replacen(r#""bytes":"#, r#""bytes":99999999999999999999"#, 1),
             9 => text[..text.len() / 2].to_owned(),
             10 => format!("{text}{text}"),
+            11 => text.replacen('{', r#"{"\u001b]0;pwned\u0007\u001b[31m":1,"#, 1),
             _ => text.replacen(r#""requires":"0.1.0""#, r#""requires":"any""#, 1),
         };
         let bundle =

@@ -87,7 +87,14 @@ pub(super) fn read_secret(path: &Path, password_stdin: bool) -> Result<(SecretKe
             };
             boxed()?.into_secret_key(Some(password)).map_err(wrong)?
         }
-        Err(error) => return Err(wrong(error).into()),
+        Err(error) => {
+            let text = format!(
+                "{}: {error} (of keys without a password, only those of `bundle keygen` are read; sign with \
+                 `minisign -Sm FILE -x FILE.KEYID.minisig` where it made the key)",
+                path.display()
+            );
+            return Err(Error::Usage(text).into());
+        }
     };
     let public = PublicKey::from_secret_key(&secret).map_err(wrong)?;
     Ok((secret, public))

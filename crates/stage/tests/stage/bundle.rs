@@ -254,6 +254,26 @@ fn a_ceremony_adds_signatures_between_two_runs() {
 }
 
 #[test]
+fn minisign_itself_can_sign() {
+    let publisher = Publisher::new();
+    let keys = publisher.root();
+    if Command::new("minisign").arg("-v").output().is_err() {
+        eprintln!("skipped: minisign is not installed");
+        return;
+    }
+    publisher.build(&[&keys.snapshot, &keys.targets[0]], &[]).fails(1, "has 1 of 2");
+    let signature = format!("out/targets.json.{}.minisig", keys.targets[1].id);
+    let output = Command::new("minisign")
+        .args(["-Sm", "out/targets.json", "-x", &signature, "-s", &keys.targets[1].secret])
+        .current_dir(publisher.dir.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(publisher.build(&[], &[]).code, Some(0));
+}
+
+#[test]
 fn an_interrupted_build_goes_on_where_it_was() {
     let publisher = Publisher::new();
     let keys = publisher.root();

@@ -123,6 +123,10 @@ fn a_site_accepts_what_the_connected_side_builds() {
     let active = world.bundles().activate(staged.release.unwrap().number).unwrap();
     assert_eq!(fs_err::read(active.dir.join("config/rules/linux/sudo.yml")).unwrap(), b"title: sudo, better");
     assert_eq!(fs_err::read(active.dir.join("models/tiny/weights.gguf")).unwrap(), weights);
+    let third = world.volumes(&build(3, "--remove evaluation"));
+    let staged = world.bundles().stage(&third, &check(), &mut |_| ()).unwrap();
+    assert!(!staged.release.unwrap().components.contains_key("evaluation"));
+    world.bundles().discard().unwrap();
     let older = world.volumes(&built);
     let error = world.bundles().stage(&older, &check(), &mut |_| ()).unwrap_err();
     assert!(matches!(error, Error::Rollback { .. }), "{error}");

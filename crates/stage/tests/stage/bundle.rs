@@ -1,7 +1,7 @@
 //! `casemate-stage bundle` as a publisher uses it: keys, roots, ceremonies, volumes, and what lies beside them.
 
 use serde_json::Value;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -303,6 +303,51 @@ fn an_interrupted_build_goes_on_where_it_was() {
         again["volumes"].as_array().unwrap().iter().map(|one| one["kept"].as_bool().unwrap()).collect();
     assert_eq!(kept[..3], [true, false, false]);
     assert_eq!(fs_err::read(publisher.path(paths[1].to_str().unwrap())).unwrap(), whole, "the same again");
+}
+
+#[test]
+fn a_build_that_was_killed_ends_as_if_it_had_not_been() {
+    let publisher = Publisher::new();
+    let keys = publisher.root();
+    let secret: Vec<&str> = keys.signers().map(|key| key.secret.as_str()).into();
+    let common = "build --root roots/1.root.json --name site --version 7 --expires 2030-06-01 --models models \
+                  --config config --component config/rules models/tiny --volume-size 96K --json --out";
+    let args: Vec<&str> = common.split_whitespace().chain(["out", "--key"]).chain(secret).collect();
+    let whole = publisher.run(&args).json();
+    let expected: Vec<_> = volumes(&whole)
+        .iter()
+        .map(|path| fs_err::read(publisher.path(path.to_str().unwrap())).unwrap())
+        .collect();
+    for path in volumes(&whole) {
+        fs_err::remove_file(publisher.path(path.to_str().unwrap())).unwrap();
+    }
+    fs_err::remove_file(publisher.path("out/.volumes.json")).unwrap();
+
+    for kill_after in 1..expected.len() {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_casemate-stage"))
+            .arg("bundle")
+            .args(&args)
+            .current_dir(publisher.dir.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let finished = |line: &String| line.starts_with("written ") || line.starts_with("kept ");
+        assert!(lines.map(Result::unwrap).filter(finished).take(kill_after).count() > 0);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let built = publisher.run(&args).json();
+    assert_eq!(built["volumes"][0]["kept"], true);
+    for (path, expected) in volumes(&built).iter().zip(expected) {
+        assert_eq!(
+            fs_err::read(publisher.path(path.to_str().unwrap())).unwrap(),
+            expected,
+            "{}",
+            path.display()
+        );
+    }
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Bundles {
     /// the same again is no error.
     pub fn trust(&self, root: &Path) -> Result<Pinned> {
         let _lock = self.lock()?;
-        let signed = state::read_signed(root)?;
+        let signed = state::read_signed(root, metadata::MAX_ROOT)?;
         let parsed = trust::self_signed(None, &signed)?;
         let offered = Sha256::of(&signed.bytes);
         match self.layout.load_trusted() {
@@ -283,14 +283,17 @@ impl Bundles {
         numbers.into_iter().map(|number| Ok((Release::load(&self.layout, number)?, state(number)))).collect()
     }
 
-    /// Reads every file of the active release and returns those that are missing, changed, or were added.
+    /// Reads every file of the active release and returns those that are missing, changed, or were added, and
+    /// components that are not what a publisher trusted here signed.
     ///
     /// # Errors
     /// If one cannot be read.
     pub fn rehash(&self, progress: Tell<'_>) -> Result<Vec<Damaged>> {
         let Some(release) = self.active()? else { return Ok(Vec::new()) };
         let total = release.files().map(|(_, file)| file.bytes).sum();
-        release.rehash(&mut steps(Step::Release, total, progress))
+        let mut damaged = release.rehash(&mut steps(Step::Release, total, progress))?;
+        damaged.extend(release.unsigned(&self.layout.load_trusted()?));
+        Ok(damaged)
     }
 
     fn lock(&self) -> Result<DirLock> {

@@ -2,9 +2,9 @@
 
 use crate::files::collect;
 use crate::key::Sha256;
-use crate::metadata::Targets;
-use crate::state::{Layout, names, read_json, remove_dir, save_signed, write_json};
-use crate::trust::{Override, Verified};
+use crate::metadata::{MAX_SNAPSHOT, MAX_TARGETS, Targets};
+use crate::state::{Layout, names, read_json, read_signed, remove_dir, save_signed, write_json};
+use crate::trust::{Override, Trusted, Verified};
 use crate::volume::Documents;
 use crate::{Error, Progress, Result, Step, Tell, paths};
 use jiff::Timestamp;
@@ -91,6 +91,8 @@ pub enum Damage {
     Changed(Sha256),
     /// It is there, and no bundle brought it.
     Added,
+    /// It is a component, and not what was signed, for this reason: `release.json` or a signed document was changed.
+    Unsigned(String),
 }
 
 impl Release {
@@ -137,6 +139,36 @@ impl Release {
             }
         }
         Ok(damaged)
+    }
+
+    /// Components whose files are not those of a `targets.json` signed under a root that is trusted.
+    pub(crate) fn unsigned(&self, trusted: &Trusted) -> Vec<Damaged> {
+        let mut unsigned = Vec::new();
+        for (name, component) in &self.components {
+            if let Err(reason) = component.check_signed(name, &self.dir.join(SIGNED), trusted) {
+                unsigned.push(Damaged { path: name.clone(), what: Damage::Unsigned(reason.to_string()) });
+            }
+        }
+        unsigned
+    }
+}
+
+impl Component {
+    fn check_signed(&self, name: &str, signed: &Path, trusted: &Trusted) -> Result<()> {
+        let dir = signed.join(self.targets.as_ref());
+        let snapshot = read_signed(&dir.join("snapshot.json"), MAX_SNAPSHOT)?;
+        let targets = read_signed(&dir.join("targets.json"), MAX_TARGETS)?;
+        let targets = trusted.verify_kept(&snapshot, &targets)?;
+        let files: BTreeMap<String, ReleaseFile> = targets
+            .files
+            .into_iter()
+            .filter(|file| paths::component(&file.path) == Some(name))
+            .map(|file| (file.path, ReleaseFile { bytes: file.bytes, sha256: file.sha256 }))
+            .collect();
+        if files == self.files && targets.version == self.version {
+            return Ok(());
+        }
+        Err(Error::metadata(RELEASE, "it lists other files than were signed"))
     }
 }
 

@@ -84,7 +84,7 @@ impl Layout {
                 continue;
             };
             let path = self.root(version);
-            let signed = read_signed(&path)?;
+            let signed = read_signed(&path, MAX_ROOT)?;
             let damaged = |error: Error| Error::State { path: path.clone(), reason: error.to_string() };
             let root = self_signed(Some(version), &signed).map_err(damaged)?;
             roots.insert(version, (root, Sha256::of(&signed.bytes)));
@@ -144,8 +144,8 @@ pub(crate) fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Reads a document and the `.KEYID.minisig` files beside it.
-pub(crate) fn read_signed(path: &Path) -> Result<Signed> {
+/// Reads a document of at most `limit` bytes, and the `.KEYID.minisig` files beside it.
+pub(crate) fn read_signed(path: &Path, limit: u64) -> Result<Signed> {
     let read = |path: &Path, limit: u64| -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let file = fs_err::File::open(path).map_err(Error::io("read document"))?;
@@ -156,7 +156,7 @@ pub(crate) fn read_signed(path: &Path) -> Result<Signed> {
         }
         Ok(bytes)
     };
-    let bytes = read(path, MAX_ROOT)?;
+    let bytes = read(path, limit)?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut signatures = Vec::new();

@@ -198,6 +198,26 @@ impl Trusted {
         })
     }
 
+    /// Verifies documents that were accepted before, under the root of then; neither dates nor versions count.
+    pub(crate) fn verify_kept(&self, snapshot: &Signed, targets: &Signed) -> Result<Targets> {
+        let mut refused = Error::NotTrusted;
+        for (root, _) in self.roots.values().rev() {
+            let signed =
+                signed_by(snapshot, root, Role::Snapshot).and(signed_by(targets, root, Role::Targets));
+            if let Err(error) = signed {
+                refused = error;
+                continue;
+            }
+            let parsed = Snapshot::parse(&snapshot.bytes)?;
+            if parsed.root == root.version {
+                check_pinned(&parsed, &targets.bytes, &Sha256::of(&targets.bytes))?;
+                return Targets::parse(&targets.bytes);
+            }
+            refused = Error::RootVersion { found: parsed.root, trusted: root.version };
+        }
+        Err(refused)
+    }
+
     /// Fails if `found` is older than `seen`, or differs at the same version.
     ///
     /// Where a new root gave the role to other keys, what the old keys signed no longer counts: that is how a

@@ -225,6 +225,43 @@ fn damage_to_what_is_active_is_named_and_repaired_by_its_bundle() {
 }
 
 #[test]
+fn a_release_that_was_rewritten_with_its_description_is_not_what_was_signed() {
+    let (publisher, site, content) = world(17);
+    let rules = files(&mut Random(18), &["config/rules"], 2, 500);
+    assert!(site.apply(&[publisher.bundle(6, &["config/rules"], &rules, 2048).volume()]).unwrap());
+    let active = site.bundles().active().unwrap().unwrap();
+    let playbook = content.keys().find(|path| path.starts_with("config/playbooks/")).unwrap();
+    let (file, description) = (active.dir.join(playbook), active.dir.join("release.json"));
+    let text = fs_err::read_to_string(&description).unwrap();
+    let (before, after) =
+        (casemate_bundle::Sha256::of(&content[playbook]), casemate_bundle::Sha256::of(b"mine"));
+    fs_err::remove_file(&file).unwrap();
+    fs_err::write(&file, b"mine").unwrap();
+    let bytes = format!(r#""bytes": {},"#, content[playbook].len());
+    let forged = text.replace(before.as_ref(), after.as_ref()).replacen(&bytes, r#""bytes": 4,"#, 1);
+    fs_err::write(&description, forged).unwrap();
+    let found = site.bundles().rehash(&mut |_| ()).unwrap();
+    let paths: Vec<_> = found.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(paths, ["config/playbooks"], "{found:?}");
+    assert!(
+        matches!(&found[0].what, Damage::Unsigned(reason) if reason.contains("other files")),
+        "{found:?}"
+    );
+
+    // So are documents that others signed.
+    fs_err::write(&description, text).unwrap();
+    let signed = active.dir.join("signed").join(active.components["config/playbooks"].targets.as_ref());
+    for signature in fs_err::read_dir(&signed).unwrap().map(|entry| entry.unwrap().path()) {
+        if signature.extension().is_some_and(|extension| extension == "minisig") {
+            fs_err::remove_file(signature).unwrap();
+        }
+    }
+    let found = site.bundles().rehash(&mut |_| ()).unwrap();
+    let unsigned = |one: &&casemate_bundle::Damaged| matches!(one.what, Damage::Unsigned(_));
+    assert_eq!(found.iter().filter(unsigned).count(), 2, "models and playbooks came with it: {found:?}");
+}
+
+#[test]
 fn an_older_program_is_told_what_the_bundle_needs() {
     let (publisher, site, content) = world(14);
     let paths = site.volumes(&[publisher.bundle(6, &ALL, &content, 2048).volume()]);

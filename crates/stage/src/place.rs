@@ -45,8 +45,7 @@ impl<W: Write> Summing<W> {
 
     pub(crate) fn finish(mut self) -> io::Result<(W, Sum)> {
         self.inner.flush()?;
-        let sha256 = self.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok((self.inner, Sum { bytes: self.bytes, sha256 }))
+        Ok((self.inner, Sum { bytes: self.bytes, sha256: hex(self.hasher) }))
     }
 }
 
@@ -61,6 +60,11 @@ impl<W: Write> Write for Summing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
+}
+
+/// The hash in lower-case hexadecimal.
+pub(crate) fn hex(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Copies until the end of `from`, or until more than `limit` bytes have come.

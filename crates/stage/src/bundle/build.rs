@@ -94,8 +94,10 @@ fn build(args: &BuildArgs) -> Result<Built> {
     sign(args, root, &targets, &snapshot)?;
 
     let (targets, snapshot) = (Document::read(&targets)?, Document::read(&snapshot)?);
-    let needed: Vec<Needed> =
-        [root.needs(&targets, "targets"), root.needs(&snapshot, "snapshot")].into_iter().flatten().collect();
+    let needed: Vec<Needed> = [root.needs(&targets, "targets")?, root.needs(&snapshot, "snapshot")?]
+        .into_iter()
+        .flatten()
+        .collect();
     let sbom = sbom::write(&args.out)?;
     let ml_bom = ml_bom::write(&args.out, &args.name, args.version, &files)?;
     let mut built = Built {

@@ -1,6 +1,7 @@
 //! Which files are the components of a bundle, what are their hashes, and where are they cut?
 
 use crate::error::Error;
+use crate::place::hex;
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -128,8 +129,4 @@ pub(super) fn hash(path: &str, source: &Path, part_bytes: u64) -> Result<File> {
         }
     }
     Ok(File { path: path.to_owned(), bytes, sha256: hex(whole), parts, source: source.to_owned() })
-}
-
-fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -72,5 +72,5 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::place::hex(sha2::Sha256::new_with_prefix(bytes))
 }

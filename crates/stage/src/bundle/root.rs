@@ -77,11 +77,10 @@ pub(super) fn run(args: &RootArgs) -> Result<ExitCode> {
     super::write(&path, &bytes)?;
     signing::sign(&path, &args.key, args.password_stdin)?;
     let document = Document::read(&path)?;
-    let needed: Vec<Needed> = [Some(&root), previous.as_ref()]
-        .into_iter()
-        .flatten()
-        .filter_map(|by| by.needs(&document, "root"))
-        .collect();
+    let mut needed = Vec::new();
+    for by in [Some(&root), previous.as_ref()].into_iter().flatten() {
+        needed.extend(by.needs(&document, "root")?);
+    }
     if args.json {
         let text = serde_json::json!({
             "path": path, "version": root.version, "sha256": sha256(&bytes), "needed": needed,
@@ -99,6 +98,7 @@ impl Root {
         let bytes = fs_err::read(path)?;
         let root: Self = serde_json::from_slice(&bytes)
             .map_err(|error| Error::Usage(format!("{} is no root.json: {error}", path.display())))?;
+        root.public_keys().map_err(|error| Error::Usage(format!("{}: {error:#}", path.display())))?;
         Ok(root)
     }
 
@@ -162,20 +162,23 @@ impl Root {
     }
 
     /// The signatures that `document` still needs to count for `role`; `None` if it has them.
-    pub(super) fn needs(&self, document: &Document, role: &str) -> Option<Needed> {
-        let signers = self.roles.get(role)?;
-        let public: Vec<PublicKey> = self.public_keys().unwrap_or_default();
+    pub(super) fn needs(&self, document: &Document, role: &str) -> Result<Option<Needed>> {
+        let Some(signers) = self.roles.get(role) else {
+            return Err(Error::Usage(format!("root {} names no role {role}", self.version)).into());
+        };
+        let public = self.public_keys()?;
         let has_signed =
             |id: &&String| public.iter().any(|key| keys::id(key) == **id && document.is_signed_by(key));
         let (signed, open): (Vec<_>, Vec<_>) = signers.keys.iter().partition(has_signed);
-        (signed.len() < signers.threshold).then(|| Needed {
+        let needed = || Needed {
             document: document.path.clone(),
             role: role.to_owned(),
             root: self.version,
             have: signed.len(),
             threshold: signers.threshold,
             keys: open.into_iter().cloned().collect(),
-        })
+        };
+        Ok((signed.len() < signers.threshold).then(needed))
     }
 }
 
@@ -207,8 +210,10 @@ pub(super) fn chain(paths: &[PathBuf]) -> Result<Vec<(Root, Document)>> {
                 format!("--root goes from version {} to {}; name all between", before.version, root.version);
             return Err(Error::Usage(text).into());
         }
-        if let Some(needed) = root.needs(document, "root").or_else(|| before?.needs(document, "root")) {
-            return Err(Error::Usage(needed.to_string()).into());
+        for by in [Some(root), before].into_iter().flatten() {
+            if let Some(needed) = by.needs(document, "root")? {
+                return Err(Error::Usage(needed.to_string()).into());
+            }
         }
     }
     Ok(chain)

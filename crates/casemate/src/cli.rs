@@ -78,7 +78,10 @@ pub(crate) enum Command {
         casemate search --hybrid 'who dumped lsass on ws5' --filter 'earliest=-7d'\n  casemate search --quarantine")]
     Search(SearchArgs),
     /// Investigate alerts and print the reports
-    #[command(after_help = "Examples:\n  casemate investigate 3\n  casemate investigate --all --model small")]
+    #[command(
+        after_help = "Examples:\n  casemate investigate 3\n  casemate investigate --all --model small\n  \
+        casemate investigate --replay 3"
+    )]
     Investigate(InvestigateArgs),
     /// Measure how good the verdicts are, on labelled cases, beside baselines; decide whether a change may be used
     #[command(after_help = "Figures have intervals of 95 %, drawn over families of cases. `malicious` and \
@@ -94,6 +97,16 @@ pub(crate) enum Command {
         casemate cases close 3 --verdict benign --reason 'the scanner of change 4711' --by mira\n  \
         casemate cases close --alert 7 --verdict malicious --reason 'dumped LSASS' --by mira")]
     Cases(CasesArgs),
+    /// Show and verify the record of who did what
+    #[command(
+        after_help = "The record lies in audit/ of the data directory, as JSON lines, each with the SHA-256 of the line \
+        before it, and checkpoints signed with a key of the data directory. Keep checkpoints and the key elsewhere: \
+        `--checkpoint` and `--key` then show that nothing up to them was changed or cut off.\n\
+        Exit status 1 if the record does not hold.\n\n\
+        Examples:\n  casemate audit verify --checkpoint 4711:9f86d081884c7d65… --key /mnt/usb/key.pub\n  \
+        casemate audit show --limit 50\n  casemate audit checkpoint"
+    )]
+    Audit(AuditArgs),
     /// Say how many alerts a day this machine can hold, measured on it, and what more would need
     #[command(
         after_help = "Takes about a minute: alerts of the data directory, or of the sample incident where it has \
@@ -285,8 +298,46 @@ pub(crate) struct InvestigateArgs {
     /// Every alert that has no investigation yet
     #[arg(long, conflicts_with = "alerts")]
     pub(crate) all: bool,
+    /// Make these investigations again from what was retrieved for them then, store nothing, and say whether they come
+    /// out the same byte for byte; exit status 1 if not
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) replay: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) what: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check every number, hash and signature; works beside a running server
+    Verify {
+        /// A checkpoint kept elsewhere, written N:HASH; may be given several times
+        #[arg(long, value_name = "N:HASH")]
+        checkpoint: Vec<casemate_audit::Head>,
+        /// Public key kept elsewhere
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Directory of a record, such as one of a backup [default: audit/ of the data directory]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Print the newest lines, newest first
+    Show {
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// Only lines numbered below this one
+        #[arg(long, value_name = "N")]
+        before: Option<u64>,
+    },
+    /// Sign the record as far as it goes, and print what is to be kept elsewhere
+    Checkpoint,
+    /// Have a new key sign from here on; the old one signs it
+    RotateKey,
 }
 
 #[derive(Debug, Args)]

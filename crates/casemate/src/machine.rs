@@ -105,6 +105,18 @@ fn interfaces_in(table: &str) -> Vec<String> {
         .collect()
 }
 
+/// Who runs this command, for the audit record: the number of the account, which cannot be made up, and its name.
+pub(crate) fn operator() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let accounts = fs_err::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut parts = line.split(':');
+        let name = parts.next()?;
+        (parts.nth(1)? == uid.to_string()).then(|| name.to_owned())
+    });
+    name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Investigate(args) => commands::investigate::run(&cli.global, args),
         Command::Eval(args) => commands::eval::run(&cli.global, args),
         Command::Cases(args) => commands::cases::run(&cli.global, args),
+        Command::Audit(args) => commands::audit::run(&cli.global, args),
         Command::Plan(args) => commands::plan::run(&cli.global, args),
         Command::Playbook(args) => commands::playbook::run(&cli.global, args),
         Command::Bench(args) => commands::bench::run(&cli.global, args),

@@ -6,11 +6,14 @@ use crate::{Error, Problem, Result, Rule, Rules, dash, filter, logsource, string
 use rayon::prelude::*;
 use rsigma_eval::{CompiledRule, Engine, compile_rule};
 use rsigma_parser::{CorrelationRule, FilterRule, LogSource, SigmaCollection, SigmaRule, parse_sigma_yaml};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// A rule file that is larger than any rule a person wrote.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+type Hash = sha2::digest::Output<Sha256>;
+
 /// Folders deeper than this are a loop of links.
 const MAX_DEPTH: usize = 32;
 
@@ -25,19 +28,30 @@ pub(crate) fn load(dirs: &[PathBuf]) -> Result<(Rules, Vec<Problem>)> {
     }
     let (lists, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| Placeholders::is_list(path));
     let mut loader = Loader::default();
+    let mut hashes = Vec::with_capacity(lists.len() + files.len());
     for path in &lists {
-        if let Err(reason) = read_text(path).and_then(|text| loader.placeholders.read(&text)) {
+        let read = read_text(path).and_then(|text| {
+            hashes.push(Sha256::digest(&text));
+            loader.placeholders.read(&text)
+        });
+        if let Err(reason) = read {
             loader.report(path, reason);
         }
     }
     let read: Vec<_> = files.par_iter().map(|path| read_file(path)).collect();
-    for (path, collection) in files.iter().zip(read) {
-        match collection {
-            Ok(collection) => loader.take(path, collection),
+    for (path, read) in files.iter().zip(read) {
+        match read {
+            Ok((hash, collection)) => {
+                hashes.push(hash);
+                loader.take(path, collection);
+            }
             Err(reason) => loader.report(path, reason),
         }
     }
-    let (rules, problems) = loader.finish();
+    let (mut rules, problems) = loader.finish();
+    // In order of content, wherever the files lie.
+    hashes.sort_unstable();
+    rules.sha256 = Sha256::digest(hashes.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
     tracing::info!(rules = rules.len(), problems = problems.len(), "loaded detection rules");
     Ok((rules, problems))
 }
@@ -225,8 +239,10 @@ fn group_of(source: &LogSource) -> Option<String> {
     (group != "//").then_some(group)
 }
 
-fn read_file(path: &Path) -> std::result::Result<SigmaCollection, String> {
-    parse_sigma_yaml(&read_text(path)?).map_err(|error| error.to_string())
+fn read_file(path: &Path) -> std::result::Result<(Hash, SigmaCollection), String> {
+    let text = read_text(path)?;
+    let collection = parse_sigma_yaml(&text).map_err(|error| error.to_string())?;
+    Ok((Sha256::digest(&text), collection))
 }
 
 fn read_text(path: &Path) -> std::result::Result<String, String> {

@@ -39,6 +39,8 @@ pub struct Rules {
     pub(crate) correlations: Vec<Correlation>,
     /// Product, category and service of rules that no event belongs to without a mapping file.
     pub(crate) unwritten: Vec<(usize, [String; 3])>,
+    /// SHA-256 over the files.
+    pub(crate) sha256: String,
     /// What mapping files say of their formats.
     log_sources: HashMap<Format, LogSource>,
 }
@@ -62,6 +64,11 @@ impl Rules {
 
     pub(crate) fn log_source(&self, format: Format) -> Option<&LogSource> {
         self.log_sources.get(&format)
+    }
+
+    /// SHA-256 over the files that were read, in lower-case hex: the same for the same files, wherever they lie.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// Number of rules loaded.

@@ -4,6 +4,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// An investigation cannot be made again.
+    #[error("investigation {alert} cannot be replayed: {why}")]
+    NotReplayed {
+        /// Its alert.
+        alert: casemate_event::AlertId,
+        /// Why not.
+        why: String,
+    },
     /// A playbook or site file could not be read.
     #[error("could not read {path}: {source}")]
     Read {

@@ -14,9 +14,10 @@ use crate::prompt;
 use crate::reader::{self, Reading};
 use crate::relate::{self, Relation};
 use crate::render::{self, Width};
+use crate::replay::{self, Inputs, Replayed};
 use crate::report::{
     AlertSummary, Evidence, Fact, HeadSummary, Investigation, Method, ModelSummary, PlaybookSummary,
-    TimelineEntry, Verdict,
+    Provenance, TimelineEntry, Verdict,
 };
 use crate::retrieve::{self, Candidates};
 use crate::reuse::{self, Ground};
@@ -26,7 +27,7 @@ use crate::techniques;
 use crate::verdict::{self, Asked, Judgement, Seen, Term};
 use crate::view::View;
 use crate::{Error, Progress, Site};
-use casemate_event::{Alert, EntityKind, EventId};
+use casemate_event::{Alert, AlertId, EntityKind, EventId};
 use casemate_inference::Model;
 use casemate_pipeline::Pipeline;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,7 @@ pub struct Investigator {
     model: Option<LoadedModel>,
     playbooks: Playbooks,
     site: Site,
+    site_sha256: String,
     budget: Budget,
     head: Option<LoadedHead>,
     /// What reads for the head's probe, which may be the model itself.
@@ -83,6 +85,7 @@ impl Investigator {
             pipeline,
             model,
             playbooks,
+            site_sha256: replay::site_sha256(&site),
             site,
             budget: Budget::default(),
             head: None,
@@ -146,12 +149,46 @@ impl Investigator {
         alert: &Alert,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Investigation, Error> {
+        self.run(alert, None, progress)
+    }
+
+    /// Makes the stored investigation of `alert` again, from what was retrieved for it then, whatever the store has
+    /// taken in since. Budgets of seconds do not count.
+    ///
+    /// # Errors
+    /// [`Error::NotReplayed`] if there is none, or what it rested on is gone; else as
+    /// [`investigate`](Self::investigate).
+    pub fn replay(&mut self, alert: AlertId, progress: &mut dyn FnMut(Progress)) -> Result<Replayed, Error> {
+        let stored = replay::stored(self.pipeline.store(), alert)?;
+        let inputs = Inputs::of(self.pipeline.store(), alert)?;
+        let now = self.run(&inputs.alert, Some(&inputs), progress)?;
+        Ok(Replayed { stored, now })
+    }
+
+    fn run(
+        &mut self,
+        alert: &Alert,
+        recorded: Option<&Inputs>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Investigation, Error> {
         let started = Instant::now();
-        let mut meter = Meter::start(self.budget);
+        let budget = Budget { seconds: self.budget.seconds.filter(|_| recorded.is_none()), ..self.budget };
+        let mut meter = Meter::start(budget);
+        let pipeline = Arc::clone(&self.pipeline);
+        let store = pipeline.store();
         progress(Progress::Stage { name: "retrieve" });
-        let subjects = retrieve::subjects(self.pipeline.store(), alert)?;
+        let subjects = match recorded {
+            Some(inputs) => inputs.subjects(store)?,
+            None => retrieve::subjects(store, alert)?,
+        };
         let playbook = self.playbooks.choose(alert, subjects.first().map(|stored| &stored.event)).clone();
-        let mut found = retrieve::candidates(&self.pipeline, alert, subjects, &playbook)?;
+        let mut found = match recorded {
+            Some(inputs) => {
+                let found = inputs.candidates(store, subjects)?;
+                Candidates { detections: retrieve::detections(&pipeline, alert, &found.events), ..found }
+            }
+            None => retrieve::candidates(&pipeline, alert, subjects, &playbook)?,
+        };
         let retrieved = started.elapsed().as_secs_f64();
 
         progress(Progress::Stage { name: "facts" });
@@ -169,7 +206,10 @@ impl Investigator {
         found.context = context;
         let evidence = self.evidence(&found, &relations, &findings, &playbook)?;
         let vector = exemplar::pooled(&self.pipeline, &evidence)?;
-        let similar = exemplar::nearest(self.pipeline.store(), alert, &vector)?;
+        let similar = match recorded {
+            Some(inputs) => inputs.similar(),
+            None => exemplar::nearest(store, alert, &vector)?,
+        };
         features.extend(exemplar::features(&similar));
         features.sort_by(|a, b| a.name.cmp(&b.name));
         progress(Progress::Evidence { count: evidence.len(), candidates: found.events.len() });
@@ -189,9 +229,14 @@ impl Investigator {
             playbook: &playbook,
             judges: &self.judges(),
             site: &self.site,
+            site_sha256: &self.site_sha256,
         });
-        let earlier =
-            if self.reuse { reuse::earlier(self.pipeline.store(), alert, &rests_on)? } else { None };
+        let earlier = match recorded {
+            Some(inputs) => inputs.reused(store)?,
+            None if self.reuse => reuse::earlier(store, alert, &rests_on)?,
+            None => None,
+        };
+        let inputs = Inputs::new(alert, &found, &similar, earlier.as_ref()).to_json()?;
         progress(Progress::Stage { name: "first pass" });
         let (states, unread) =
             if earlier.is_some() { (None, None) } else { self.states(&evidence, &mut meter) };
@@ -219,6 +264,8 @@ impl Investigator {
         case.context = found.context.items.clone();
         case.similar_closed = similar;
         case.vector = vector;
+        case.inputs = inputs;
+        case.provenance = self.provenance(&reading);
         match earlier {
             Some(earlier) => adopt(&mut case, earlier, progress),
             // Of what the model failed at, or had no budget for, nothing is used again.
@@ -248,6 +295,18 @@ impl Investigator {
         .map(|(name, seconds)| (name.to_owned(), seconds))
         .collect();
         Ok(case)
+    }
+
+    /// What the report rests on beside model, head and playbook.
+    fn provenance(&self, reading: &Reading) -> Provenance {
+        let computes = self.model.as_ref().or(self.reader.as_ref());
+        Provenance {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            rules_sha256: self.pipeline.rules().sha256().to_owned(),
+            site_sha256: self.site_sha256.clone(),
+            prompt_sha256: reading.prompt_sha256.clone(),
+            computed_by: computes.map(|loaded| loaded.model.isa().to_string()),
+        }
     }
 
     /// Chooses, fits and labels the evidence.
@@ -531,7 +590,9 @@ fn conclude(
         reused_from: None,
         similar_closed: Vec::new(),
         rests_on: Vec::new(),
+        provenance: Provenance::default(),
         vector: Vec::new(),
+        inputs: Vec::new(),
         evidence,
         context: Vec::new(),
         cited: Vec::new(),

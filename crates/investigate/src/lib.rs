@@ -35,6 +35,7 @@ mod prompt;
 mod reader;
 mod relate;
 pub mod render;
+mod replay;
 pub mod report;
 mod retrieve;
 mod reuse;
@@ -61,6 +62,7 @@ pub use playbook::Playbooks;
 pub use probe::States;
 pub use progress::Progress;
 pub use relate::Relation;
+pub use replay::Replayed;
 pub use report::{Investigation, Verdict};
 pub use site::{
     Administrator, Asset, Maintenance, Period, Place, Scanner, ServiceAccount, Site, Ticket, Tool, Window,

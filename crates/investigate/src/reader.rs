@@ -9,6 +9,7 @@ use crate::progress::Progress;
 use crate::prompt::{self, ORDERS};
 use crate::report::{Evidence, Variant};
 use casemate_inference::{Grammar, Model, Session, Tokens};
+use sha2::{Digest, Sha256};
 use std::time::Instant;
 
 /// Most tokens of evidence lines: at some 100 tokens/s of prefill this is what two orders may cost.
@@ -26,6 +27,8 @@ pub(crate) struct Reading {
     /// Mean log-probability of each answer, by question.
     pub(crate) scores: Vec<Vec<f64>>,
     pub(crate) drafts: Vec<Draft>,
+    /// SHA-256 over all tokens that were read.
+    pub(crate) prompt_sha256: Option<String>,
     pub(crate) prompt_tokens: u64,
     pub(crate) generated_tokens: u64,
     /// Seconds reading, asking and narrating.
@@ -62,6 +65,7 @@ pub(crate) fn read(
     // By time last: the narrative goes on from there.
     // Without questions there is nothing that an order could change.
     let orders = if questions.is_empty() { 1 } else { ORDERS };
+    let mut prompt = Sha256::new();
     for order in (0..orders).rev() {
         let lines = prompt::lines(evidence, order);
         let asked = Asked::new(model, &lines, alert, questions)?;
@@ -74,6 +78,7 @@ pub(crate) fn read(
         let capacity = asked.prefix.len().max(story.len()) + MAX_NARRATIVE_TOKENS + 8;
         let mut session = model.session(capacity.min(model.info().context_length))?;
         progress(Progress::Reading { order, tokens: asked.prefix.len() });
+        asked.texts().chain([&story]).for_each(|tokens| hash(&mut prompt, tokens));
         let started = Instant::now();
         session.read(&asked.prefix, &mut |_| {})?;
         reading.seconds[0] += started.elapsed().as_secs_f64();
@@ -90,11 +95,18 @@ pub(crate) fn read(
             reading.seconds[2] += started.elapsed().as_secs_f64();
         }
     }
+    reading.prompt_sha256 = Some(crate::hash::hex(&prompt.finalize()));
     // Reported in the order of the report, not of the reading.
     for variants in &mut reading.variants {
         variants.sort_by_key(|variant| (variant.wording, variant.order));
     }
     Ok(reading)
+}
+
+/// Adds tokens, and how many there are.
+fn hash(hasher: &mut Sha256, tokens: &[u32]) {
+    hasher.update((tokens.len() as u64).to_le_bytes());
+    tokens.iter().for_each(|token| hasher.update(token.to_le_bytes()));
 }
 
 /// Asks about one order of the evidence only, without a narrative.
@@ -160,6 +172,13 @@ impl Asked {
             })
             .collect();
         Ok(Self { prefix, questions, index })
+    }
+
+    /// Everything that is read.
+    fn texts(&self) -> impl Iterator<Item = &Tokens> {
+        let each = self.questions.iter();
+        let each = each.flat_map(|question| std::iter::once(&question.suffix).chain(&question.candidates));
+        std::iter::once(&self.prefix).chain(each)
     }
 
     fn suffix_tokens(&self) -> usize {

@@ -128,15 +128,67 @@ pub struct Investigation {
     /// Hashes of what the verdict rested on, for the store; empty for one that is reused itself.
     #[serde(default)]
     pub rests_on: Vec<String>,
+    /// Everything else that the report rests on.
+    #[serde(default)]
+    pub provenance: Provenance,
     /// Pooled embedding of the evidence, for the store; not part of the report.
     #[serde(skip)]
     pub vector: Vec<f32>,
+    /// What was retrieved, for the store; not part of the report.
+    #[serde(skip)]
+    pub inputs: Vec<u8>,
+}
+
+/// What a report rests on beside what it names already. There is no seed: nothing is drawn at random.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of the program.
+    pub version: String,
+    /// SHA-256 over the rule files.
+    pub rules_sha256: String,
+    /// SHA-256 over what the site says of itself.
+    pub site_sha256: String,
+    /// SHA-256 over all tokens that the model was given, in the order in which it read them; absent where it read none.
+    pub prompt_sha256: Option<String>,
+    /// Instructions that computed: verdicts are the same to the byte on processors with the same.
+    pub computed_by: Option<String>,
 }
 
 impl Investigation {
     /// What the store keeps of it beside the report, `json` being the report as JSON.
     pub fn finished<'a>(&'a self, json: &'a [u8]) -> casemate_store::Finished<'a> {
-        casemate_store::Finished { json, rests_on: &self.rests_on, vector: &self.vector }
+        casemate_store::Finished {
+            json,
+            rests_on: &self.rests_on,
+            vector: &self.vector,
+            inputs: &self.inputs,
+            entry: None,
+        }
+    }
+
+    /// SHA-256 over the report without `seconds`: two that are the same byte for byte have the same.
+    pub fn sha256(&self) -> String {
+        let timeless = Self { seconds: BTreeMap::new(), ..self.clone() };
+        // What is read from JSON can be written as JSON.
+        crate::hash::sha256_hex(&serde_json::to_vec(&timeless).unwrap_or_default())
+    }
+
+    /// What the audit record says of it.
+    pub fn entry(&self, by: &str) -> casemate_audit::Entry {
+        let now = serde_json::json!({
+            "verdict": self.verdict,
+            "confidence": self.confidence,
+            "convergence": self.convergence,
+            "method": self.method,
+            "reused_from": self.reused_from,
+            "cited": self.cited,
+            "playbook": self.playbook,
+            "head": self.head,
+            "model": self.model,
+            "provenance": self.provenance,
+            "report_sha256": self.sha256(),
+        });
+        casemate_audit::Entry::new(by, "verdict", format!("alert {}", self.id), now)
     }
 }
 

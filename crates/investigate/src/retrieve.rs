@@ -101,11 +101,7 @@ pub(crate) fn candidates(
 
     let mut events: Vec<Stored> = found.into_values().collect();
     events.sort_by_key(|stored| (stored.event.time, stored.id));
-    let own_rule = match &alert.origin {
-        AlertOrigin::Rule(id) => Some(id.as_str()),
-        AlertOrigin::Product(_) => None,
-    };
-    let detections = events.iter().map(|stored| hits(pipeline, stored, own_rule)).collect();
+    let detections = detections(pipeline, alert, &events);
     let mut template_counts = BTreeMap::new();
     for template in events.iter().map(|stored| stored.event.template).collect::<BTreeSet<_>>() {
         let count = store.template(template)?.map_or(0, |template| template.count);
@@ -123,6 +119,15 @@ pub(crate) fn candidates(
         context: Context::default(),
         semantic,
     })
+}
+
+/// Rules that match each of `events`, the alert's own left out.
+pub(crate) fn detections(pipeline: &Pipeline, alert: &Alert, events: &[Stored]) -> Vec<Vec<Hit>> {
+    let own_rule = match &alert.origin {
+        AlertOrigin::Rule(id) => Some(id.as_str()),
+        AlertOrigin::Product(_) => None,
+    };
+    events.iter().map(|stored| hits(pipeline, stored, own_rule)).collect()
 }
 
 /// The time the playbook looks at.

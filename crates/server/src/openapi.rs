@@ -312,7 +312,15 @@ fn operations() -> Vec<Operation> {
             "200",
             schema("Case"),
         ),
-        Operation::json("/v1/audit", "Who decided what, when, and what it was before, newest first", any()),
+        Operation::json("/v1/audit", "Who did what, when, and what it was before, newest first", any())
+            .query(&["before", "limit"]),
+        Operation::post(
+            "/v1/audit/checkpoint",
+            "Sign the audit record as far as it goes; what is answered is worth keeping elsewhere",
+            json!({ JSON: {} }),
+            "200",
+            any(),
+        ),
         Operation::json(
             "/v1/queue",
             "What waits to be investigated, the most urgent first, and how long alerts wait and take",

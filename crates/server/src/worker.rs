@@ -13,7 +13,7 @@ use crate::record::Record;
 use crate::served::{Served, Times};
 use casemate_event::{Alert, AlertId};
 use casemate_investigate::{Investigation, Investigator, Progress};
-use casemate_store::Store;
+use casemate_store::{Finished, Store};
 use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -276,7 +276,8 @@ impl Tools {
             self.investigator.investigate(&alert, &mut on_progress).map_err(|error| error.to_string())?;
         let json =
             serde_json::to_vec(&investigation).map_err(|error| format!("it cannot be written: {error}"))?;
-        let finished = investigation.finished(&json);
+        let entry = investigation.entry("casemate");
+        let finished = Finished { entry: Some(&entry), ..investigation.finished(&json) };
         self.store.put_finished(id, finished).map_err(|error| format!("it cannot be stored: {error}"))?;
         self.headlines.remember(id, &json);
         crate::gate::close_if_allowed(&self.store, &alert, &investigation)

@@ -34,7 +34,7 @@ impl Store {
         }
         fs_err::create_dir_all(&target).map_err(failed)?;
         // First, so that nothing found refers to events that were not copied.
-        inner.findings.copy_to(&target.join("findings.redb"))?;
+        self.copy_findings(to, &target)?;
         // While this is held no log becomes a segment and nothing is deleted.
         let manifest = lock(&inner.manifest);
         self.sync()?;
@@ -82,6 +82,7 @@ impl Store {
                 link_or_copy(&path, &target.join(name)).map_err(failed)?;
             }
         }
+        casemate_audit::copy(&from.join("audit"), &data_dir.join("audit"))?;
         let store = Self::open(data_dir)?;
         match store.verify()?.as_slice() {
             [] => Ok(store),

@@ -1,6 +1,6 @@
 //! What did people decide about alerts and cases, what may a model do by itself, and what may be used again?
 
-use crate::findings::{Audit, ClosedAlert, Finished, Gate};
+use crate::findings::{ClosedAlert, Finished, Gate};
 use crate::{Result, Store};
 use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Subject};
 use jiff::Timestamp;
@@ -46,7 +46,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be written.
     pub fn conclude(&self, subject: Subject, closing: &Closing) -> Result<Option<Option<Closing>>> {
-        self.inner.findings.decide(subject, Some(closing), &closing.by, closing.at)
+        self.inner.audited(self.inner.findings.decide(subject, Some(closing), &closing.by, closing.at))
     }
 
     /// Opens a case or an alert again, and notes it in the record. Returns as [`conclude`](Self::conclude) does.
@@ -54,7 +54,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be written.
     pub fn reopen(&self, subject: Subject, by: &str, at: Timestamp) -> Result<Option<Option<Closing>>> {
-        self.inner.findings.decide(subject, None, by, at)
+        self.inner.audited(self.inner.findings.decide(subject, None, by, at))
     }
 
     /// Alerts that people closed, the highest number first, at most `most`: what a head is fitted on, together
@@ -66,28 +66,12 @@ impl Store {
         self.inner.findings.closed_alerts(most)
     }
 
-    /// Adds a row to the record of decisions.
-    ///
-    /// # Errors
-    /// The tables cannot be written.
-    pub fn put_audit(&self, row: &Audit) -> Result<()> {
-        self.inner.findings.put_audit(row)
-    }
-
-    /// The record of decisions, newest first, at most `most` rows.
-    ///
-    /// # Errors
-    /// The tables cannot be read.
-    pub fn audit(&self, most: usize) -> Result<Vec<Audit>> {
-        self.inner.findings.audit(most)
-    }
-
     /// Stores what the gate said about a model file, in place of what it said before, and notes it in the record.
     ///
     /// # Errors
     /// The tables cannot be written.
     pub fn put_gate(&self, gate: &Gate) -> Result<()> {
-        self.inner.findings.put_gate(gate)
+        self.inner.audited(self.inner.findings.put_gate(gate))
     }
 
     /// What the gate said about the model file with this SHA-256; `None`, which allows nothing, if it was not asked.
@@ -103,7 +87,16 @@ impl Store {
     /// # Errors
     /// The tables cannot be written.
     pub fn put_finished(&self, alert: AlertId, finished: Finished<'_>) -> Result<()> {
-        self.inner.findings.put_investigation(alert, finished)
+        self.inner.audited(self.inner.findings.put_investigation(alert, finished))
+    }
+
+    /// What was retrieved for the investigation of `alert`, as it was given to
+    /// [`put_finished`](Self::put_finished).
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn inputs(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {
+        self.inner.findings.inputs(alert)
     }
 
     /// The alert whose verdict rested on what has this hash.

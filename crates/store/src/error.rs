@@ -82,6 +82,9 @@ pub enum Error {
         /// What redb said.
         source: Box<redb::Error>,
     },
+    /// The audit record cannot be read or written.
+    #[error(transparent)]
+    Audit(#[from] casemate_audit::Error),
     /// A value cannot be encoded.
     #[error("cannot encode {what}: {reason}")]
     Encode {
@@ -108,6 +111,7 @@ impl Error {
             Self::Append { source } | Self::Disk(source) => {
                 matches!(source, casemate_disk::Error::Full { .. })
             }
+            Self::Audit(error) => error.is_full(),
             Self::Table { source, .. } => matches!(
                 &**source,
                 redb::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull

@@ -8,7 +8,7 @@ mod cases;
 mod join;
 mod work;
 
-pub use cases::{Audit, ClosedAlert};
+pub use cases::ClosedAlert;
 pub use work::{Finished, Gate};
 
 use crate::table::{OpenError, Tables, copy_table};
@@ -73,8 +73,11 @@ impl Findings {
                 cases::join_all(write)
             })?;
         }
-        if findings.tables.is_new(work::KINDS)? {
+        if findings.tables.is_new(work::KINDS)? || findings.tables.is_new(work::INPUTS)? {
             findings.write(work::create_tables)?;
+        }
+        if findings.tables.is_new(cases::AUDITED)? {
+            findings.write(cases::create_tables)?;
         }
         Ok(findings)
     }

@@ -1,6 +1,6 @@
 //! Which events? Durable append, and search by time, entity, field and text.
 //!
-//! A data directory holds, under `store/`:
+//! A data directory holds, beside `audit/` (see `casemate_audit`), under `store/`:
 //!
 //! | file | what | if it is lost |
 //! |---|---|---|
@@ -14,6 +14,7 @@
 //! This crate numbers events and alerts and gives them back. It parses no log format, matches no rule and
 //! knows nothing of embeddings.
 
+mod audit;
 mod backup;
 mod cache;
 mod chunk;
@@ -49,7 +50,7 @@ mod view;
 pub use backup::Backup;
 pub use counts::Counts;
 pub use error::{Error, Result};
-pub use findings::{Audit, ClosedAlert, Finished, Gate, Raise};
+pub use findings::{ClosedAlert, Finished, Gate, Raise};
 pub use limits::Limits;
 pub use meta::Template;
 pub use quarantine::{QuarantineId, Resolved, StoredQuarantined};

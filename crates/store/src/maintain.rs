@@ -227,8 +227,11 @@ impl Inner {
         let deleted = self.retain(&self.limits.retention, Timestamp::now())?;
         if deleted.segments > 0 {
             tracing::info!(events = deleted.events, bytes = deleted.bytes, "old events deleted");
+            self.note_deleted(&deleted)?;
         }
-        self.merge()
+        let more = self.merge()?;
+        self.settle_audit()?;
+        Ok(more)
     }
 
     /// Writes a head as a segment, which takes its place, and deletes its log.
@@ -269,6 +272,7 @@ impl Store {
     /// Leaves little to be replayed.
     pub(crate) fn close(&self) -> Result<()> {
         let inner = &self.inner;
+        inner.settle_audit()?;
         let heads = inner.view().heads;
         let Some((live, full)) = heads.split_last() else { return Ok(()) };
         full.iter().try_for_each(|head| inner.seal(head))?;

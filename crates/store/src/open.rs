@@ -60,6 +60,7 @@ pub(crate) fn open(dir: &Path, limits: Limits) -> Result<Inner> {
         }
     };
     findings.check_refers_up_to(EventId(next_id - 1))?;
+    let audit = crate::audit::open(dir, &findings)?;
     if !listed {
         manifest.first_log = heads.first().map_or(0, |head| head.number);
         manifest.write(dir)?;
@@ -71,6 +72,7 @@ pub(crate) fn open(dir: &Path, limits: Limits) -> Result<Inner> {
         writer: Mutex::new(Writer { head: live, next_id, next_quarantined, next_number }),
         meta,
         findings,
+        audit: Mutex::new(audit),
         cache: ChunkCache::default(),
         sealed: Mutex::new(sealed),
         moving: RwLock::new(()),

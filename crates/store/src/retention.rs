@@ -19,7 +19,7 @@ pub struct Retention {
 }
 
 /// What was deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Deleted {
     /// Segments.
     pub segments: u64,

@@ -14,6 +14,7 @@ use crate::quarantine::{QuarantineId, Resolved, StoredQuarantined};
 use crate::stats::Stats;
 use crate::view::{Place, Slot, View};
 use crate::{Error, Limits, Result};
+use casemate_audit::Chain;
 use casemate_disk::{DirLock, FrameOffset};
 use casemate_event::{Alert, AlertId, Batch, EventId, Quarantined, SourceProgress, Stored, TemplateId};
 use jiff::SignedDuration;
@@ -44,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) meta: Meta,
     pub(crate) findings: Findings,
+    /// Who did what.
+    pub(crate) audit: Mutex<Chain>,
     pub(crate) cache: ChunkCache,
     /// Counters of all segments together.
     pub(crate) sealed: Mutex<Stats>,

@@ -2,13 +2,16 @@
 
 use crate::cli::{Global, InvestigateArgs};
 use crate::failure::{Failure, Outcome};
+use crate::machine;
 use crate::output::{self, Bar};
 use crate::setup::{self, Desk};
 use anyhow::anyhow;
 use casemate_event::{Alert, AlertId};
-use casemate_investigate::{Investigation, report};
+use casemate_investigate::{Investigation, Investigator, report};
 use casemate_pipeline::Pipeline;
+use casemate_store::Finished;
 use serde::Serialize;
+use serde_json::json;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -28,18 +31,24 @@ pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
     let started = Instant::now();
     let Desk { pipeline, mut investigator, .. } =
         setup::desk(global, &args.model, casemate_store::Limits::default())?;
+    if args.replay {
+        return replay(global, &args.alerts, &mut investigator);
+    }
     let alerts = if args.all { uninvestigated(&pipeline)? } else { named(&pipeline, &args.alerts)? };
     if alerts.is_empty() && !global.json {
         output::line("no alert waits for an investigation")?;
     }
     investigator.set_reuse(args.all);
+    let operator = machine::operator();
     let bar = Bar::counting("investigate", alerts.len() as u64);
     let mut reports = Vec::new();
     for alert in &alerts {
         bar.set_message(alert.title.clone());
         let investigation = investigator.investigate(alert, &mut |_progress| bar.tick())?;
         let json = serde_json::to_vec(&investigation)?;
-        pipeline.store().put_finished(alert.id, investigation.finished(&json))?;
+        let entry = investigation.entry(&operator);
+        let finished = Finished { entry: Some(&entry), ..investigation.finished(&json) };
+        pipeline.store().put_finished(alert.id, finished)?;
         bar.inc(1);
         let markdown = report::markdown(&investigation);
         if global.json {
@@ -53,6 +62,47 @@ pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
         output::json(&Reports { investigations: reports }, started)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Members named that differ, at most.
+const MOST_NAMED: usize = 20;
+
+fn replay(global: &Global, alerts: &[u64], investigator: &mut Investigator) -> Outcome {
+    let started = Instant::now();
+    let mut all_same = true;
+    let mut rows = Vec::new();
+    for alert in alerts {
+        let replayed = investigator.replay(AlertId(*alert), &mut |_progress| {})?;
+        let (same, changed, differ) =
+            (replayed.is_same(), replayed.changed(), replayed.differences(MOST_NAMED));
+        all_same &= same;
+        if global.json {
+            let sha256 = [replayed.stored.sha256(), replayed.now.sha256()];
+            rows.push(json!({
+                "id": alert, "same": same, "report_sha256": sha256[0], "replayed_sha256": sha256[1],
+                "verdict": replayed.stored.verdict, "replayed_verdict": replayed.now.verdict,
+                "changed": changed, "differ": differ,
+            }));
+            continue;
+        }
+        let verdict = replayed.now.verdict;
+        if same {
+            let sha256 = replayed.now.sha256();
+            output::line(&format!("alert {alert}: {verdict}, the same byte for byte (SHA-256 {sha256})"))?;
+        } else {
+            output::line(&format!(
+                "alert {alert}: {verdict}, was {}; NOT the same",
+                replayed.stored.verdict
+            ))?;
+            for line in changed.iter().chain(&differ) {
+                output::line(&format!("  {line}"))?;
+            }
+        }
+    }
+    if global.json {
+        output::json(&json!({ "replayed": rows }), started)?;
+    }
+    Ok(if all_same { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn uninvestigated(pipeline: &Pipeline) -> Outcome<Vec<Alert>> {

@@ -7,7 +7,7 @@ use casemate_store::Query;
 use std::collections::BTreeMap;
 
 /// Something about an event that has a past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Aspect {
     /// The masked message.
     Template,

@@ -20,6 +20,7 @@ use aspect::{Ask, Scope};
 use casemate_event::{Alert, Class, Entity, EntityKind, Stored, field};
 use casemate_store::{Query, Recurrence, Spread, Store};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How far back it is looked.
@@ -41,7 +42,7 @@ const MIN_RATE_HOURS: u64 = 12;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is usual about an alert, as far as it could be counted.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Baseline {
     /// Logs of the alert's kinds from before it, on its host.
     pub(crate) host: Support,
@@ -58,7 +59,7 @@ pub(crate) struct Baseline {
 }
 
 /// How much there is to compare with: logs from before the alert.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Support {
     pub(crate) events: u64,
     /// Distinct days, and hours, that have any.
@@ -70,7 +71,7 @@ pub(crate) struct Support {
 }
 
 /// How usual one thing is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usual {
     pub(crate) aspect: Aspect,
     /// What it is, as logged.
@@ -95,7 +96,7 @@ pub(crate) struct Usual {
 }
 
 /// How many kinds of events there are around the alert. A kind is a masked message.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kinds {
     /// Findings of other products on the whole site.
     pub(crate) findings: Counted,
@@ -106,7 +107,7 @@ pub(crate) struct Kinds {
 }
 
 /// Kinds within an hour of the alert.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counted {
     pub(crate) kinds: u64,
     /// Those of them never seen before.
@@ -114,7 +115,7 @@ pub(crate) struct Counted {
 }
 
 /// When the account of the alert is usually active.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hours {
     pub(crate) account: String,
     /// Distinct days and hours it was seen in before.

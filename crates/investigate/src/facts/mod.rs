@@ -68,7 +68,7 @@ pub(crate) struct Hit {
 }
 
 /// What this site's logs said before the alert.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Past {
     /// Times of earlier events that say the same as the alert's first one, oldest first.
     pub(crate) same: Vec<jiff::Timestamp>,

@@ -15,8 +15,6 @@ use std::sync::Arc;
 
 const MAX_REASON_CHARS: usize = 2000;
 const MAX_NAME_CHARS: usize = 100;
-/// Rows of the record in one answer.
-const MOST_AUDIT: usize = 1000;
 
 /// What is said to close something.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,12 +106,6 @@ pub(crate) async fn reopen_alert(
     let reopen: Reopen = json_body(body).await?;
     blocking(&app, move |app| reopen.apply(app, Subject::Alert(id))).await?;
     Ok(Json(json!({ "alert": id, "closed": null })))
-}
-
-/// `GET /v1/audit`
-pub(crate) async fn audit(State(app): State<Arc<App>>) -> Result<Json<Value>> {
-    let rows = blocking(&app, |app| Ok(app.pipeline.store().audit(MOST_AUDIT)?)).await?;
-    Ok(Json(json!({ "audit": rows })))
 }
 
 impl Close {

@@ -118,7 +118,9 @@ pub(crate) fn investigation(id: u64) -> Investigation {
             same_technique: true,
         }],
         rests_on: Vec::new(),
+        provenance: casemate_investigate::report::Provenance::default(),
         vector: Vec::new(),
+        inputs: Vec::new(),
         contributions: vec![
             Contribution { name: text("base"), weight: -1.0 },
             Contribution { name: text("office_child"), weight: 1.8 },

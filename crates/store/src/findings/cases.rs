@@ -5,10 +5,11 @@ use super::join::{self, MAX_ALERTS, MAX_SPAN};
 use super::{ALERTS, Findings, from_json, get_alert, to_json, within};
 use crate::Result;
 use crate::table::copy_table;
+use casemate_audit::Entry;
 use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Member, Subject};
 use jiff::Timestamp;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// Case id to case, as JSON.
@@ -19,25 +20,11 @@ const CASE_OF: TableDefinition<u64, u64> = TableDefinition::new("case_of");
 const KEYS: TableDefinition<u64, u64> = TableDefinition::new("case_keys");
 /// Alert id to how it was closed, as JSON: by itself, or with its case.
 const CLOSED: TableDefinition<u64, &[u8]> = TableDefinition::new("closed");
-/// Ascending number to what was decided, as JSON.
+/// Ascending number to what was decided, as JSON, until the audit record has taken it over; the latest row stays.
 const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
-
-/// A row of the record of decisions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Audit {
-    /// When.
-    pub at: Timestamp,
-    /// Who, as they named themselves.
-    pub by: String,
-    /// What was done: `close`, `reopen`, `gate` …
-    pub action: String,
-    /// To what: `case 3`, `alert 7`, `model cc324a…`.
-    pub subject: String,
-    /// How it was before.
-    pub previous: serde_json::Value,
-    /// How it is now.
-    pub now: serde_json::Value,
-}
+/// How many lines the audit record has, at the least.
+pub(super) const AUDITED: TableDefinition<&str, u64> = TableDefinition::new("audited");
+const LINES: &str = "lines";
 
 /// An alert that a person decided about.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +43,7 @@ pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error>
     write.open_table(KEYS)?;
     write.open_table(CLOSED)?;
     write.open_table(AUDIT)?;
+    write.open_table(AUDITED)?;
     Ok(())
 }
 
@@ -64,7 +52,8 @@ pub(super) fn copy_tables(read: &ReadTransaction, write: &WriteTransaction) -> R
     copy_table(read, write, CASE_OF)?;
     copy_table(read, write, KEYS)?;
     copy_table(read, write, CLOSED)?;
-    copy_table(read, write, AUDIT)
+    copy_table(read, write, AUDIT)?;
+    copy_table(read, write, AUDITED)
 }
 
 /// Puts every alert there is into a case.
@@ -206,7 +195,7 @@ impl Findings {
                 }
             };
             let action = if closing.is_some() { "close" } else { "reopen" };
-            let row = Audit {
+            let row = Entry {
                 at,
                 by: by.to_owned(),
                 action: action.to_owned(),
@@ -219,16 +208,31 @@ impl Findings {
         })
     }
 
-    pub(crate) fn put_audit(&self, row: &Audit) -> Result<()> {
-        self.write(|write| add_audit(write, row))
-    }
-
-    /// The newest rows of the record first.
-    pub(crate) fn audit(&self, most: usize) -> Result<Vec<Audit>> {
+    /// Up to `most` rows numbered above `after`, for the audit record to take over.
+    pub(crate) fn audit_rows(&self, after: u64, most: usize) -> Result<Vec<(u64, Entry)>> {
         self.read(|read| {
             let rows = read.open_table(AUDIT)?;
-            rows.iter()?.rev().take(most).map(|row| from_json(row?.1.value())).collect()
+            let rows = rows.range(after.saturating_add(1)..)?.take(most);
+            rows.map(|row| {
+                row.map_err(Into::into).and_then(|(n, row)| Ok((n.value(), from_json(row.value())?)))
+            })
+            .collect()
         })
+    }
+
+    /// Notes that the audit record has so many lines and took over the rows up to `row`.
+    pub(crate) fn settle_audit(&self, row: u64, lines: u64) -> Result<()> {
+        self.write(|write| {
+            // The latest row stays: the next one is numbered after it.
+            write.open_table(AUDIT)?.retain_in(..row, |_, _| false)?;
+            write.open_table(AUDITED)?.insert(LINES, lines)?;
+            Ok(())
+        })
+    }
+
+    /// How many lines the audit record had when that was last noted.
+    pub(crate) fn audited(&self) -> Result<u64> {
+        self.read(|read| Ok(read.open_table(AUDITED)?.get(LINES)?.map_or(0, |lines| lines.value())))
     }
 
     /// Alerts that people closed, the highest number first.
@@ -263,7 +267,7 @@ pub(super) fn closed_table(
     Ok(read.open_table(CLOSED)?)
 }
 
-pub(super) fn add_audit(write: &WriteTransaction, row: &Audit) -> Result<(), redb::Error> {
+pub(super) fn add_audit(write: &WriteTransaction, row: &Entry) -> Result<(), redb::Error> {
     let mut audit = write.open_table(AUDIT)?;
     let number = audit.last()?.map_or(0, |(number, _)| number.value()) + 1;
     audit.insert(number, to_json(row)?.as_slice())?;

@@ -1,10 +1,11 @@
 //! What does the investigation of alerts remember from one run to the next? What waits, what was verified and may
 //! be used again, and what a model may do by itself.
 
-use super::cases::{Audit, add_audit};
+use super::cases::add_audit;
 use super::{ALERTS, Findings, INVESTIGATIONS, from_json, get_alert, to_json};
 use crate::Result;
 use crate::table::copy_table;
+use casemate_audit::Entry;
 use casemate_event::{Alert, AlertId};
 use jiff::Timestamp;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
@@ -20,6 +21,8 @@ const ASKED: TableDefinition<u64, i64> = TableDefinition::new("asked");
 const VERIFIED: TableDefinition<&str, u64> = TableDefinition::new("verified");
 /// Alert id to the pooled embedding of its evidence, as little-endian floats.
 const VECTORS: TableDefinition<u64, &[u8]> = TableDefinition::new("evidence_vectors");
+/// Alert id to what was retrieved for its investigation, compressed.
+pub(super) const INPUTS: TableDefinition<u64, &[u8]> = TableDefinition::new("inputs");
 /// SHA-256 of a model file to what its gate said, as JSON.
 const GATES: TableDefinition<&str, &[u8]> = TableDefinition::new("gate");
 
@@ -47,6 +50,10 @@ pub struct Finished<'a> {
     pub rests_on: &'a [String],
     /// Pooled embedding of the evidence; empty without one.
     pub vector: &'a [f32],
+    /// What was retrieved for it, from which it can be made again; empty to keep nothing.
+    pub inputs: &'a [u8],
+    /// What the audit record says of it.
+    pub entry: Option<&'a Entry>,
 }
 
 pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error> {
@@ -56,6 +63,7 @@ pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), redb::Error>
     write.open_table(VERIFIED)?;
     write.open_table(VECTORS)?;
     write.open_table(GATES)?;
+    write.open_table(INPUTS)?;
     Ok(())
 }
 
@@ -65,7 +73,8 @@ pub(super) fn copy_tables(read: &ReadTransaction, write: &WriteTransaction) -> R
     copy_table(read, write, ASKED)?;
     copy_table(read, write, VERIFIED)?;
     copy_table(read, write, VECTORS)?;
-    copy_table(read, write, GATES)
+    copy_table(read, write, GATES)?;
+    copy_table(read, write, INPUTS)
 }
 
 /// Notes that an alert is new.
@@ -102,7 +111,14 @@ impl Findings {
                 let bytes: Vec<u8> = finished.vector.iter().flat_map(|x| x.to_le_bytes()).collect();
                 write.open_table(VECTORS)?.insert(alert.0, bytes.as_slice())?;
             }
-            Ok(())
+            let mut inputs = write.open_table(INPUTS)?;
+            if finished.inputs.is_empty() {
+                inputs.remove(alert.0)?;
+            } else {
+                let packed = zstd::bulk::compress(finished.inputs, 3).map_err(redb::Error::Io)?;
+                inputs.insert(alert.0, packed.as_slice())?;
+            }
+            finished.entry.map_or(Ok(()), |entry| add_audit(write, entry))
         })
     }
 
@@ -117,6 +133,17 @@ impl Findings {
                 let floats = value.value().chunks_exact(4);
                 floats.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
             }))
+        })
+    }
+
+    pub(crate) fn inputs(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {
+        self.read(|read| {
+            let value = read.open_table(INPUTS)?.get(alert.0)?;
+            let unpacked = value
+                .map(|value| zstd::stream::decode_all(value.value()))
+                .transpose()
+                .map_err(redb::Error::Io)?;
+            Ok(unpacked)
         })
     }
 
@@ -174,7 +201,7 @@ impl Findings {
                 .transpose()?;
             let now =
                 serde_json::to_value(gate).map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-            let row = Audit {
+            let row = Entry {
                 at: gate.at,
                 by: gate.by.clone(),
                 action: "gate".to_owned(),

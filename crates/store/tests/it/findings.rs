@@ -231,7 +231,8 @@ fn a_closed_case_takes_nothing_in() {
     let closed = store.closed_alerts(10).unwrap();
     assert_eq!(closed.len(), 1);
     assert_eq!((closed[0].alert.id, closed[0].case, &closed[0].closing), (AlertId(2), CaseId(1), &attack));
-    let audit = store.audit(10).unwrap();
+    let mut audit = store.audit(u64::MAX, 10).unwrap();
+    audit.retain(|line| line.by != "casemate");
     let rows: Vec<(&str, &str, &str)> =
         audit.iter().map(|row| (row.by.as_str(), row.action.as_str(), row.subject.as_str())).collect();
     assert_eq!(rows, [("mira", "reopen", "case 1"), ("jo", "close", "alert 2"), ("mira", "close", "case 1")]);
@@ -246,7 +247,13 @@ fn what_work_remembers_survives() {
     store.put_asked(AlertId(2)).unwrap();
     store.put_asked(AlertId(1)).unwrap();
     let hash = "ab".repeat(32);
-    let finished = Finished { json: b"{}", rests_on: std::slice::from_ref(&hash), vector: &[0.5, -1.0] };
+    let finished = Finished {
+        json: b"{}",
+        rests_on: std::slice::from_ref(&hash),
+        vector: &[0.5, -1.0],
+        inputs: b"what was seen",
+        entry: None,
+    };
     store.put_finished(AlertId(2), finished).unwrap();
     let gate = Gate {
         model: "cd".repeat(32),
@@ -264,11 +271,71 @@ fn what_work_remembers_survives() {
         assert_eq!(store.verified(&hash).unwrap(), Some(AlertId(2)));
         assert_eq!(store.evidence_vector(AlertId(2)).unwrap().unwrap(), [0.5, -1.0]);
         assert_eq!(store.evidence_vector(AlertId(1)).unwrap(), None);
+        assert_eq!(store.inputs(AlertId(2)).unwrap().unwrap(), b"what was seen");
+        assert_eq!(store.inputs(AlertId(1)).unwrap(), None);
         assert_eq!(store.gate(&gate.model).unwrap().as_ref(), Some(&gate));
         assert_eq!(store.gate("other").unwrap(), None);
         assert_eq!(store.cases().unwrap().len(), 2);
-        assert_eq!(store.audit(10).unwrap()[0].action, "gate");
+        let audit = store.audit(u64::MAX, 10).unwrap();
+        assert!(audit.iter().any(|line| line.action == "gate" && line.row == Some(1)), "{audit:?}");
+        assert_eq!(
+            casemate_audit::verify(&store.audit_dir(), &[], None).unwrap().problems,
+            Vec::<String>::new()
+        );
     }
+}
+
+/// Rows that were noted with a decision and are in no record yet, as after a crash between the two.
+#[test]
+fn the_record_takes_over_what_it_has_not() {
+    let (dir, store) = check(&[(1, 0), (2, 60)], &[1, 2]);
+    let closing = |by: &str| Closing {
+        verdict: Disposition::Benign,
+        reason: "scanner".to_owned(),
+        by: by.to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+        by_machine: false,
+    };
+    store.conclude(Subject::Alert(AlertId(1)), &closing("mira")).unwrap();
+    let record = store.audit_dir().join("000000000001.jsonl");
+    let before = fs_err::read(&record).unwrap();
+    store.conclude(Subject::Alert(AlertId(2)), &closing("jo")).unwrap();
+    // Held by the number of lines only once that is noted: as a crash would leave it.
+    let copy = dir.path().join("crashed");
+    fs_err::create_dir_all(copy.join("store")).unwrap();
+    fs_err::create_dir_all(copy.join("audit")).unwrap();
+    for entry in fs_err::read_dir(dir.path().join("store")).unwrap() {
+        let path = entry.unwrap().path();
+        fs_err::copy(&path, copy.join("store").join(path.file_name().unwrap())).unwrap();
+    }
+    for name in ["key", "key.pub"] {
+        fs_err::copy(dir.path().join("audit").join(name), copy.join("audit").join(name)).unwrap();
+    }
+    fs_err::write(copy.join("audit/000000000001.jsonl"), &before).unwrap();
+    drop(store);
+    let store = open(&copy);
+    let audit = store.audit(u64::MAX, 10).unwrap();
+    let by: Vec<(&str, Option<u64>)> =
+        audit.iter().filter(|line| line.action == "close").map(|line| (line.by.as_str(), line.row)).collect();
+    assert_eq!(by, [("jo", Some(2)), ("mira", Some(1))]);
+    drop(store);
+    let found = casemate_audit::verify(&copy.join("audit"), &[], None).unwrap();
+    assert_eq!((found.problems.len(), found.notes.len(), found.unsigned), (0, 0, 0), "{found:?}");
+}
+
+#[test]
+fn a_record_put_back_to_what_it_was_is_noticed() {
+    let (dir, store) = check(&[(1, 0)], &[1]);
+    let record = store.audit_dir().join("000000000001.jsonl");
+    let before = fs_err::read(&record).unwrap();
+    let entry = casemate_audit::Entry::new("mira", "export", "case 1", serde_json::Value::Null);
+    store.record(&entry).unwrap();
+    drop(store);
+    fs_err::write(&record, before).unwrap();
+    let store = open(dir.path());
+    let noted = store.audit(u64::MAX, 10).unwrap();
+    let damage = noted.iter().find(|line| line.action == "damage").unwrap();
+    assert!(damage.now.to_string().contains("gone from the end of the record"), "{damage:?}");
 }
 
 /// A directory of a version that knew no cases: its alerts become cases when it is opened.

@@ -6,14 +6,15 @@ use super::{cases, tools};
 use crate::cli::{EvalArgs, Global};
 use crate::failure::Outcome;
 use crate::output::{self, Bar};
+use casemate_audit::Entry;
 use casemate_eval::gate::{self, Decision};
 use casemate_eval::metrics::Judged;
 use casemate_eval::run::{self, Bench};
 use casemate_eval::{Scenario, Tools, closed};
 use casemate_pipeline::Pipeline;
-use casemate_store::{Audit, Gate, Limits};
+use casemate_store::{Gate, Limits};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -159,14 +160,7 @@ fn note(pipeline: &Pipeline, args: &EvalArgs, contender: &Contender, kind: Kind,
             allowed: said.may_act,
             figures,
         })?,
-        _ => pipeline.store().put_audit(&Audit {
-            at,
-            by: args.by.clone(),
-            action: "gate".to_owned(),
-            subject: said.candidate.clone(),
-            previous: Value::Null,
-            now: figures,
-        })?,
+        _ => pipeline.store().record(&Entry::new(&args.by, "gate", said.candidate.as_str(), figures))?,
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What may be typed. Resolution of defaults that depend on the machine happens in [`crate::setup`].
 
+use casemate_access::{Role, Scopes};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,9 +59,11 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve API and page on the loopback interface until Ctrl-C
-    #[command(after_help = "Examples:\n  casemate serve --listen 127.0.0.1:8470 --site site.toml\n  \
-        casemate serve --syslog-udp 127.0.0.1:5514 --syslog-tcp 127.0.0.1:5514 --watch /var/log/remote")]
+    /// Serve API and page until Ctrl-C
+    #[command(
+        after_help = "Examples:\n  casemate serve --listen 127.0.0.1:8470 --no-auth --site site.toml\n  casemate serve --listen 0.0.0.0:8470 --tls\n  \
+        casemate serve --syslog-udp 127.0.0.1:5514 --syslog-tcp 127.0.0.1:5514 --watch /var/log/remote"
+    )]
     Serve(ServeArgs),
     /// Take in log files and directories, then raise alerts
     #[command(
@@ -97,6 +100,32 @@ pub(crate) enum Command {
         casemate cases close 3 --verdict benign --reason 'the scanner of change 4711' --by mira\n  \
         casemate cases close --alert 7 --verdict malicious --reason 'dumped LSASS' --by mira")]
     Cases(CasesArgs),
+    /// Add, change and list users of API and page
+    #[command(
+        after_help = "The password is asked for, or read from standard input where that is no terminal. Roles: \
+        viewer (reads, personal data masked), analyst (and investigates), engineer (and manages), auditor (reads, and the \
+        audit record), admin, sensor (only sends in).\n\n\
+        Examples:\n  casemate user add mira --role analyst\n  casemate user disable mira\n  casemate user list"
+    )]
+    User(UserArgs),
+    /// Make, revoke and list tokens of programs
+    #[command(
+        after_help = "A token is shown once, when it is made, and sent as `Authorization: Bearer TOKEN`, or `Splunk \
+        TOKEN`, or as the password of basic authentication.\n\n\
+        Examples:\n  casemate token create rsyslog-dmz --role sensor\n  \
+        casemate token create soar --scopes read,investigate --days 90\n  casemate token revoke rsyslog-dmz"
+    )]
+    Token(TokenArgs),
+    /// Let in holders of certificates, users of this machine, and those an identity provider vouches for
+    #[command(
+        after_help = "Certificates are those shown over TLS (`serve --tls --api-client-ca`), users of this machine \
+        those at the other end of a socket (`serve --listen unix:PATH`). An identity provider is described by a JSON file \
+        with issuer, audience, keys (a file with its public keys, a JSON Web Key Set), roles_claim and roles; it is never \
+        connected to.\n\n\
+        Examples:\n  casemate access add-certificate soar --role analyst --file soar.pem\n  \
+        casemate access add-peer collectd --role sensor --uid 998\n  casemate access list"
+    )]
+    Access(AccessArgs),
     /// Show and verify the record of who did what
     #[command(
         after_help = "The record lies in audit/ of the data directory, as JSON lines, each with the SHA-256 of the line \
@@ -170,9 +199,11 @@ impl ModelArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Loopback address and port to listen on
+    /// Where to listen: ADDRESS:PORT, or unix:PATH for a socket of this machine. What others can reach needs --tls
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8470")]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: casemate_server::Address,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
     /// Investigate alerts only when asked to, instead of every one, the most urgent first
     #[arg(long)]
     pub(crate) only_when_asked: bool,
@@ -182,6 +213,22 @@ pub(crate) struct ServeArgs {
     pub(crate) receive: ReceiveArgs,
     #[command(flatten)]
     pub(crate) keep: KeepArgs,
+}
+
+/// Who is let in to API and page, and how connections are protected.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Access")]
+pub(crate) struct DoorArgs {
+    /// Ask nobody who they are: whoever reaches the loopback address or socket may do everything
+    #[arg(long)]
+    pub(crate) no_auth: bool,
+    /// Serve over TLS: with --tls-cert and --tls-key, or else a certificate made at first start, whose fingerprint is
+    /// printed (tls/ in the data directory)
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Take certificates of clients signed by one of these, in PEM, as a proof of who they are (`casemate access`)
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub(crate) api_client_ca: Option<PathBuf>,
 }
 
 /// What `serve` keeps, and where it is copied.
@@ -304,6 +351,127 @@ pub(crate) struct InvestigateArgs {
     pub(crate) replay: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    #[command(subcommand)]
+    pub(crate) what: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// List all
+    List,
+    /// Add a user, with a password of at least 12 characters
+    Add {
+        name: String,
+        #[arg(long)]
+        role: Role,
+    },
+    /// Set another password; sessions end
+    Password { name: String },
+    /// Set what a user may do; sessions end
+    Role {
+        name: String,
+        #[arg(long)]
+        role: Role,
+    },
+    /// Mask personal data for a user (`redaction.toml` in --config says what that is)
+    Redact {
+        name: String,
+        /// Mask nothing any more
+        #[arg(long)]
+        off: bool,
+    },
+    /// Keep a user out until enabled again; sessions end
+    Disable { name: String },
+    /// Let a disabled user in again
+    Enable { name: String },
+    /// Remove a user for good
+    Remove { name: String },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) what: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// List all, without their secrets, which nobody knows any more
+    List,
+    /// Make one; it is shown once
+    Create {
+        /// What it is for
+        name: String,
+        /// What it may do, by the name of a role
+        #[arg(long, conflicts_with = "scopes")]
+        role: Option<Role>,
+        /// What it may do: ingest, read, investigate, manage, audit, admin; separated by commas
+        #[arg(long)]
+        scopes: Option<Scopes>,
+        /// Days until it ends by itself
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        days: Option<u32>,
+        /// Mask personal data for its holder
+        #[arg(long)]
+        redact: bool,
+    },
+    /// Let it in no more, from the next second on
+    Revoke {
+        /// Its id or name
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccessArgs {
+    #[command(subcommand)]
+    pub(crate) what: AccessCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccessCommand {
+    /// List everybody who is let in
+    List,
+    /// Let in the holder of this certificate
+    AddCertificate {
+        name: String,
+        #[arg(long)]
+        role: Role,
+        /// Mask personal data for its holder
+        #[arg(long)]
+        redact: bool,
+        /// The certificate, in PEM
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Let it in no more
+    RemoveCertificate { name: String },
+    /// Let in a user or group of this machine, by the Unix socket
+    AddPeer {
+        name: String,
+        #[arg(long)]
+        role: Role,
+        /// Mask personal data for them
+        #[arg(long)]
+        redact: bool,
+        #[arg(long, conflicts_with = "gid")]
+        uid: Option<u32>,
+        #[arg(long)]
+        gid: Option<u32>,
+    },
+    /// Let them in no more
+    RemovePeer { name: String },
+    /// Take the word of an identity provider of the site
+    SetProvider {
+        /// What is known of it, in JSON
+        file: PathBuf,
+    },
+    /// Take its word no more
+    RemoveProvider,
 }
 
 #[derive(Debug, Args)]

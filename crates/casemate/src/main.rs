@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+mod door;
 mod failure;
 mod machine;
 mod models;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
         Command::Investigate(args) => commands::investigate::run(&cli.global, args),
         Command::Eval(args) => commands::eval::run(&cli.global, args),
         Command::Cases(args) => commands::cases::run(&cli.global, args),
+        Command::User(args) => commands::access::users(&cli.global, args),
+        Command::Token(args) => commands::access::tokens(&cli.global, args),
+        Command::Access(args) => commands::access::access(&cli.global, args),
         Command::Audit(args) => commands::audit::run(&cli.global, args),
         Command::Plan(args) => commands::plan::run(&cli.global, args),
         Command::Playbook(args) => commands::playbook::run(&cli.global, args),

@@ -7,6 +7,7 @@
 
 use crate::cli::{Cli, Command, Global, ServeArgs};
 use anyhow::{Context, anyhow};
+use casemate_server::Address;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort,
     PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
@@ -29,7 +30,11 @@ pub(crate) fn needs(cli: &Cli) -> Option<Needs> {
 
 fn of_server(global: &Global, args: &ServeArgs) -> Needs {
     let receive = &args.receive;
-    let tcp = receive.syslog_tcp.iter().chain(&receive.syslog_tls).chain([&args.listen]);
+    let own = match &args.listen {
+        Address::Tcp(address) => Some(address),
+        Address::Unix(_) => None,
+    };
+    let tcp = receive.syslog_tcp.iter().chain(&receive.syslog_tls).chain(own);
     let mut read: Vec<PathBuf> =
         ["/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup", "/etc", "/usr/share/zoneinfo", "/dev/urandom"]
             .map(PathBuf::from)
@@ -46,9 +51,14 @@ fn of_server(global: &Global, args: &ServeArgs) -> Needs {
     };
     read.extend(receive.watch.iter().map(around));
     let given = [&global.mappings, &receive.tls_cert, &receive.tls_key, &receive.tls_client_ca];
-    let given = given.into_iter().chain([&args.model.site, &args.model.head]);
+    let given = given.into_iter().chain([&args.model.site, &args.model.head, &args.door.api_client_ca]);
     read.extend(given.flatten().cloned().chain([PathBuf::from(&args.model.model)]));
-    let write = [Some(global.data_dir.clone()), args.keep.backup_dir.clone(), Some("/dev/null".into())];
+    let socket = match &args.listen {
+        Address::Unix(path) => path.parent().map(Path::to_owned),
+        Address::Tcp(_) => None,
+    };
+    let write =
+        [Some(global.data_dir.clone()), args.keep.backup_dir.clone(), socket, Some("/dev/null".into())];
     Needs {
         tcp: tcp.map(std::net::SocketAddr::port).collect(),
         udp: !receive.syslog_udp.is_empty(),

@@ -124,15 +124,15 @@ fn a_port_in_use_is_named() {
     let address = taken.local_addr().unwrap().to_string();
     let port = taken.local_addr().unwrap().port().to_string();
     Site::new()
-        .run(&["serve", "--model", "none", "--listen", &address])
+        .run(&["serve", "--no-auth", "--model", "none", "--listen", &address])
         .fails_with(2, &[&port, "in use", "--listen"]);
 }
 
 #[test]
 fn only_loopback_is_served() {
     Site::new()
-        .run(&["serve", "--model", "none", "--listen", "0.0.0.0:0"])
-        .fails_with(2, &["no authentication"]);
+        .run(&["serve", "--no-auth", "--model", "none", "--listen", "0.0.0.0:0"])
+        .fails_with(2, &["without TLS", "--tls"]);
 }
 
 #[test]

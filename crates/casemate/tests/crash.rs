@@ -275,7 +275,8 @@ impl Trial {
 
     /// Kills the server while it opens what the last one left.
     fn kill_while_opening(&self, pause: Duration) {
-        let mut command = self.site.command(&["serve", "--model", "none", "--listen", "127.0.0.1:0"]);
+        let mut command =
+            self.site.command(&["serve", "--no-auth", "--model", "none", "--listen", "127.0.0.1:0"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(pause);
         child.kill().unwrap();

@@ -53,7 +53,16 @@ impl Small {
     }
 
     fn serve(&self, site: &Site) -> Server {
-        let args = ["serve", "--model", "none", "--listen", "127.0.0.1:0", "--syslog-tcp", "127.0.0.1:0"];
+        let args = [
+            "serve",
+            "--no-auth",
+            "--model",
+            "none",
+            "--listen",
+            "127.0.0.1:0",
+            "--syslog-tcp",
+            "127.0.0.1:0",
+        ];
         Server::start(&mut self.inside(&site.command(&args)))
     }
 }

@@ -71,7 +71,7 @@ fn a_service_manager_is_told_how_it_goes() {
         let length = heard.recv(&mut said).unwrap();
         String::from_utf8_lossy(&said[..length]).into_owned()
     };
-    let mut command = site.command(&["serve", "--listen", "127.0.0.1:0", "--model", "none"]);
+    let mut command = site.command(&["serve", "--no-auth", "--listen", "127.0.0.1:0", "--model", "none"]);
     let server = Server::start(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000"));
     assert_eq!(next(), "READY=1");
     assert_eq!(next(), "WATCHDOG=1");
@@ -84,7 +84,7 @@ fn a_service_manager_is_told_how_it_goes() {
 #[test]
 fn a_socket_that_was_opened_for_it_is_served() {
     let site = Site::new();
-    let command = site.command(&["serve", "--listen", "127.0.0.1:1", "--model", "none"]);
+    let command = site.command(&["serve", "--no-auth", "--listen", "127.0.0.1:1", "--model", "none"]);
     // As systemd does it: the socket is number 3, and the environment says whose it is.
     let start = "import os, socket, sys\n\
         listening = socket.create_server(('127.0.0.1', 0))\n\

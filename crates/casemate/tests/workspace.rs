@@ -51,8 +51,8 @@ const OWNERS: [(&str, &[&str]); 23] = [
     ("askama*", &["casemate-server"]),
     ("landlock", &["casemate"]),
     ("seccompiler", &["casemate"]),
-    // Verified by the one, made by the other; the store signs checkpoints of its audit record.
-    ("minisign*", &["casemate-bundle", "casemate-stage", "casemate-store"]),
+    // Verified by the one, made by the other; checkpoints of the audit record are signed.
+    ("minisign*", &["casemate-audit", "casemate-bundle", "casemate-stage"]),
 ];
 
 /// What can call out, and so may not be in the appliance at all: HTTP clients, TLS, DNS resolvers, downloaders.

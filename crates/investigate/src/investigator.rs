@@ -265,7 +265,7 @@ impl Investigator {
         case.similar_closed = similar;
         case.vector = vector;
         case.inputs = inputs;
-        case.provenance = self.provenance(&reading);
+        case.provenance = self.provenance_with(reading.prompt_sha256.clone());
         match earlier {
             Some(earlier) => adopt(&mut case, earlier, progress),
             // Of what the model failed at, or had no budget for, nothing is used again.
@@ -297,14 +297,18 @@ impl Investigator {
         Ok(case)
     }
 
-    /// What the report rests on beside model, head and playbook.
-    fn provenance(&self, reading: &Reading) -> Provenance {
+    /// What reports rest on beside model, head and playbook.
+    pub fn provenance(&self) -> Provenance {
+        self.provenance_with(None)
+    }
+
+    fn provenance_with(&self, prompt_sha256: Option<String>) -> Provenance {
         let computes = self.model.as_ref().or(self.reader.as_ref());
         Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             rules_sha256: self.pipeline.rules().sha256().to_owned(),
             site_sha256: self.site_sha256.clone(),
-            prompt_sha256: reading.prompt_sha256.clone(),
+            prompt_sha256,
             computed_by: computes.map(|loaded| loaded.model.isa().to_string()),
         }
     }

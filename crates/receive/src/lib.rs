@@ -18,14 +18,15 @@ mod udp;
 pub use intake::{Intake, Records};
 pub use saved::{Saved, SavedSource};
 pub use sources::{Silence, SourceCounts, Sources};
-pub use tls::TlsFiles;
+pub use tls::{Clients, Tls, TlsFiles, expires, self_signed};
+/// A connection over TLS, accepted.
+pub use tokio_rustls::server::TlsStream;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 /// What can go wrong with a receiver, as opposed to with what it receives.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +98,7 @@ pub struct Config {
 /// Receivers whose sockets are bound.
 pub struct Receivers {
     udp: Vec<UdpSocket>,
-    streams: Vec<(TcpListener, Option<TlsAcceptor>)>,
+    streams: Vec<(TcpListener, Option<Arc<Tls>>)>,
     watch: Vec<PathBuf>,
 }
 
@@ -112,9 +113,13 @@ impl Receivers {
             streams.push((listen(address, "TCP")?, None));
         }
         if !config.syslog_tls.is_empty() {
-            let acceptor = tls::acceptor(config.tls.as_ref())?;
+            let files = config.tls.ok_or_else(|| Error::Tls {
+                path: PathBuf::from("--tls-cert"),
+                reason: "syslog over TLS needs a certificate and its key, in PEM".to_owned(),
+            })?;
+            let tls = Arc::new(Tls::open(files, &[])?);
             for address in config.syslog_tls {
-                streams.push((listen(address, "TLS")?, Some(acceptor.clone())));
+                streams.push((listen(address, "TLS")?, Some(Arc::clone(&tls))));
             }
         }
         let udp = config.syslog_udp.into_iter().map(udp::bind).collect::<Result<_>>()?;
@@ -127,9 +132,10 @@ impl Receivers {
     /// What is received where: `syslog+udp`, `syslog+tcp` or `syslog+tls`, and the address bound.
     pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
         let udp = self.udp.iter().filter_map(|socket| Some((udp::SCHEME, socket.local_addr().ok()?)));
-        let streams = self.streams.iter().filter_map(|(listener, acceptor)| {
-            Some((stream::scheme(acceptor.is_some()), listener.local_addr().ok()?))
-        });
+        let streams = self
+            .streams
+            .iter()
+            .filter_map(|(listener, tls)| Some((stream::scheme(tls.is_some()), listener.local_addr().ok()?)));
         udp.chain(streams).collect()
     }
 
@@ -140,10 +146,10 @@ impl Receivers {
     pub async fn run(self, intake: Arc<Intake>, stopping: watch::Receiver<bool>) -> Result<()> {
         let mut tasks = tokio::task::JoinSet::new();
         let failed = |error: io::Error| Error::Task { what: "preparing a socket", reason: error.to_string() };
-        for (listener, acceptor) in self.streams {
+        for (listener, tls) in self.streams {
             listener.set_nonblocking(true).map_err(failed)?;
             let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-            tasks.spawn(stream::serve(listener, acceptor, Arc::clone(&intake), stopping.clone()));
+            tasks.spawn(stream::serve(listener, tls, Arc::clone(&intake), stopping.clone()));
         }
         for socket in self.udp {
             socket.set_nonblocking(true).map_err(failed)?;

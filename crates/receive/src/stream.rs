@@ -6,7 +6,7 @@
 
 use crate::framing::{Framed, Framer, Shape};
 use crate::intake::{Intake, Records, is_stopping};
-use crate::{Error, Result};
+use crate::{Error, Result, Tls};
 use casemate_event::{Batch, QuarantineReason, Quarantined};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 const MAX_CONNECTIONS: usize = 512;
 const MAX_PER_ADDRESS: usize = 64;
@@ -41,7 +40,7 @@ pub(crate) fn scheme(is_tls: bool) -> &'static str {
 /// Accepts connections until `stopping`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    acceptor: Option<TlsAcceptor>,
+    tls: Option<Arc<Tls>>,
     intake: Arc<Intake>,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -71,9 +70,9 @@ pub(crate) async fn serve(
             tracing::warn!(%peer, "refused: {MAX_PER_ADDRESS} connections of this address are open");
             continue;
         };
-        let source = source_name(scheme(acceptor.is_some()), peer);
+        let source = source_name(scheme(tls.is_some()), peer);
         let connection = Connection { source, intake: Arc::clone(&intake), stopping: stopping.clone() };
-        let acceptor = acceptor.clone();
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
         connections.spawn(async move {
             let _held = (permit, place);
             let ended = match acceptor {

@@ -4,7 +4,7 @@
 use casemate_detect::Rules;
 use casemate_event::{EventId, Stored};
 use casemate_pipeline::Pipeline;
-use casemate_receive::{Config, Intake, Receivers, TlsFiles};
+use casemate_receive::{Clients, Config, Intake, Receivers, TlsFiles};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
@@ -172,7 +172,8 @@ fn logger_of_util_linux_is_understood() {
 
 /// A certificate for `localhost` made by the openssl program, where there is one.
 fn certificate(dir: &Path) -> Option<TlsFiles> {
-    let files = TlsFiles { certificate: dir.join("cert.pem"), key: dir.join("key.pem"), client_ca: None };
+    let files =
+        TlsFiles { certificate: dir.join("cert.pem"), key: dir.join("key.pem"), clients: Clients::None };
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
         .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
@@ -192,11 +193,11 @@ fn tls_shows_the_sites_certificate_and_asks_for_the_senders() {
         eprintln!("skipped: openssl is not installed");
         return;
     };
-    let client_ca = Some(files.certificate.clone());
+    let clients = || Clients::Required(files.certificate.clone());
     for (files, own, expected) in [
         (files.clone(), false, 1),
-        (TlsFiles { client_ca: client_ca.clone(), ..files.clone() }, true, 1),
-        (TlsFiles { client_ca, ..files }, false, 0),
+        (TlsFiles { clients: clients(), ..files.clone() }, true, 1),
+        (TlsFiles { clients: clients(), ..files.clone() }, false, 0),
     ] {
         let config = Config { syslog_tls: loopback(), tls: Some(files.clone()), ..Config::default() };
         let mut running = start(config);
@@ -229,7 +230,7 @@ fn tls_without_usable_files_is_refused_at_the_start() {
     let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
     fs_err::write(&certificate, "no certificate").unwrap();
     fs_err::write(&key, "no key").unwrap();
-    let tls = Some(TlsFiles { certificate, key, client_ca: None });
+    let tls = Some(TlsFiles { certificate, key, clients: Clients::None });
     let error = Receivers::bind(Config { syslog_tls: loopback(), tls, ..Config::default() }).err().unwrap();
     assert!(error.to_string().contains("key.pem"), "{error}");
 }

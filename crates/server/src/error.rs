@@ -1,5 +1,6 @@
 //! Why could the server not start or go on? Faults of single requests are [`Problem`](crate::problem)s.
 
+use crate::listen::Address;
 use std::io;
 use std::net::SocketAddr;
 
@@ -11,13 +12,19 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The listen address can be reached from other machines.
     #[error(
-        "will not listen on {listen}: it can be reached from other machines and there is no authentication yet; \
-         listen on 127.0.0.1:{} or [::1]:{} and use an SSH tunnel from elsewhere",
+        "will not listen on {listen} without TLS: it can be reached from other machines; add --tls, or listen on \
+         127.0.0.1:{} or [::1]:{}",
         listen.port(), listen.port()
     )]
     NotLoopback {
         /// The address asked for.
         listen: SocketAddr,
+    },
+    /// Others could do everything.
+    #[error("will not serve {url} to whoever connects: without authentication only loopback is served")]
+    Unguarded {
+        /// Where it would be.
+        url: String,
     },
     /// Something else listens on that port.
     #[error(
@@ -31,11 +38,11 @@ pub enum Error {
     },
     /// The address could not be listened on for another reason.
     #[error(
-        "cannot listen on {listen}: {source}; check that the address is this machine's and the port above 1023"
+        "cannot listen on {listen}: {source}; check that the address is this machine's and the port above 1023, or that the directory of the socket is there"
     )]
     Listen {
         /// The address asked for.
-        listen: SocketAddr,
+        listen: Address,
         /// What the system said.
         source: io::Error,
     },

@@ -1,9 +1,10 @@
 //! May this request be answered at all, and which headers go with every answer?
 //!
-//! Nothing here knows users. It keeps *other web pages* out: a page of any site may make a browser on this
+//! Who may do what is [`admit`](crate::admit)'s matter. This keeps *other web pages* out: a page of any site may make a browser on this
 //! machine send requests to loopback, by name (DNS rebinding: the `Host` header is then the site's) or as a form
 //! or script (cross-site request forgery: `Origin` and `Sec-Fetch-Site` then say so).
 
+use crate::listen::Front;
 use crate::params::media_type;
 use crate::problem::{Problem, Result};
 use crate::state::App;
@@ -21,7 +22,7 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 
 /// Checks the request, answers it, and adds the security headers to whatever the answer is.
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let is_page = crate::page::is_page(request.uri().path());
-    let mut response = match check(&request, app.local) {
+    let mut response = match check(&request, app.front) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -39,19 +40,23 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
+    if app.front == Front::Tls {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(year);
+    }
     // Log content is not for caches on disk; assets set their own.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-fn check(request: &Request, local: SocketAddr) -> Result<()> {
-    check_host(request, local)?;
+fn check(request: &Request, front: Front) -> Result<()> {
+    check_host(request, front)?;
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let headers = request.headers();
     if crate::page::is_form(request.uri().path()) {
-        return if is_ours(headers, local) {
+        return if is_ours(headers, front) {
             Ok(())
         } else {
             Err(forbidden(
@@ -59,7 +64,7 @@ fn check(request: &Request, local: SocketAddr) -> Result<()> {
             ))
         };
     }
-    check_origin(headers, local)?;
+    check_origin(headers, front)?;
     // No form can send this header, nor can a script of another origin without being asked about it first.
     let path = request.uri().path();
     if path.starts_with("/services/collector") && headers.contains_key(header::AUTHORIZATION) {
@@ -82,7 +87,10 @@ fn check(request: &Request, local: SocketAddr) -> Result<()> {
     }
 }
 
-fn check_host(request: &Request, local: SocketAddr) -> Result<()> {
+fn check_host(request: &Request, front: Front) -> Result<()> {
+    // Over TLS the certificate says who we are, and no page of another name gets one for it; browsers do not speak to
+    // sockets of the machine.
+    let Front::Loopback(local) = front else { return Ok(()) };
     let named = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let is_allowed =
         |host: &str| allowed_hosts(local).iter().any(|allowed| allowed.eq_ignore_ascii_case(host));
@@ -117,11 +125,14 @@ fn allowed_hosts(local: SocketAddr) -> Vec<String> {
 }
 
 /// A program sends no `Origin`; a browser sends its page's.
-fn check_origin(headers: &HeaderMap, local: SocketAddr) -> Result<()> {
-    let same_origin = |origin: &str| {
-        origin
+fn check_origin(headers: &HeaderMap, front: Front) -> Result<()> {
+    let named = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let same_origin = |origin: &str| match front {
+        Front::Loopback(local) => origin
             .strip_prefix("http://")
-            .is_some_and(|host| allowed_hosts(local).iter().any(|allowed| allowed == host))
+            .is_some_and(|host| allowed_hosts(local).iter().any(|allowed| allowed == host)),
+        Front::Tls => origin.strip_prefix("https://").is_some_and(|host| named == Some(host)),
+        Front::Unix => false,
     };
     let origin_is_fine = match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
         None => true,
@@ -140,10 +151,10 @@ fn check_origin(headers: &HeaderMap, local: SocketAddr) -> Result<()> {
 ///
 /// Our `Referrer-Policy: no-referrer` makes browsers send `Origin: null` with forms, so `Sec-Fetch-Site`, which
 /// no page can set, decides; browsers without it (before 2023) send an `Origin` that must be ours.
-fn is_ours(headers: &HeaderMap, local: SocketAddr) -> bool {
+fn is_ours(headers: &HeaderMap, front: Front) -> bool {
     match fetch_site(headers) {
         Some(site) => site == "same-origin",
-        None => headers.contains_key(header::ORIGIN) && check_origin(headers, local).is_ok(),
+        None => headers.contains_key(header::ORIGIN) && check_origin(headers, front).is_ok(),
     }
 }
 
@@ -168,7 +179,7 @@ mod tests {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        let status = match check(&builder.body(Body::empty()).unwrap(), LOCAL) {
+        let status = match check(&builder.body(Body::empty()).unwrap(), Front::Loopback(LOCAL)) {
             Ok(()) => 200,
             Err(problem) => problem.status.as_u16(),
         };

@@ -1,18 +1,19 @@
 //! What can other programs and a person at a browser ask of Casemate, and how is it answered?
 //!
-//! An HTTP API under `/v1` and a server-rendered page at `/`, on loopback only. Reading and writing goes
+//! An HTTP API under `/v1` and a server-rendered page at `/`, on loopback, over TLS, or on a Unix socket. Reading and writing goes
 //! through the pipeline's store on blocking threads; one worker thread owns the model and investigates one
 //! alert at a time from a bounded queue.
 //!
-//! Deliberately absent: authentication (hence loopback only, with the `Host` and `Origin` headers checked
-//! against other web pages), TLS, and anything that opens an outgoing connection.
+//! Deliberately absent: anything that opens an outgoing connection.
 
+mod admit;
 mod api;
 mod error;
 mod gate;
 mod guard;
 mod headline;
 mod hub;
+mod listen;
 mod metrics;
 mod openapi;
 mod page;
@@ -20,6 +21,7 @@ mod params;
 mod problem;
 mod queue;
 mod record;
+mod redact;
 mod router;
 mod serve;
 mod served;
@@ -27,4 +29,6 @@ mod state;
 mod worker;
 
 pub use error::{Error, Result};
-pub use serve::{Config, adopt, bind, serve, serve_with};
+pub use listen::{Address, Listener};
+pub use redact::{Redaction, RedactionError};
+pub use serve::{Config, serve, serve_with};

@@ -2,6 +2,7 @@
 //!
 //! Written by hand beside the table; a test holds the two to the same paths and methods.
 
+use crate::router::Route;
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 
@@ -14,22 +15,39 @@ pub(crate) async fn serve() -> axum::Json<&'static Value> {
 /// The document.
 pub(crate) fn document() -> Value {
     let mut paths = Map::new();
+    let routes = crate::router::table();
     for operation in operations() {
+        let is_its = |route: &&Route| (route.method, route.path) == (operation.method, operation.path);
+        let needs = routes.iter().find(is_its).and_then(|route| route.rule.described());
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = operation.to_json();
+        path[operation.method]["security"] = match &needs {
+            Some(_) => json!([{ "token": [] }, { "session": [] }]),
+            None => json!([]),
+        };
+        path[operation.method]["description"] = json!(needs.map(|needs| format!("Needs {needs}.")));
+        if path[operation.method]["description"].is_null() {
+            path[operation.method]["description"] = json!("For anybody.");
+        }
     }
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Casemate",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Takes in logs and alerts, investigates alerts with a local model. Loopback only. \
+            "description": "Takes in logs and alerts, investigates alerts with a local model. \
                 POST needs content type application/json (or application/octet-stream for log data) and no foreign \
                 Origin. Errors are RFC 9457 problem details whose detail says what to do.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,
-        "components": { "schemas": schemas() },
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer", "description": "`casemate token create` makes one." },
+                "session": { "type": "apiKey", "in": "cookie", "name": "casemate", "description": "POST /login sets it." },
+            },
+        },
     })
 }
 
@@ -312,6 +330,11 @@ fn operations() -> Vec<Operation> {
             "200",
             schema("Case"),
         ),
+        Operation::json("/v1/session", "Who asks, and what they may do", any()),
+        Operation::html("/login", "Page: log in"),
+        form("/login", "Form: log in; sets a cookie"),
+        form("/logout", "Form: log out"),
+        Operation::html("/session", "Page: who is logged in, and logging out"),
         Operation::json("/v1/audit", "Who did what, when, and what it was before, newest first", any())
             .query(&["before", "limit"]),
         Operation::post(

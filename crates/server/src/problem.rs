@@ -73,6 +73,11 @@ impl Problem {
         self
     }
 
+    /// Its headers but the one that has a browser ask for a password by itself.
+    pub(crate) fn headers_without_challenge(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        self.headers.iter().filter(|(name, _)| name != header::WWW_AUTHENTICATE).cloned()
+    }
+
     pub(crate) fn title(&self) -> &'static str {
         self.status.canonical_reason().unwrap_or("Error")
     }

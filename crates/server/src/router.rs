@@ -1,5 +1,6 @@
 //! Which path does what? One table, from which the router is built and which `/openapi.json` is held to.
 
+use crate::admit::{Rule, admit};
 use crate::guard::guard;
 use crate::problem::Problem;
 use crate::state::App;
@@ -18,98 +19,104 @@ use std::sync::Arc;
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
+    pub(crate) rule: Rule,
     handler: MethodRouter<Arc<App>>,
 }
 
-fn on_get<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: "get", path, handler: get(handler) }
+fn on_get<H: Handler<T, Arc<App>>, T: 'static>(rule: Rule, path: &'static str, handler: H) -> Route {
+    Route { method: "get", path, rule, handler: get(handler) }
 }
 
-fn on_post<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: "post", path, handler: post(handler) }
+fn on_post<H: Handler<T, Arc<App>>, T: 'static>(rule: Rule, path: &'static str, handler: H) -> Route {
+    Route { method: "post", path, rule, handler: post(handler) }
 }
 
-fn on_put<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: "put", path, handler: put(handler) }
+fn on_put<H: Handler<T, Arc<App>>, T: 'static>(rule: Rule, path: &'static str, handler: H) -> Route {
+    Route { method: "put", path, rule, handler: put(handler) }
 }
 
 /// Every route there is.
 pub(crate) fn table() -> Vec<Route> {
     vec![
-        on_post("/v1/ingest/{format}", api::ingest::ingest),
-        on_post("/v1/logs", api::otlp::logs),
-        on_get("/services/collector/health", api::hec::health),
-        on_post("/services/collector", api::hec::events),
-        on_post("/services/collector/event", api::hec::events),
-        on_post("/services/collector/raw", api::hec::raw),
-        on_post("/services/collector/ack", api::hec::ack),
-        on_post("/_bulk", api::elastic::bulk),
-        on_put("/_bulk", api::elastic::bulk),
-        on_post("/{index}/_bulk", api::elastic::bulk_of),
-        on_put("/{index}/_bulk", api::elastic::bulk_of),
-        on_get("/_license", api::elastic::license),
-        on_get("/_xpack", api::elastic::license),
-        on_get("/_cluster/health", api::elastic::health),
-        on_get("/_index_template/{name}", api::elastic::have),
-        on_put("/_index_template/{name}", api::elastic::accept),
-        on_get("/_template/{name}", api::elastic::have),
-        on_put("/_template/{name}", api::elastic::accept),
-        on_get("/_ilm/policy/{name}", api::elastic::have),
-        on_put("/_ilm/policy/{name}", api::elastic::accept),
-        on_get("/_data_stream/{name}", api::elastic::have),
-        on_put("/_data_stream/{name}", api::elastic::accept),
-        on_get("/_ingest/pipeline/{name}", api::elastic::have),
-        on_put("/_ingest/pipeline/{name}", api::elastic::accept),
-        on_get("/v1/events", api::events::list),
-        on_get("/v1/events/{id}", api::events::one),
-        on_get("/v1/events/{id}/ancestors", api::events::ancestors),
-        on_get("/v1/quarantine", api::quarantine::list),
-        on_get("/v1/quarantine/{id}", api::quarantine::one),
-        on_post("/v1/quarantine/retry", api::quarantine::retry),
-        on_get("/v1/sources", api::system::sources),
-        on_get("/v1/search", api::events::search),
-        on_get("/v1/aggregate", api::aggregate::aggregate),
-        on_get("/v1/entities/{entity}", api::aggregate::entity),
-        on_get("/v1/alerts", api::alerts::list),
-        on_post("/v1/alerts", api::alerts::create),
-        on_get("/v1/alerts/{id}", api::alerts::one),
-        on_post("/v1/alerts/{id}/close", api::cases::close_alert),
-        on_post("/v1/alerts/{id}/reopen", api::cases::reopen_alert),
-        on_get("/v1/cases", api::cases::list),
-        on_get("/v1/cases/{id}", api::cases::one),
-        on_post("/v1/cases/{id}/close", api::cases::close),
-        on_post("/v1/cases/{id}/reopen", api::cases::reopen),
-        on_get("/v1/audit", api::audit::list),
-        on_post("/v1/audit/checkpoint", api::audit::checkpoint),
-        on_get("/v1/queue", api::system::queue),
-        on_get("/v1/investigations", api::investigations::list),
-        on_post("/v1/investigations", api::investigations::create),
-        on_get("/v1/investigations/{id}", api::investigations::one),
-        on_get("/v1/investigations/{id}/stream", api::stream::stream),
-        on_get("/v1/investigations/{id}/report.json", api::investigations::report_json),
-        on_get("/v1/investigations/{id}/report.md", api::investigations::report_markdown),
-        on_get("/v1/investigations/{id}/report.html", page::investigation::report_html),
-        on_post("/v1/backups", api::system::back_up),
-        on_get("/v1/models", api::system::models),
-        on_get("/healthz", api::system::healthz),
-        on_get("/readyz", api::system::readyz),
-        on_get("/metrics", api::system::metrics),
-        on_get("/openapi.json", openapi::serve),
-        on_get("/", api::elastic::root),
-        on_get("/alerts/{id}", page::alert::page),
-        on_post("/alerts/{id}/investigate", page::alert::investigate),
-        on_post("/alerts/{id}/close", page::case::close_alert),
-        on_post("/alerts/{id}/reopen", page::case::reopen_alert),
-        on_get("/cases", page::case::list),
-        on_get("/cases/{id}", page::case::page),
-        on_post("/cases/{id}/close", page::case::close),
-        on_post("/cases/{id}/reopen", page::case::reopen),
-        on_get("/investigations/{id}", page::investigation::page),
-        on_get("/events/{id}", page::event::page),
-        on_get("/search", page::search::page),
-        on_get("/assets/casemate.css", page::assets::css),
-        on_get("/assets/casemate.js", page::assets::js),
-        on_get("/assets/icon.svg", page::assets::icon),
+        on_post(Rule::INGEST, "/v1/ingest/{format}", api::ingest::ingest),
+        on_post(Rule::INGEST, "/v1/logs", api::otlp::logs),
+        on_get(Rule::OPEN, "/services/collector/health", api::hec::health),
+        on_post(Rule::INGEST, "/services/collector", api::hec::events),
+        on_post(Rule::INGEST, "/services/collector/event", api::hec::events),
+        on_post(Rule::INGEST, "/services/collector/raw", api::hec::raw),
+        on_post(Rule::INGEST, "/services/collector/ack", api::hec::ack),
+        on_post(Rule::INGEST, "/_bulk", api::elastic::bulk),
+        on_put(Rule::INGEST, "/_bulk", api::elastic::bulk),
+        on_post(Rule::INGEST, "/{index}/_bulk", api::elastic::bulk_of),
+        on_put(Rule::INGEST, "/{index}/_bulk", api::elastic::bulk_of),
+        on_get(Rule::INGEST, "/_license", api::elastic::license),
+        on_get(Rule::INGEST, "/_xpack", api::elastic::license),
+        on_get(Rule::INGEST, "/_cluster/health", api::elastic::health),
+        on_get(Rule::INGEST, "/_index_template/{name}", api::elastic::have),
+        on_put(Rule::INGEST, "/_index_template/{name}", api::elastic::accept),
+        on_get(Rule::INGEST, "/_template/{name}", api::elastic::have),
+        on_put(Rule::INGEST, "/_template/{name}", api::elastic::accept),
+        on_get(Rule::INGEST, "/_ilm/policy/{name}", api::elastic::have),
+        on_put(Rule::INGEST, "/_ilm/policy/{name}", api::elastic::accept),
+        on_get(Rule::INGEST, "/_data_stream/{name}", api::elastic::have),
+        on_put(Rule::INGEST, "/_data_stream/{name}", api::elastic::accept),
+        on_get(Rule::INGEST, "/_ingest/pipeline/{name}", api::elastic::have),
+        on_put(Rule::INGEST, "/_ingest/pipeline/{name}", api::elastic::accept),
+        on_get(Rule::LOOK, "/v1/events", api::events::list),
+        on_get(Rule::LOOK, "/v1/events/{id}", api::events::one),
+        on_get(Rule::LOOK, "/v1/events/{id}/ancestors", api::events::ancestors),
+        on_get(Rule::LOOK, "/v1/quarantine", api::quarantine::list),
+        on_get(Rule::LOOK, "/v1/quarantine/{id}", api::quarantine::one),
+        on_post(Rule::RETRY, "/v1/quarantine/retry", api::quarantine::retry),
+        on_get(Rule::STATE, "/v1/sources", api::system::sources),
+        on_get(Rule::LOOK, "/v1/search", api::events::search),
+        on_get(Rule::LOOK, "/v1/aggregate", api::aggregate::aggregate),
+        on_get(Rule::LOOK, "/v1/entities/{entity}", api::aggregate::entity),
+        on_get(Rule::STATE, "/v1/alerts", api::alerts::list),
+        on_post(Rule::INGEST, "/v1/alerts", api::alerts::create),
+        on_get(Rule::LOOK, "/v1/alerts/{id}", api::alerts::one),
+        on_post(Rule::DECIDE, "/v1/alerts/{id}/close", api::cases::close_alert),
+        on_post(Rule::DECIDE, "/v1/alerts/{id}/reopen", api::cases::reopen_alert),
+        on_get(Rule::STATE, "/v1/cases", api::cases::list),
+        on_get(Rule::LOOK, "/v1/cases/{id}", api::cases::one),
+        on_post(Rule::DECIDE, "/v1/cases/{id}/close", api::cases::close),
+        on_post(Rule::DECIDE, "/v1/cases/{id}/reopen", api::cases::reopen),
+        on_get(Rule::AUDIT, "/v1/audit", api::audit::list),
+        on_post(Rule::AUDIT, "/v1/audit/checkpoint", api::audit::checkpoint),
+        on_get(Rule::STATE, "/v1/queue", api::system::queue),
+        on_get(Rule::STATE, "/v1/investigations", api::investigations::list),
+        on_post(Rule::ASK, "/v1/investigations", api::investigations::create),
+        on_get(Rule::LOOK, "/v1/investigations/{id}", api::investigations::one),
+        on_get(Rule::STATE, "/v1/investigations/{id}/stream", api::stream::stream),
+        on_get(Rule::EXPORT, "/v1/investigations/{id}/report.json", api::investigations::report_json),
+        on_get(Rule::EXPORT, "/v1/investigations/{id}/report.md", api::investigations::report_markdown),
+        on_get(Rule::EXPORT, "/v1/investigations/{id}/report.html", page::investigation::report_html),
+        on_post(Rule::BACK_UP, "/v1/backups", api::system::back_up),
+        on_get(Rule::STATE, "/v1/models", api::system::models),
+        on_get(Rule::OPEN, "/healthz", api::system::healthz),
+        on_get(Rule::OPEN, "/readyz", api::system::readyz),
+        on_get(Rule::STATE, "/metrics", api::system::metrics),
+        on_get(Rule::OPEN, "/openapi.json", openapi::serve),
+        on_get(Rule::GREET, "/", api::elastic::root),
+        on_get(Rule::LOOK, "/alerts/{id}", page::alert::page),
+        on_post(Rule::ASK, "/alerts/{id}/investigate", page::alert::investigate),
+        on_post(Rule::DECIDE, "/alerts/{id}/close", page::case::close_alert),
+        on_post(Rule::DECIDE, "/alerts/{id}/reopen", page::case::reopen_alert),
+        on_get(Rule::STATE, "/cases", page::case::list),
+        on_get(Rule::LOOK, "/cases/{id}", page::case::page),
+        on_post(Rule::DECIDE, "/cases/{id}/close", page::case::close),
+        on_post(Rule::DECIDE, "/cases/{id}/reopen", page::case::reopen),
+        on_get(Rule::LOOK, "/investigations/{id}", page::investigation::page),
+        on_get(Rule::LOOK, "/events/{id}", page::event::page),
+        on_get(Rule::LOOK, "/search", page::search::page),
+        on_get(Rule::GREET, "/v1/session", page::session::described_as_json),
+        on_get(Rule::OPEN, "/login", page::session::form),
+        on_post(Rule::OPEN, "/login", page::session::log_in),
+        on_post(Rule::OPEN, "/logout", page::session::log_out),
+        on_get(Rule::GREET, "/session", page::session::page),
+        on_get(Rule::OPEN, "/assets/casemate.css", page::assets::css),
+        on_get(Rule::OPEN, "/assets/casemate.js", page::assets::js),
+        on_get(Rule::OPEN, "/assets/icon.svg", page::assets::icon),
     ]
 }
 
@@ -117,9 +124,10 @@ pub(crate) fn table() -> Vec<Route> {
 pub(crate) fn router(app: Arc<App>) -> Router {
     let mut by_path: BTreeMap<&'static str, MethodRouter<Arc<App>>> = BTreeMap::new();
     for route in table() {
+        let own = route.handler.layer(from_fn_with_state((Arc::clone(&app), route.rule), admit));
         let handler = match by_path.remove(route.path) {
-            Some(other) => other.merge(route.handler),
-            None => route.handler,
+            Some(other) => other.merge(own),
+            None => own,
         };
         by_path.insert(route.path, handler);
     }

@@ -1,19 +1,22 @@
 //! How does the server start and end?
 
+use crate::admit::Denials;
 use crate::error::{Error, Result};
 use crate::headline::Headlines;
 use crate::hub::Hub;
+use crate::listen::{Front, Listener};
 use crate::metrics::Requests;
-use crate::state::{App, INGEST_AT_ONCE};
+use crate::redact::Redaction;
+use crate::state::{App, INGEST_AT_ONCE, VERIFIED_AT_ONCE};
 use crate::worker::{self, Tools, Worker};
+use casemate_access::{Access, Sessions};
 use casemate_investigate::Investigator;
 use casemate_pipeline::Pipeline;
-use casemate_receive::Intake;
+use casemate_receive::{Intake, Tls};
 use serde_json::Value;
-use std::future::{Future, IntoFuture};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -29,6 +32,11 @@ pub struct Config {
     pub intake: Option<Arc<Intake>>,
     /// Directory in which backups are made when asked for; `None` for none.
     pub backup_dir: Option<PathBuf>,
+    /// Who is let in. `None` asks for no proof: whoever connects may do everything, which is for a loopback address
+    /// alone.
+    pub access: Option<Arc<Access>>,
+    /// What is masked for those who may not see everything.
+    pub redaction: Arc<Redaction>,
     /// Whether every alert is investigated by itself, the most urgent first, or only those asked for.
     pub backlog: bool,
 }
@@ -40,38 +48,11 @@ impl Default for Config {
             models: Vec::new(),
             intake: None,
             backup_dir: None,
+            access: None,
+            redaction: Arc::default(),
             backlog: false,
         }
     }
-}
-
-/// Takes the port; port 0 takes any free one.
-///
-/// Bind before loading models: a port in use is then known at once.
-///
-/// # Errors
-/// [`Error::NotLoopback`], [`Error::PortInUse`] or [`Error::Listen`].
-pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
-    if !listen.ip().is_loopback() {
-        return Err(Error::NotLoopback { listen });
-    }
-    TcpListener::bind(listen).map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => Error::PortInUse { listen },
-        _ => Error::Listen { listen, source },
-    })
-}
-
-/// A socket that is listening already, opened by a service manager.
-///
-/// # Errors
-/// [`Error::NotLoopback`] or [`Error::Listen`].
-pub fn adopt(listener: TcpListener) -> Result<TcpListener> {
-    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-    let listen = listener.local_addr().map_err(|source| Error::Listen { listen: nowhere, source })?;
-    if !listen.ip().is_loopback() {
-        return Err(Error::NotLoopback { listen });
-    }
-    Ok(listener)
 }
 
 /// [`serve_with`] the default [`Config`].
@@ -79,7 +60,7 @@ pub fn adopt(listener: TcpListener) -> Result<TcpListener> {
 /// # Errors
 /// As [`serve_with`].
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     pipeline: Arc<Pipeline>,
     investigator: Investigator,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -94,45 +75,32 @@ pub async fn serve(
 /// started.
 pub async fn serve_with(
     config: Config,
-    listener: TcpListener,
+    listener: Listener,
     pipeline: Arc<Pipeline>,
     investigator: Investigator,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let (listener, local) = into_async(listener)?;
+    let way = (listener.front(), listener.tls().cloned());
+    if config.access.is_none() && !matches!(way.0, Front::Loopback(_) | Front::Unix) {
+        return Err(Error::Unguarded { url: listener.url() });
+    }
     let (stop, stopping) = watch::channel(false);
-    let (app, worker) = assemble(config.clone(), local, stopping.clone(), pipeline, investigator).await?;
+    let grace = config.grace;
+    let (app, worker) = assemble(config, way, stopping.clone(), pipeline, investigator).await?;
     let router = crate::router::router(app);
     tokio::spawn(async move {
         shutdown.await;
         stop.send_replace(true);
     });
-    tracing::info!("listening on http://{local}");
-    let answering = axum::serve(listener, router).with_graceful_shutdown(is_stopping(stopping.clone()));
-    let served = tokio::select! {
-        served = answering.into_future() => served,
-        () = after(is_stopping(stopping), config.grace) => {
-            tracing::warn!("requests still open after {:?} are dropped", config.grace);
-            Ok(())
-        }
-    };
-    worker.end(config.grace).await;
+    tracing::info!("listening on {}", listener.url());
+    let served = listener.serve(router, stopping, grace).await;
+    worker.end(grace).await;
     served.map_err(|source| Error::Task { what: "accepting connections", source })
-}
-
-fn into_async(listener: TcpListener) -> Result<(tokio::net::TcpListener, SocketAddr)> {
-    let failed = |source| Error::Task { what: "preparing the listening socket", source };
-    let local = listener.local_addr().map_err(failed)?;
-    if !local.ip().is_loopback() {
-        return Err(Error::NotLoopback { listen: local });
-    }
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok((tokio::net::TcpListener::from_std(listener).map_err(failed)?, local))
 }
 
 async fn assemble(
     config: Config,
-    local: SocketAddr,
+    (front, tls): (Front, Option<Arc<Tls>>),
     stopping: watch::Receiver<bool>,
     pipeline: Arc<Pipeline>,
     investigator: Investigator,
@@ -166,7 +134,14 @@ async fn assemble(
         requests: Requests::default(),
         models,
         backup_dir: config.backup_dir,
-        local,
+        front,
+        tls,
+        access: config.access,
+        sessions: Sessions::default(),
+        denials: Denials::default(),
+        verifying: Arc::new(Semaphore::new(VERIFIED_AT_ONCE)),
+        redaction: config.redaction,
+        unrecorded: AtomicU64::new(0),
         stopping,
         ingest_permits: Arc::new(Semaphore::new(INGEST_AT_ONCE)),
         ingest_turn: Mutex::new(()),
@@ -179,9 +154,4 @@ async fn assemble(
 pub(crate) async fn is_stopping(mut stopping: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is the end as well.
     let _ = stopping.wait_for(|stop| *stop).await;
-}
-
-async fn after(event: impl Future<Output = ()>, wait: Duration) {
-    event.await;
-    tokio::time::sleep(wait).await;
 }

@@ -1,21 +1,27 @@
 //! What do all request handlers share?
 
+use crate::admit::Denials;
 use crate::api::once::Taking;
 use crate::headline::Headlines;
 use crate::hub::Hub;
+use crate::listen::Front;
 use crate::metrics::Requests;
 use crate::problem::{Problem, Result};
+use crate::redact::Redaction;
 use crate::worker::Queue;
+use casemate_access::{Access, Sessions};
 use casemate_pipeline::Pipeline;
-use casemate_receive::Intake;
+use casemate_receive::{Intake, Tls};
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
 /// Ingest bodies held in memory at once.
 pub(crate) const INGEST_AT_ONCE: usize = 4;
+/// Proofs verified at once: each may cost a core for a while, and memory.
+pub(crate) const VERIFIED_AT_ONCE: usize = 2;
 
 /// Everything request handlers share.
 pub(crate) struct App {
@@ -30,8 +36,20 @@ pub(crate) struct App {
     pub(crate) models: Vec<Value>,
     /// Directory in which backups are made.
     pub(crate) backup_dir: Option<PathBuf>,
-    /// The address actually listened on.
-    pub(crate) local: SocketAddr,
+    /// By which way requests come in.
+    pub(crate) front: Front,
+    /// What shows the certificate, where one is shown.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Who is let in; anybody, if no proof is asked for.
+    pub(crate) access: Option<Arc<Access>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) denials: Denials,
+    /// Verifications of what somebody shows, at once.
+    pub(crate) verifying: Arc<Semaphore>,
+    /// What is masked for those who may not see everything.
+    pub(crate) redaction: Arc<Redaction>,
+    /// Entries that the audit record could not take.
+    pub(crate) unrecorded: AtomicU64,
     /// Turns true when the server is to end.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) ingest_permits: Arc<Semaphore>,

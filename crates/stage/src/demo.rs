@@ -151,6 +151,8 @@ impl Demo {
 
     fn serve(&self, runner: &Runner, casemate: &Path) -> Result<ExitCode> {
         let mut command = self.command(casemate, "serve");
+        // The demo is one person at one machine.
+        command.arg("--no-auth");
         command.args(["--model", &self.model, "--listen", &self.listen.to_string()]);
         self.add_site(&mut command);
         let status = runner.serve(&mut command)?;

@@ -47,6 +47,7 @@ mod terms;
 mod varint;
 mod view;
 
+pub use audit::record_beside;
 pub use backup::Backup;
 pub use counts::Counts;
 pub use error::{Error, Result};

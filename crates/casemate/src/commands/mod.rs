@@ -1,5 +1,6 @@
 //! One module per subcommand.
 
+pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;

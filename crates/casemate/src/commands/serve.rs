@@ -5,12 +5,14 @@ use crate::failure::{Failure, Outcome};
 use crate::seal::Seal;
 use crate::service::Manager;
 use crate::setup::{self, Desk};
+use crate::{door, machine};
 use anyhow::anyhow;
+use casemate_audit::Entry;
 use casemate_pipeline::Pipeline;
-use casemate_receive::{Intake, Receivers, TlsFiles};
-use casemate_server::Config;
+use casemate_receive::{Clients, Intake, Receivers, TlsFiles};
+use casemate_server::{Config, Listener};
 use casemate_store::Limits;
-use std::net::TcpListener;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,20 +20,35 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: Manager) -> Outcome {
+    let tls = door::tls(global, &args.door, &args.receive)?;
     let listener = match manager.take_listener() {
-        Some(listener) => casemate_server::adopt(listener),
-        None => casemate_server::bind(args.listen),
+        Some(listener) => Listener::adopt(listener, tls),
+        None => Listener::bind(&args.listen, tls),
     };
     let listener = listener.map_err(Failure::input)?;
+    let access = door::guarded(global, &args.door)?;
+    let redaction = door::redaction(global)?;
     let receivers = receivers(&args.receive)?;
     let limits = Limits { retention: args.keep.retention(), ..Limits::default() };
     let backup_dir = args.keep.backup_dir.clone();
     let Desk { pipeline, investigator, models } = setup::desk(global, &args.model, limits)?;
     let intake = Arc::new(Intake::new(Arc::clone(&pipeline)));
+    let began = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "models": models,
+        "provenance": investigator.provenance(),
+        "listening": listener.url(),
+        "authentication": access.is_some(),
+        "sealed_by": seal.by(),
+    });
+    let by = machine::operator();
+    pipeline.store().record(&Entry::new(&by, "start", "server", began))?;
     let config = Config {
         models,
         intake: Some(Arc::clone(&intake)),
         backup_dir,
+        access,
+        redaction,
         backlog: !args.only_when_asked,
         ..Config::default()
     };
@@ -39,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: M
     runtime.block_on(async {
         let (stop, stopping) = watch::channel(false);
         let signalled = stop_signal()?;
-        announce(&listener, &receivers, seal)?;
+        announce(&listener, &receivers, seal);
         let manager = Arc::new(manager);
         manager.say("READY=1");
         let alive = manager
@@ -51,8 +68,10 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: M
             manager.say("STOPPING=1");
             stop.send_replace(true);
         };
+        let store = Arc::clone(pipeline.store());
         casemate_server::serve_with(config, listener, pipeline, investigator, shutdown).await?;
         receiving.await??;
+        store.record(&Entry::new(&by, "stop", "server", Value::Null))?;
         if let Some(alive) = alive {
             alive.abort();
         }
@@ -85,7 +104,7 @@ fn receivers(args: &ReceiveArgs) -> Outcome<Receivers> {
     let tls = args.tls_cert.clone().zip(args.tls_key.clone()).map(|(certificate, key)| TlsFiles {
         certificate,
         key,
-        client_ca: args.tls_client_ca.clone(),
+        clients: args.tls_client_ca.clone().map_or(Clients::None, Clients::Required),
     });
     let config = casemate_receive::Config {
         syslog_udp: args.syslog_udp.clone(),
@@ -97,15 +116,14 @@ fn receivers(args: &ReceiveArgs) -> Outcome<Receivers> {
     Receivers::bind(config).map_err(Failure::input)
 }
 
-fn announce(listener: &TcpListener, receivers: &Receivers, seal: &Seal) -> std::io::Result<()> {
+fn announce(listener: &Listener, receivers: &Receivers, seal: &Seal) {
     let by = seal.by();
     let sealed = if by.is_empty() { "NOT SEALED: it could connect".to_owned() } else { by.join("; ") };
     eprintln!("casemate: {sealed}");
     for (scheme, address) in receivers.addresses() {
         eprintln!("casemate: receiving {scheme}://{address}");
     }
-    eprintln!("casemate: serving on http://{}/ (Ctrl-C stops)", listener.local_addr()?);
-    Ok(())
+    eprintln!("casemate: serving on {} (Ctrl-C stops)", listener.url());
 }
 
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// Root of the workspace.
@@ -98,7 +98,7 @@ impl Site {
 
     /// As [`serve`](Self::serve), with further arguments.
     pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
-        let args = [&["serve", "--model", "none", "--listen", "127.0.0.1:0"], args].concat();
+        let args = [&["serve", "--no-auth", "--model", "none", "--listen", "127.0.0.1:0"], args].concat();
         Server::start(&mut self.command(&args))
     }
 
@@ -146,10 +146,10 @@ fn finish(command: &mut Command) -> Output {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
+    /// What was said before it served.
+    pub(crate) said: String,
     /// Where receivers listen, by scheme (`syslog+tcp`).
     pub(crate) receivers: Vec<(String, String)>,
-    // What is said later goes here; closed, it would end the server.
-    _stderr: BufReader<ChildStderr>,
 }
 
 impl Server {
@@ -167,11 +167,16 @@ impl Server {
             let scheme = scheme.rsplit(' ').next().unwrap().to_owned();
             let address = address.split(['/', ' ', '\n']).next().unwrap().to_owned();
             if line.starts_with("casemate: serving") {
-                break address;
+                // Of a socket the whole path.
+                let path =
+                    line.split_once("unix://").map(|(_, path)| path.trim_end_matches(" (Ctrl-C stops)\n"));
+                break path.map_or(address, str::to_owned);
             }
             receivers.push((scheme, address));
         };
-        Self { child, address, receivers, _stderr: stderr }
+        // What is said later is read, or it would wait for a reader.
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Self { child, address, said, receivers }
     }
 
     /// Where the receiver for `scheme` listens.

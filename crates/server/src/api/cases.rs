@@ -1,11 +1,13 @@
 //! Which alerts are one case, and how does a person close or reopen a case or an alert?
 
+use crate::admit::signature;
 use crate::params::{json_body, number};
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
+use casemate_access::Principal;
 use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Disposition, Severity, Subject};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -22,6 +24,8 @@ const MAX_NAME_CHARS: usize = 100;
 pub(crate) struct Close {
     verdict: Disposition,
     reason: String,
+    /// Who decides; whoever is known by name need not say.
+    #[serde(default)]
     by: String,
 }
 
@@ -29,6 +33,7 @@ pub(crate) struct Close {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reopen {
+    #[serde(default)]
     by: String,
 }
 
@@ -56,12 +61,13 @@ pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
 pub(crate) async fn close(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>> {
     let id = CaseId(number(&id, "case")?);
     let close: Close = json_body(body).await?;
     blocking(&app, move |app| {
-        close.apply(app, Subject::Case(id))?;
+        close.apply(app, &who, Subject::Case(id))?;
         whole(app, id)
     })
     .await
@@ -72,12 +78,13 @@ pub(crate) async fn close(
 pub(crate) async fn reopen(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>> {
     let id = CaseId(number(&id, "case")?);
     let reopen: Reopen = json_body(body).await?;
     blocking(&app, move |app| {
-        reopen.apply(app, Subject::Case(id))?;
+        reopen.apply(app, &who, Subject::Case(id))?;
         whole(app, id)
     })
     .await
@@ -88,11 +95,12 @@ pub(crate) async fn reopen(
 pub(crate) async fn close_alert(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>> {
     let id = AlertId(number(&id, "alert")?);
     let close: Close = json_body(body).await?;
-    let closing = blocking(&app, move |app| close.apply(app, Subject::Alert(id))).await?;
+    let closing = blocking(&app, move |app| close.apply(app, &who, Subject::Alert(id))).await?;
     Ok(Json(json!({ "alert": id, "closed": closing })))
 }
 
@@ -100,19 +108,20 @@ pub(crate) async fn close_alert(
 pub(crate) async fn reopen_alert(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>> {
     let id = AlertId(number(&id, "alert")?);
     let reopen: Reopen = json_body(body).await?;
-    blocking(&app, move |app| reopen.apply(app, Subject::Alert(id))).await?;
+    blocking(&app, move |app| reopen.apply(app, &who, Subject::Alert(id))).await?;
     Ok(Json(json!({ "alert": id, "closed": null })))
 }
 
 impl Close {
     /// Closes, now.
-    pub(crate) fn apply(self, app: &App, subject: Subject) -> Result<Closing> {
+    pub(crate) fn apply(self, app: &App, who: &Principal, subject: Subject) -> Result<Closing> {
         let reason = bounded("the reason", &self.reason, MAX_REASON_CHARS)?;
-        let by = bounded("the name in \"by\"", &self.by, MAX_NAME_CHARS)?;
+        let by = bounded("the name in \"by\"", &signature(who, self.by.trim())?, MAX_NAME_CHARS)?;
         let closing = Closing { verdict: self.verdict, reason, by, at: Timestamp::now(), by_machine: false };
         let store = app.pipeline.store();
         store.conclude(subject, &closing)?.ok_or_else(|| missing(subject))?;
@@ -130,8 +139,8 @@ impl Close {
 
 impl Reopen {
     /// Opens again; what has no investigation waits for one again.
-    pub(crate) fn apply(self, app: &App, subject: Subject) -> Result<()> {
-        let by = bounded("the name in \"by\"", &self.by, MAX_NAME_CHARS)?;
+    pub(crate) fn apply(self, app: &App, who: &Principal, subject: Subject) -> Result<()> {
+        let by = bounded("the name in \"by\"", &signature(who, self.by.trim())?, MAX_NAME_CHARS)?;
         let store = app.pipeline.store();
         store.reopen(subject, &by, Timestamp::now())?.ok_or_else(|| missing(subject))?;
         app.queue.read_again();

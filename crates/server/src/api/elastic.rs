@@ -9,9 +9,10 @@ use crate::params::Params;
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use casemate_access::{Principal, Scope};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +30,7 @@ fn reply(status: StatusCode, body: Value) -> Response {
 /// `GET /`: the page for people, the version for shippers.
 pub(crate) async fn root(
     state: State<Arc<App>>,
+    Extension(who): Extension<Principal>,
     headers: HeaderMap,
     filter: Params<crate::page::queue::Filter>,
 ) -> Response {
@@ -51,6 +53,9 @@ pub(crate) async fn root(
                 "tagline": "You Know, for Search",
             }),
         );
+    }
+    if let Err(problem) = crate::admit::may(&who, Scope::Read) {
+        return problem.into_response();
     }
     crate::page::queue::page(state, filter).await.into_response()
 }

@@ -13,6 +13,7 @@ use casemate_store::Counts;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// `GET /healthz`
 pub(crate) async fn healthz() -> &'static str {
@@ -108,9 +109,31 @@ fn write_metrics(app: &App, counts: &Counts) -> String {
         "Whether the investigation thread lives.",
         u64::from(app.queue.is_alive()),
     );
+    write_access(app, &mut text);
     write_sources(app, &mut text);
     app.requests.write(&mut text);
     text.finish()
+}
+
+fn write_access(app: &App, text: &mut Text) {
+    text.single("casemate_sessions", "gauge", "Sessions of browsers.", app.sessions.len() as u64);
+    let help = "Requests and logins that showed a proof and were not let in.";
+    text.single("casemate_denied_total", "counter", help, app.denials.all());
+    let unrecorded = app.unrecorded.load(Ordering::Relaxed);
+    let help = "Entries that the audit record could not take.";
+    text.single("casemate_audit_unrecorded_total", "counter", help, unrecorded);
+    if let Some(access) = &app.access {
+        let help = "Proofs whose hash was computed, which is costly on purpose.";
+        text.single("casemate_verifications_total", "counter", help, access.verifications());
+    }
+    if let Some(expires) = app.tls.as_ref().and_then(|tls| tls.expires().ok()) {
+        text.head(
+            "casemate_certificate_expires_seconds",
+            "gauge",
+            "When the certificate ends, in seconds since 1970.",
+        );
+        text.row("casemate_certificate_expires_seconds", &[], &expires.as_second());
+    }
 }
 
 fn write_times(app: &App, text: &mut Text) {

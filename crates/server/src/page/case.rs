@@ -8,8 +8,9 @@ use crate::problem::Result;
 use crate::state::{App, blocking};
 use askama::Template;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{Html, Redirect};
+use casemate_access::Principal;
 use casemate_event::{Alert, AlertId, CaseId, Closing, Subject};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -168,10 +169,11 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
 pub(crate) async fn close(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
     body: Body,
 ) -> Result<Redirect> {
     let (id, close) = (CaseId(number(&id, "case")?), form_body::<Close>(body).await?);
-    blocking(&app, move |app| close.apply(app, Subject::Case(id))).await?;
+    blocking(&app, move |app| close.apply(app, &who, Subject::Case(id))).await?;
     Ok(Redirect::to(&format!("/cases/{id}")))
 }
 
@@ -179,10 +181,11 @@ pub(crate) async fn close(
 pub(crate) async fn reopen(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
     body: Body,
 ) -> Result<Redirect> {
     let (id, reopen) = (CaseId(number(&id, "case")?), form_body::<Reopen>(body).await?);
-    blocking(&app, move |app| reopen.apply(app, Subject::Case(id))).await?;
+    blocking(&app, move |app| reopen.apply(app, &who, Subject::Case(id))).await?;
     Ok(Redirect::to(&format!("/cases/{id}")))
 }
 
@@ -190,10 +193,11 @@ pub(crate) async fn reopen(
 pub(crate) async fn close_alert(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
     body: Body,
 ) -> Result<Redirect> {
     let (id, close) = (AlertId(number(&id, "alert")?), form_body::<Close>(body).await?);
-    blocking(&app, move |app| close.apply(app, Subject::Alert(id))).await?;
+    blocking(&app, move |app| close.apply(app, &who, Subject::Alert(id))).await?;
     Ok(Redirect::to(&format!("/alerts/{id}")))
 }
 
@@ -201,9 +205,10 @@ pub(crate) async fn close_alert(
 pub(crate) async fn reopen_alert(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
     body: Body,
 ) -> Result<Redirect> {
     let (id, reopen) = (AlertId(number(&id, "alert")?), form_body::<Reopen>(body).await?);
-    blocking(&app, move |app| reopen.apply(app, Subject::Alert(id))).await?;
+    blocking(&app, move |app| reopen.apply(app, &who, Subject::Alert(id))).await?;
     Ok(Redirect::to(&format!("/alerts/{id}")))
 }

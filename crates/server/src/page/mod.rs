@@ -16,6 +16,7 @@ pub(crate) mod problem;
 pub(crate) mod queue;
 pub(crate) mod running;
 pub(crate) mod search;
+pub(crate) mod session;
 pub(crate) mod ticks;
 pub(crate) mod timeline;
 
@@ -37,7 +38,8 @@ pub(crate) fn is_page(path: &str) -> bool {
 /// Whether a path takes a form of the page, which cannot send JSON.
 pub(crate) fn is_form(path: &str) -> bool {
     let ends = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
-    path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen"])
+    matches!(path, "/login" | "/logout")
+        || path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen"])
         || path.starts_with("/cases/") && ends(&["/close", "/reopen"])
 }
 

@@ -2,7 +2,7 @@
 
 use crate::client::{get, post_json, send};
 use crate::running::start;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn alerts_are_cases_that_people_close_and_open() {
@@ -25,17 +25,17 @@ fn alerts_are_cases_that_people_close_and_open() {
     post_json(server.addr, &format!("{path}/close"), &close).expect_ok();
     let open = post_json(server.addr, &format!("{path}/reopen"), &json!({ "by": "jo" })).expect_ok();
     assert!(open["closed"].is_null() && open["alerts"][0]["closed"].is_null());
-    let audit = get(server.addr, "/v1/audit").expect_ok();
-    assert_eq!(audit["audit"][0]["action"], "reopen");
-    assert_eq!(audit["audit"][1]["previous"]["by"], "mira");
-    assert_eq!(audit["audit"][2]["previous"], json!(null));
+    let decisions = decisions(server.addr);
+    assert_eq!(decisions[0]["action"], "reopen");
+    assert_eq!(decisions[1]["previous"]["by"], "mira");
+    assert_eq!(decisions[2]["previous"], json!(null));
 }
 
 #[test]
 fn decisions_that_make_no_sense_are_refused() {
     let server = start();
     let alert = server.ingest_intrusion();
-    let close = |path: &str, body: serde_json::Value| post_json(server.addr, path, &body);
+    let close = |path: &str, body: Value| post_json(server.addr, path, &body);
     let good = json!({ "verdict": "benign", "reason": "r", "by": "b" });
     assert!(close("/v1/cases/99/close", good.clone()).problem(404).contains("/v1/cases"));
     assert!(close("/v1/alerts/99/close", good).problem(404).contains("/v1/alerts"));
@@ -46,7 +46,7 @@ fn decisions_that_make_no_sense_are_refused() {
     assert!(detail.contains("the reason has 0 characters"), "{detail}");
     let long = "x".repeat(101);
     close(&path, json!({ "verdict": "benign", "reason": "r", "by": long })).problem(422);
-    assert_eq!(get(server.addr, "/v1/audit").expect_ok()["audit"], json!([]));
+    assert_eq!(decisions(server.addr), Vec::<Value>::new());
 }
 
 #[test]
@@ -80,4 +80,11 @@ fn the_page_closes_a_case() {
     assert!(answer.text().contains("the reason has 0 characters"));
     let long = vec![b'a'; 70_000];
     assert_eq!(send(server.addr, "POST", &path, &form, &long).status, 413);
+}
+
+/// What was decided, newest first, as the record has it.
+fn decisions(address: std::net::SocketAddr) -> Vec<Value> {
+    let audit = get(address, "/v1/audit").expect_ok();
+    let lines = audit["audit"].as_array().unwrap().iter();
+    lines.filter(|line| line["action"] == "close" || line["action"] == "reopen").cloned().collect()
 }

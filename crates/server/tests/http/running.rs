@@ -4,6 +4,7 @@ use crate::client::{get, post_json, post_logs};
 use casemate_detect::Rules;
 use casemate_investigate::{Investigator, Playbooks, Site};
 use casemate_pipeline::Pipeline;
+use casemate_server::Listener;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub(crate) fn start() -> Running {
 
 /// Starts over a data directory, which investigates every alert by itself if `backlog`.
 pub(crate) fn start_in(dir: TempDir, backlog: bool) -> Running {
-    let listener = casemate_server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), None).unwrap();
     let addr = listener.local_addr().unwrap();
     let (rules, problems) = Rules::load(&[config("rules")]).unwrap();
     assert!(problems.is_empty());

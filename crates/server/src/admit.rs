@@ -1,0 +1,375 @@
+//! Who asks, may they, and what does the audit record say of it?
+//!
+//! Every route says what it needs ([`Rule`]); nothing is answered before that is known. Where no proof is asked for
+//! (`--no-auth`, loopback alone) whoever asks is `local` and may do everything.
+
+use crate::hub::lock;
+use crate::listen::Peer;
+use crate::problem::{Problem, Result};
+use crate::redact;
+use crate::state::{App, blocking};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use casemate_access::{Access, Answer, Credential, Denied, Kind, Principal, Scope, token_of};
+use casemate_audit::Entry;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Name of the cookie of a session.
+const COOKIE: &str = "casemate";
+/// Longest answer time of a request that brings no log data.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Characters of an address that are put on record.
+const MAX_RECORDED: usize = 500;
+
+/// What a route needs, and whether the audit record tells of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    needs: Needs,
+    record: Option<Recorded>,
+    /// Whether a request may take as long as it does.
+    patient: bool,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Anybody: nothing of what is stored is told.
+    Nothing,
+    /// Whoever shows who they are.
+    Somebody,
+    Scope(Scope),
+}
+
+/// How requests are put on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    /// Who looked at what.
+    Look,
+    /// Who took what away, or changed what: durable before it is answered.
+    Act(&'static str),
+}
+
+impl Rule {
+    const fn new(scope: Scope, record: Option<Recorded>) -> Self {
+        Self { needs: Needs::Scope(scope), record, patient: false }
+    }
+
+    /// For anybody: says nothing of what is stored.
+    pub(crate) const OPEN: Self = Self { needs: Needs::Nothing, ..Self::STATE };
+    /// For whoever may do anything at all.
+    pub(crate) const GREET: Self = Self { needs: Needs::Somebody, ..Self::STATE };
+    /// Log data comes in; the counters of its source tell of that.
+    pub(crate) const INGEST: Self = Self { patient: true, ..Self::new(Scope::Ingest, None) };
+    /// How the program itself is doing, asked for again and again.
+    pub(crate) const STATE: Self = Self::new(Scope::Read, None);
+    pub(crate) const LOOK: Self = Self::new(Scope::Read, Some(Recorded::Look));
+    pub(crate) const EXPORT: Self = Self::new(Scope::Read, Some(Recorded::Act("export")));
+    /// Decisions: their rows stand in the record with what was decided.
+    pub(crate) const DECIDE: Self = Self::new(Scope::Investigate, None);
+    pub(crate) const ASK: Self = Self::new(Scope::Investigate, Some(Recorded::Act("ask")));
+    pub(crate) const BACK_UP: Self =
+        Self { patient: true, ..Self::new(Scope::Manage, Some(Recorded::Act("backup"))) };
+    pub(crate) const RETRY: Self =
+        Self { patient: true, ..Self::new(Scope::Manage, Some(Recorded::Act("retry quarantine"))) };
+    pub(crate) const AUDIT: Self = Self::new(Scope::Audit, Some(Recorded::Act("read the record")));
+
+    /// What it needs, for the OpenAPI document; `None` for what anybody may ask.
+    pub(crate) fn described(&self) -> Option<String> {
+        match self.needs {
+            Needs::Nothing => None,
+            Needs::Somebody => Some("any right".to_owned()),
+            Needs::Scope(scope) => Some(format!("the right {scope:?}")),
+        }
+    }
+}
+
+/// Why somebody was not let in.
+enum Refusal {
+    /// They showed nothing.
+    Nothing,
+    /// They showed this, and it was not enough.
+    Denied { claims: String, why: Denied },
+}
+
+/// Lets a request through to its handler if whoever sent it may do that.
+pub(crate) async fn admit(
+    State((app, rule)): State<(Arc<App>, Rule)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if rule.needs == Needs::Nothing {
+        return answer(rule, next, request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let what = format!("{} {}", parts.method, shown_uri(&parts));
+    let who = match identify(&app, &parts).await {
+        Ok(who) => who,
+        Err(refusal) => return refuse(&app, &parts, what, refusal).await,
+    };
+    if let Needs::Scope(needs) = rule.needs
+        && let Err(problem) = may(&who, needs)
+    {
+        let entry = Entry::new(&who.to_string(), "refused", what, json!({ "needs": needs }));
+        record(&app, entry, false).await;
+        return problem.into_response();
+    }
+    parts.extensions.insert(who.clone());
+    let from = peer(&parts).source;
+    let response = answer(rule, next, Request::from_parts(parts, body)).await;
+    let said = json!({ "status": response.status().as_u16(), "from": from });
+    let entry = |action| Entry::new(&who.to_string(), action, what, said);
+    match rule.record {
+        None => {}
+        Some(Recorded::Look) => record(&app, entry("look"), false).await,
+        Some(Recorded::Act(action)) => record(&app, entry(action), true).await,
+    }
+    if who.redacted { redact::response(&app, response).await } else { response }
+}
+
+/// Whether `who` has this right.
+pub(crate) fn may(who: &Principal, needs: Scope) -> Result<()> {
+    if who.scopes.contains(needs) {
+        return Ok(());
+    }
+    let detail = format!("{who} may {}; this needs {needs}", who.scopes);
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
+}
+
+/// The handler's answer, in time.
+async fn answer(rule: Rule, next: Next, request: Request) -> Response {
+    if rule.patient {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(ANSWER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!("no answer came about within {} s; ask for less", ANSWER.as_secs());
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+        }
+    }
+}
+
+/// Path and query, in short.
+fn shown_uri(parts: &Parts) -> String {
+    let whole = parts.uri.path_and_query().map_or("/", |whole| whole.as_str());
+    whole.chars().take(MAX_RECORDED).collect()
+}
+
+fn peer(parts: &Parts) -> Peer {
+    parts.extensions.get::<Peer>().cloned().unwrap_or_default()
+}
+
+/// Who sent this.
+async fn identify(app: &Arc<App>, parts: &Parts) -> std::result::Result<Principal, Refusal> {
+    let Some(access) = &app.access else { return Ok(Principal::local("local")) };
+    let peer = peer(parts);
+    if let Some(header) = parts.headers.get(header::AUTHORIZATION) {
+        let token = header.to_str().ok().and_then(token_of).unwrap_or_default();
+        return by_token(app, access, token, &peer.source).await;
+    }
+    let now = Timestamp::now();
+    if let Some(cookie) = cookie(&parts.headers)
+        && let Some(who) = app.sessions.find(access, &cookie, now)
+    {
+        return Ok(who);
+    }
+    let shown = match (&peer.certificate, peer.process) {
+        (Some(der), _) => Credential::Certificate(der),
+        (None, Some((uid, gid))) => Credential::Peer { uid, gid, groups: &[] },
+        (None, None) => return Err(Refusal::Nothing),
+    };
+    access
+        .authenticate(shown, &peer.source, now)
+        .map_err(|why| Refusal::Denied { claims: shown.claims(), why })
+}
+
+async fn by_token(
+    app: &Arc<App>,
+    access: &Arc<Access>,
+    token: String,
+    source: &str,
+) -> std::result::Result<Principal, Refusal> {
+    let (access, source) = (Arc::clone(access), source.to_owned());
+    let claims = Credential::Token(&token).claims();
+    // A token that is new costs a hash that is meant to cost; only so many at once.
+    let permit = Arc::clone(&app.verifying).acquire_owned().await;
+    let look = move || {
+        let _permit = permit;
+        access.authenticate(Credential::Token(&token), &source, Timestamp::now())
+    };
+    match tokio::task::spawn_blocking(look).await {
+        Ok(Ok(who)) => Ok(who),
+        Ok(Err(why)) => Err(Refusal::Denied { claims, why }),
+        Err(error) => Err(Refusal::Denied { claims, why: Denied::Unavailable(error.to_string()) }),
+    }
+}
+
+/// The cookie of a session, if one came.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// The header that sets the cookie of a session, or takes it back.
+pub(crate) fn set_cookie(app: &App, value: Option<&str>) -> HeaderValue {
+    let secure = if app.front == crate::listen::Front::Tls { "; Secure" } else { "" };
+    let rest = format!("Path=/; HttpOnly; SameSite=Strict{secure}");
+    let line = match value {
+        Some(value) => format!("{COOKIE}={value}; {rest}"),
+        None => format!("{COOKIE}=; Max-Age=0; {rest}"),
+    };
+    HeaderValue::from_str(&line).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+async fn refuse(app: &Arc<App>, parts: &Parts, what: String, refusal: Refusal) -> Response {
+    let is_page = crate::page::is_page(parts.uri.path());
+    if let Refusal::Denied { claims, why } = &refusal {
+        note_denied(app, claims, why, what, &peer(parts).source).await;
+    }
+    if is_page && matches!(refusal, Refusal::Nothing) && parts.method == axum::http::Method::GET {
+        let next = parts.uri.path_and_query().map_or("/", |whole| whole.as_str());
+        return Redirect::to(&format!("/login?next={}", crate::page::escape::query(next))).into_response();
+    }
+    let why = match refusal {
+        Refusal::Nothing => None,
+        Refusal::Denied { why, .. } => Some(why),
+    };
+    problem(why.as_ref()).into_response()
+}
+
+/// Puts it on record that somebody was not let in. Those who are kept waiting are not counted one by one.
+pub(crate) async fn note_denied(app: &Arc<App>, claims: &str, why: &Denied, what: String, from: &str) {
+    if matches!(why, Denied::Throttled { .. }) {
+        return;
+    }
+    let Noted { entry, unnoted } = app.denials.note(Timestamp::now());
+    if unnoted > 0 {
+        let more = Entry::new("casemate", "denied", format!("{unnoted} more in a minute"), Value::Null);
+        record(app, more, false).await;
+    }
+    if entry {
+        tracing::warn!(claims, from, %why, "not let in");
+        let entry = Entry::new(claims, "denied", what, json!({ "why": why.to_string(), "from": from }));
+        record(app, entry, false).await;
+    }
+}
+
+/// How many were not let in: whoever knocks on and on fills neither log nor record.
+#[derive(Debug, Default)]
+pub(crate) struct Denials(Mutex<Minute>);
+
+#[derive(Debug, Default)]
+struct Minute {
+    number: i64,
+    count: u64,
+    all: u64,
+}
+
+/// What becomes of one who was not let in.
+struct Noted {
+    /// Whether it is put on record by itself.
+    entry: bool,
+    /// How many of the minute before were not.
+    unnoted: u64,
+}
+
+impl Denials {
+    /// Put on record one by one in a minute, at most.
+    const MOST: u64 = 60;
+
+    fn note(&self, now: Timestamp) -> Noted {
+        let mut minute = lock(&self.0);
+        let number = now.as_second() / 60;
+        let mut unnoted = 0;
+        if number != minute.number {
+            unnoted = minute.count.saturating_sub(Self::MOST);
+            (minute.number, minute.count) = (number, 0);
+        }
+        minute.count += 1;
+        minute.all += 1;
+        Noted { entry: minute.count <= Self::MOST, unnoted }
+    }
+
+    /// How many there were since the start.
+    pub(crate) fn all(&self) -> u64 {
+        lock(&self.0).all
+    }
+}
+
+/// What the client is told.
+pub(crate) fn problem(why: Option<&Denied>) -> Problem {
+    match why.map(Denied::answer) {
+        None | Some(Answer::Unauthenticated) => {
+            let detail = if why.is_none() {
+                "show who you are: a token as `Authorization: Bearer TOKEN`, or log in at /login"
+            } else {
+                "what was shown lets nobody in; `casemate token list` and `casemate user list` say who is"
+            };
+            Problem::new(StatusCode::UNAUTHORIZED, detail)
+                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"casemate\""))
+        }
+        Some(Answer::Throttled { retry_after }) => {
+            let seconds = retry_after.as_secs().max(1);
+            let detail = format!("too many failures; nothing is looked at for {seconds} s");
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
+                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        }
+        Some(Answer::Unavailable) => {
+            Problem::busy("who may do what cannot be told just now; the log says why", 5)
+        }
+    }
+}
+
+/// Adds to the audit record. A record that cannot be written keeps nobody from working: it is said and counted.
+pub(crate) async fn record(app: &Arc<App>, entry: Entry, durable: bool) {
+    let written = blocking(app, move |app| {
+        let store = app.pipeline.store();
+        let written = if durable { store.record(&entry) } else { store.record_unsynced(&entry) };
+        Ok(written?)
+    });
+    if let Err(problem) = written.await {
+        app.unrecorded.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        tracing::error!(why = problem.detail, "the audit record could not be written");
+    }
+}
+
+/// Whose name stands under a decision. Who is known by name does not sign with another; a program may say for whom it
+/// acts.
+pub(crate) fn signature(who: &Principal, given: &str) -> Result<String> {
+    match who.kind {
+        Kind::Local if given.is_empty() => Err(Problem::unprocessable("say who you are, in \"by\"")),
+        Kind::Local => Ok(given.to_owned()),
+        Kind::Token if !given.is_empty() => Ok(format!("{given} by {who}")),
+        Kind::Token => Ok(who.to_string()),
+        Kind::User | Kind::Certificate | Kind::Peer | Kind::Oidc => Ok(who.name.clone()),
+    }
+}
+
+/// What `/v1/session` says of whoever asks.
+pub(crate) fn described(who: &Principal) -> Value {
+    json!({ "name": who.name, "kind": who.kind, "scopes": who.scopes, "redacted": who.redacted, "until": who.until })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knocking_on_and_on_is_noted_in_short() {
+        let denials = Denials::default();
+        let at = |second| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second);
+        let noted = (0..100).filter(|_| denials.note(at(60)).entry).count();
+        assert_eq!(noted, 60);
+        let next = denials.note(at(125));
+        assert_eq!((next.entry, next.unnoted, denials.all()), (true, 40, 101));
+    }
+}

@@ -176,7 +176,10 @@ impl<R: Read> Volume<R> {
             };
         }
         let found = tar::Header::from_byte_slice(&block);
-        let kind = found.as_bytes()[156];
+        if !block[257..].starts_with(b"ustar") {
+            return Err(self.container("no entry of a bundle; is this one of its volumes?"));
+        }
+        let kind = block[156];
         if kind != b'0' {
             let offset = self.offset - BLOCK as u64;
             return Err(Error::NotAFile { volume: self.name.clone(), offset, kind: char::from(kind) });

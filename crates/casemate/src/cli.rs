@@ -46,6 +46,12 @@ pub(crate) struct Global {
     /// Directory of mapping files (`NAME.toml`) for formats of the site; one of a built-in name takes its place
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) mappings: Option<PathBuf>,
+    /// Leave aside what bundles brought; else it takes the place of what is in --config and --models
+    #[arg(long, global = true)]
+    pub(crate) without_bundle: bool,
+    /// Directory of the release that is active.
+    #[arg(skip)]
+    pub(crate) release: Option<PathBuf>,
     /// Print one JSON document on stdout; everything else goes to stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -126,6 +132,16 @@ pub(crate) enum Command {
         casemate access add-peer collectd --role sensor --uid 998\n  casemate access list"
     )]
     Access(AccessArgs),
+    /// Verify, activate and take back what a bundle brings: models, rules, playbooks, heads, mappings
+    #[command(
+        after_help = "A bundle is made and signed by `casemate-stage bundle` on the connected side, and comes as one \
+        or several volumes. Nothing of it is interpreted before its signatures hold. What it brings is judged on the suite \
+        of cases beside what is active, and activated only if no figure is worse.\n\
+        Exit status 1 if the gate refuses it, 2 if it is no bundle that may be applied here.\n\n\
+        Examples:\n  casemate bundle trust /media/usb/1.root.json\n  casemate bundle verify /media/usb/site-7.*.tar\n  \
+        casemate bundle apply /media/usb/site-7.1of2.tar\n  casemate bundle rollback"
+    )]
+    Bundle(BundleArgs),
     /// Show and verify the record of who did what
     #[command(
         after_help = "The record lies in audit/ of the data directory, as JSON lines, each with the SHA-256 of the line \
@@ -166,6 +182,20 @@ pub(crate) enum Command {
     /// Say whether models, indexes, processor and sealing are as they should be
     #[command(after_help = "Example:\n  casemate doctor --json")]
     Doctor(DoctorArgs),
+}
+
+impl Global {
+    /// A part of the configuration, such as `rules`: what a bundle brought, else what is in `--config`.
+    pub(crate) fn config_part(&self, name: &str) -> PathBuf {
+        let brought = self.release.as_ref().map(|release| release.join("config").join(name));
+        brought.filter(|path| path.exists()).unwrap_or_else(|| self.config.join(name))
+    }
+
+    /// Where models are looked for, in this order.
+    pub(crate) fn model_dirs(&self) -> Vec<PathBuf> {
+        let brought = self.release.as_ref().map(|release| release.join("models"));
+        brought.into_iter().chain([self.models.clone()]).collect()
+    }
 }
 
 /// Which model investigates, and what the site says of itself.
@@ -472,6 +502,52 @@ pub(crate) enum AccessCommand {
     },
     /// Take its word no more
     RemoveProvider,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BundleArgs {
+    #[command(subcommand)]
+    pub(crate) what: BundleCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Pin the publisher's root: once, before the first bundle
+    Trust {
+        /// `N.root.json`, its signatures beside it
+        root: PathBuf,
+    },
+    /// Check every signature, version, date and byte; write nothing
+    Verify {
+        #[arg(required = true, value_name = "VOLUME")]
+        volumes: Vec<PathBuf>,
+    },
+    /// Verify, stage, judge and activate; volumes on several media one after another
+    Apply(BundleApplyArgs),
+    /// List releases: active, earlier, staged
+    List,
+    /// Make the release before the active one active again
+    Rollback,
+    /// Remove what is staged and not activated
+    Discard,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BundleApplyArgs {
+    #[arg(required = true, value_name = "VOLUME")]
+    pub(crate) volumes: Vec<PathBuf>,
+    /// Let in what has expired, or what a clock that was set back speaks against; noted with --reason
+    #[arg(long, requires = "reason")]
+    pub(crate) ignore_dates: bool,
+    /// Activate although the gate refuses; noted with --reason
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Model that answers while it is judged; answers weigh nothing in the head that ships
+    #[arg(long, value_name = "NAME|PATH", default_value = "none")]
+    pub(crate) model: String,
 }
 
 #[derive(Debug, Args)]
@@ -920,6 +996,9 @@ pub(crate) struct DoctorArgs {
     /// Skip hashing the model files and reading all segments
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Hash what is active again, files that bundles brought among it, and verify the audit record
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) verify: bool,
     /// Make anew what is damaged in segments but the events themselves
     #[arg(long, conflicts_with = "quick")]
     pub(crate) repair: bool,

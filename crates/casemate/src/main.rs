@@ -21,8 +21,16 @@ use service::Manager;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
     output::log_to_stderr(&cli.global);
+    // A broken release is said, and what it should have brought is not taken from elsewhere.
+    match setup::active_release(&cli.global) {
+        Ok(release) => cli.global.release = release,
+        Err(failure) if matches!(cli.command, Command::Bundle(_) | Command::Doctor(_)) => {
+            tracing::error!(%failure, "the active release cannot be used");
+        }
+        Err(failure) => return failure.report(),
+    }
     let manager = match &cli.command {
         Command::Serve(_) => Manager::open(),
         _ => Manager::default(),
@@ -38,6 +46,7 @@ fn main() -> ExitCode {
         Command::User(args) => commands::access::users(&cli.global, args),
         Command::Token(args) => commands::access::tokens(&cli.global, args),
         Command::Access(args) => commands::access::access(&cli.global, args),
+        Command::Bundle(args) => commands::bundle::run(&cli.global, args),
         Command::Audit(args) => commands::audit::run(&cli.global, args),
         Command::Plan(args) => commands::plan::run(&cli.global, args),
         Command::Playbook(args) => commands::playbook::run(&cli.global, args),

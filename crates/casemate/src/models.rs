@@ -45,7 +45,7 @@ pub(crate) fn catalog() -> anyhow::Result<Vec<Entry>> {
 }
 
 /// Resolves what was typed for `--model` to a file; `None` for `none`.
-fn resolve(wanted: &str, models: &Path) -> Outcome<Option<PathBuf>> {
+fn resolve(wanted: &str, models: &[PathBuf]) -> Outcome<Option<PathBuf>> {
     let role = match wanted {
         "none" => return Ok(None),
         "default" => "investigator",
@@ -53,8 +53,10 @@ fn resolve(wanted: &str, models: &Path) -> Outcome<Option<PathBuf>> {
     };
     let from_catalog = catalog()?.into_iter().find(|entry| entry.role == role || entry.name == role);
     let path = match from_catalog.as_ref().and_then(|entry| entry.files.first()) {
-        Some(file) => models.join(&file.path),
-        None => PathBuf::from(wanted),
+        Some(file) => find(models, &file.path),
+        None => Some(find(models, Path::new(wanted)))
+            .filter(|path| path.is_file())
+            .unwrap_or_else(|| PathBuf::from(wanted)),
     };
     if path.is_file() {
         return Ok(Some(path));
@@ -73,13 +75,20 @@ fn resolve(wanted: &str, models: &Path) -> Outcome<Option<PathBuf>> {
     }))
 }
 
+/// Where a file of the models directories is, or would be.
+pub(crate) fn find(models: &[PathBuf], path: &Path) -> PathBuf {
+    let places = models.iter().map(|dir| dir.join(path));
+    let last = models.last().map_or_else(PathBuf::new, |dir| dir.join(path));
+    places.into_iter().find(|place| place.exists()).unwrap_or(last)
+}
+
 /// The file of a decoder named in the catalogue or by its path.
-pub(crate) fn decoder_path(wanted: &str, models: &Path) -> Outcome<PathBuf> {
+pub(crate) fn decoder_path(wanted: &str, models: &[PathBuf]) -> Outcome<PathBuf> {
     resolve(wanted, models)?.ok_or_else(|| Failure::input(anyhow!("`none` cannot be measured")))
 }
 
 /// Loads the investigator named by `--model`, hashing its file meanwhile; `None` for `none`.
-pub(crate) fn load_investigator(wanted: &str, models: &Path) -> Outcome<Option<LoadedModel>> {
+pub(crate) fn load_investigator(wanted: &str, models: &[PathBuf]) -> Outcome<Option<LoadedModel>> {
     let Some(path) = resolve(wanted, models)? else { return Ok(None) };
     let (model, sha256) = thread::scope(|scope| {
         let hash = scope.spawn(|| casemate_disk::sha256_file(&path, |_| {}));
@@ -94,7 +103,7 @@ pub(crate) fn load_investigator(wanted: &str, models: &Path) -> Outcome<Option<L
 /// The model whose file has this hash: `loaded` if it is that one, else the one of the catalogue, if it is there.
 pub(crate) fn load_by_hash(
     sha256: &str,
-    models: &Path,
+    models: &[PathBuf],
     loaded: Option<&LoadedModel>,
 ) -> Outcome<Option<LoadedModel>> {
     if let Some(loaded) = loaded.filter(|loaded| loaded.sha256 == sha256) {
@@ -102,7 +111,7 @@ pub(crate) fn load_by_hash(
     }
     let named = |entry: &Entry| entry.files.iter().any(|file| file.sha256 == sha256);
     let Some(entry) = catalog()?.into_iter().find(named) else { return Ok(None) };
-    let Some(path) = entry.files.first().map(|file| models.join(&file.path)) else { return Ok(None) };
+    let Some(path) = entry.files.first().map(|file| find(models, &file.path)) else { return Ok(None) };
     if path.is_file() { load_investigator(&entry.name, models) } else { Ok(None) }
 }
 
@@ -120,18 +129,18 @@ pub(crate) fn listing(loaded: &LoadedModel) -> Value {
 }
 
 /// Where the embedding model lives under `models`.
-pub(crate) fn embedder_dir(models: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn embedder_dir(models: &[PathBuf]) -> anyhow::Result<PathBuf> {
     let entry = catalog()?
         .into_iter()
         .find(|entry| entry.role == "embedder")
         .context("models/catalog.toml names no embedder")?;
     let file = entry.files.first().context("the embedder in models/catalog.toml has no files")?;
     let parent = file.path.parent().unwrap_or(Path::new(""));
-    Ok(models.join(parent))
+    Ok(find(models, parent))
 }
 
 /// Loads the embedding model; `None`, with a warning on stderr, where it is not there.
-pub(crate) fn load_embedder(models: &Path) -> Outcome<Option<Embedder>> {
+pub(crate) fn load_embedder(models: &[PathBuf]) -> Outcome<Option<Embedder>> {
     let dir = embedder_dir(models)?;
     if !dir.is_dir() {
         tracing::warn!(
@@ -163,9 +172,11 @@ mod tests {
     fn an_absent_model_is_said_with_what_to_do() {
         let models = tempfile::tempdir().unwrap();
         for (wanted, expected) in [("default", "casemate-stage fetch"), ("gpt-9", "no model \"gpt-9\"")] {
-            let Err(failure) = resolve(wanted, models.path()) else { panic!("{wanted} was found") };
+            let Err(failure) = resolve(wanted, &[models.path().to_owned()]) else {
+                panic!("{wanted} was found")
+            };
             assert!(format!("{failure:?}").contains(expected), "{failure:?}");
         }
-        assert!(resolve("none", models.path()).is_ok_and(|path| path.is_none()));
+        assert!(resolve("none", &[models.path().to_owned()]).is_ok_and(|path| path.is_none()));
     }
 }

@@ -4,6 +4,7 @@ use crate::cli::{Global, ModelArgs};
 use crate::failure::{Failure, Outcome};
 use crate::models;
 use anyhow::anyhow;
+use casemate_bundle::Bundles;
 use casemate_detect::Rules;
 use casemate_ingest::{Mappings, Options};
 use casemate_investigate::{Head, Investigator, LoadedHead, LoadedModel, Playbooks, Site};
@@ -25,7 +26,7 @@ pub(crate) fn rules(global: &Global) -> Outcome<Rules> {
 }
 
 pub(crate) fn config_dir(global: &Global, name: &str) -> Outcome<PathBuf> {
-    let dir = global.config.join(name);
+    let dir = global.config_part(name);
     if dir.is_dir() {
         return Ok(dir);
     }
@@ -43,13 +44,14 @@ pub(crate) fn pipeline(global: &Global) -> Outcome<Pipeline> {
 fn pipeline_with(global: &Global, limits: Limits) -> Outcome<Pipeline> {
     let rules = rules(global)?;
     let mappings = mappings(global)?;
-    let embedder = models::load_embedder(&global.models)?;
+    let embedder = models::load_embedder(&global.model_dirs())?;
     Ok(Pipeline::open_with(&global.data_dir, rules, embedder, limits)?.with_mappings(mappings))
 }
 
 /// The program's mapping files, and those of `--mappings`.
 pub(crate) fn mappings(global: &Global) -> Outcome<Arc<Mappings>> {
-    match &global.mappings {
+    let brought = Some(global.config_part("mappings")).filter(|dir| global.release.is_some() && dir.is_dir());
+    match global.mappings.as_ref().or(brought.as_ref()) {
         Some(dir) => Ok(Arc::new(Mappings::with_directory(dir).map_err(Failure::input)?)),
         None => Ok(Options::default().mappings),
     }
@@ -62,6 +64,19 @@ pub(crate) fn site(global: &Global, given: Option<&Path>) -> Outcome<Site> {
         Some(path) => Site::load(path).map_err(Failure::input),
         None => Ok(Site::default()),
     }
+}
+
+/// Where bundles lie that were applied.
+pub(crate) fn bundles(global: &Global) -> Bundles {
+    Bundles::open(&global.data_dir.join("bundles"))
+}
+
+/// The release that is active, if one is and none was to be left aside.
+pub(crate) fn active_release(global: &Global) -> Outcome<Option<PathBuf>> {
+    if global.without_bundle || !global.data_dir.join("bundles").is_dir() {
+        return Ok(None);
+    }
+    Ok(bundles(global).active()?.map(|release| release.dir))
 }
 
 /// Everything an investigation needs, opened.
@@ -81,7 +96,7 @@ pub(crate) fn desk(global: &Global, args: &ModelArgs, limits: Limits) -> Outcome
 pub(crate) fn desk_over(global: &Global, args: &ModelArgs, pipeline: Arc<Pipeline>) -> Outcome<Desk> {
     let playbooks = Playbooks::load(&config_dir(global, "playbooks")?).map_err(Failure::input)?;
     let site = site(global, args.site.as_deref())?;
-    let model = models::load_investigator(&args.model, &global.models)?;
+    let model = models::load_investigator(&args.model, &global.model_dirs())?;
     let models = model.iter().map(models::listing).collect();
     let (head, reader) = head(global, args, model.as_ref())?;
     let mut investigator = Investigator::new(Arc::clone(&pipeline), model, playbooks, site);
@@ -96,7 +111,7 @@ pub(crate) fn head(
     args: &ModelArgs,
     model: Option<&LoadedModel>,
 ) -> Outcome<(Option<LoadedHead>, Option<LoadedModel>)> {
-    let shipped = global.config.join("heads").join("default.json");
+    let shipped = global.config_part("heads").join("default.json");
     let path = match &args.head {
         Some(none) if none.as_os_str() == "none" => return Ok((None, None)),
         Some(path) => path.clone(),
@@ -105,7 +120,7 @@ pub(crate) fn head(
     };
     let (head, sha256) = Head::load(&path).map_err(Failure::input)?;
     let reader = match &head.whole.probe {
-        Some(probe) => models::load_by_hash(&probe.model, &global.models, model)?,
+        Some(probe) => models::load_by_hash(&probe.model, &global.model_dirs(), model)?,
         None => None,
     };
     if head.whole.probe.is_some() && reader.is_none() {

@@ -13,7 +13,7 @@ use casemate_pipeline::Pipeline;
 use casemate_receive::{Saved, SavedSource};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -68,7 +68,7 @@ struct Indexes {
 pub(crate) fn run(global: &Global, args: &DoctorArgs, seal: &Seal) -> Outcome {
     let started = Instant::now();
     let mut problems = Vec::new();
-    let models = check_models(&global.models, args.quick, &mut problems)?;
+    let models = check_models(&global.model_dirs(), args.quick, &mut problems)?;
     let (rules, rules_without_source) = match count_rules(global) {
         Ok(counts) => counts,
         Err(failure) => {
@@ -88,6 +88,9 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs, seal: &Seal) -> Outcome {
              or another machine"
                 .to_owned(),
         );
+    }
+    if args.verify {
+        verify(global, &mut problems)?;
     }
     let egress = Egress::check(seal);
     problems.extend(seal.missing.iter().map(|missing| format!("not sealed by {missing}")));
@@ -110,6 +113,17 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs, seal: &Seal) -> Outcome {
     Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// What bundles brought, and the audit record.
+fn verify(global: &Global, problems: &mut Vec<String>) -> Outcome<()> {
+    problems.extend(super::bundle::damaged(global)?);
+    let record = global.data_dir.join("audit");
+    if record.is_dir() {
+        let found = casemate_audit::verify(&record, &[], None)?;
+        problems.extend(found.problems.into_iter().map(|problem| format!("audit record: {problem}")));
+    }
+    Ok(())
+}
+
 /// Rules, and those of them that no event can match.
 fn count_rules(global: &Global) -> Outcome<(usize, usize)> {
     let mut rules = setup::rules(global)?;
@@ -118,14 +132,18 @@ fn count_rules(global: &Global) -> Outcome<(usize, usize)> {
     Ok((rules.len(), rules.without_source().count()))
 }
 
-fn check_models(dir: &Path, quick: bool, problems: &mut Vec<String>) -> anyhow::Result<Vec<ModelStatus>> {
+fn check_models(
+    dirs: &[PathBuf],
+    quick: bool,
+    problems: &mut Vec<String>,
+) -> anyhow::Result<Vec<ModelStatus>> {
     let mut statuses = Vec::new();
     for Entry { name, role, files } in models::catalog()? {
         // The tiny one reads for the probe of the head that ships.
         let needed = ["investigator", "embedder", "tiny"].contains(&role.as_str());
         for file in files {
-            let (status, sha256) = check_file(dir, &file, quick)?;
-            let path = dir.join(&file.path);
+            let (status, sha256) = check_file(&models::find(dirs, &file.path), &file, quick)?;
+            let path = models::find(dirs, &file.path);
             match status {
                 Status::Absent if needed => problems.push(format!(
                     "model {name} is not at {}: `casemate-stage fetch --only {name}` on a connected machine",
@@ -144,8 +162,7 @@ fn check_models(dir: &Path, quick: bool, problems: &mut Vec<String>) -> anyhow::
     Ok(statuses)
 }
 
-fn check_file(dir: &Path, file: &FileEntry, quick: bool) -> anyhow::Result<(Status, Option<String>)> {
-    let path = dir.join(&file.path);
+fn check_file(path: &Path, file: &FileEntry, quick: bool) -> anyhow::Result<(Status, Option<String>)> {
     let Ok(metadata) = path.metadata() else { return Ok((Status::Absent, None)) };
     if metadata.len() != file.bytes {
         return Ok((Status::Damaged, None));
@@ -153,7 +170,7 @@ fn check_file(dir: &Path, file: &FileEntry, quick: bool) -> anyhow::Result<(Stat
     if quick {
         return Ok((Status::SizeMatches, None));
     }
-    let sha256 = casemate_disk::sha256_file(&path, |_| {})?;
+    let sha256 = casemate_disk::sha256_file(path, |_| {})?;
     let status = if sha256 == file.sha256 { Status::Verified } else { Status::Damaged };
     Ok((status, Some(sha256)))
 }

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;
+pub(crate) mod bundle;
 pub(crate) mod cases;
 pub(crate) mod doctor;
 pub(crate) mod eval;

@@ -148,7 +148,7 @@ fn test(global: &Global, args: &PlaybookTestArgs) -> Outcome {
     let mut lines = Vec::new();
     for playbook in &tested {
         for trial in &playbook.trials {
-            let model = models::load_investigator(&args.model, &global.models)?;
+            let model = models::load_investigator(&args.model, &global.model_dirs())?;
             let with_model = model.is_some();
             let case = investigate(trial, &playbooks, model)
                 .with_context(|| format!("playbook {}, test {:?}", playbook.name, trial.name))

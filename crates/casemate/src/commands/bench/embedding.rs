@@ -18,7 +18,7 @@ pub(super) fn run(global: &Global, args: &EmbeddingBenchArgs) -> Outcome<Vec<Row
     if let Some(peer) = args.peer.iter().find(|peer| *peer != "stock-candle") {
         return Err(Failure::input(anyhow!("no peer {peer:?}: give stock-candle")));
     }
-    let directory = models::embedder_dir(&global.models)?;
+    let directory = models::embedder_dir(&global.model_dirs())?;
     let ours = Embedder::load(&directory).map_err(Failure::input)?;
     let stock = reference::stock_embedder(&directory).map_err(Failure::input)?;
     let lines = lines(args, &ours)?;

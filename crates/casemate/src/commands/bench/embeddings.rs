@@ -29,7 +29,7 @@ pub(super) struct Embeddings {
 /// Embeds distinct masked templates, then distinct lines, and makes more of them by small changes until there
 /// are as many as asked for.
 pub(super) fn gather(global: &Global, args: &VectorBenchArgs) -> Outcome<Embeddings> {
-    let embedder = Embedder::load(&models::embedder_dir(&global.models)?).map_err(Failure::input)?;
+    let embedder = Embedder::load(&models::embedder_dir(&global.model_dirs())?).map_err(Failure::input)?;
     let dimension = embedder.dimension();
     let (texts, held_out) = texts(args)?;
     if texts.is_empty() || held_out.is_empty() {

@@ -20,10 +20,10 @@ const CAPACITY: usize = 8192;
 const SMALL_CAPACITY: usize = 1024;
 
 pub(super) fn run(global: &Global, args: &InferenceBenchArgs) -> Outcome<Vec<Row>> {
-    let model = models::decoder_path(&args.model, &global.models)?;
+    let model = models::decoder_path(&args.model, &global.model_dirs())?;
     let tiny = || match args.tiny.as_str() {
         "none" => Ok(None),
-        tiny => models::decoder_path(tiny, &global.models).map(Some),
+        tiny => models::decoder_path(tiny, &global.model_dirs()).map(Some),
     };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let setting = Setting {

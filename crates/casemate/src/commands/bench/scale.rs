@@ -70,7 +70,7 @@ pub(super) fn rows(
     let asked = child(IngestWork::Search, Some(&dir), None, &[])?;
     let open = row("scale_open", "ms", Better::Less, asked.seconds * 1e3, 1);
     let mut rows = vec![rate, disk, peak, open, asked.searches_row("scale_search_p95")];
-    if models::embedder_dir(&global.models).is_ok() {
+    if models::embedder_dir(&global.model_dirs()).is_ok() {
         let asked = child(IngestWork::Hybrid, Some(&dir), Some(&global.models), &[])?;
         let mut hybrid = asked.searches_row("scale_hybrid_p95");
         hybrid.more.insert("templates", asked.templates as f64);
@@ -83,7 +83,7 @@ pub(super) fn rows(
 /// Embeds what templates the store in `dir` has, and asks of it by words, entities and meaning at once: what an
 /// event says, in its own words and as names alone, over all time and around it.
 pub(super) fn hybrid(dir: &Path, models: &Path) -> Outcome<Measured> {
-    let embedder = Embedder::load(&models::embedder_dir(models)?)?;
+    let embedder = Embedder::load(&models::embedder_dir(&[models.to_owned()])?)?;
     let pipeline = Pipeline::open(dir, Rules::default(), Some(embedder))?;
     let templates = pipeline.catch_up(&mut |_, _, _| {})?.templates;
     let mut measured = Measured { items: pipeline.store().event_count(), templates, ..Measured::default() };

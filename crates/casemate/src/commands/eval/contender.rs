@@ -47,7 +47,7 @@ impl Contender {
             Some(path) => Site::load(path).map_err(Failure::input)?,
             None => Site::default(),
         };
-        let model = models::load_investigator(model, &global.models)?;
+        let model = models::load_investigator(model, &global.model_dirs())?;
         let mut parts: Vec<String> = model.iter().map(|loaded| format!("model {}", loaded.sha256)).collect();
         parts.extend(
             playbooks.iter().map(|playbook| format!("playbook {} {}", playbook.name, playbook.sha256)),
@@ -114,8 +114,8 @@ impl Contender {
         self.parts.iter().for_each(|part| add(part));
         add(&format!("{:?} {:?} {:?}", self.budget, self.kept_layer, args.fit.is_some()));
         add(&format!("{} {} {}", args.canaries, args.free_form, args.seed));
-        let embedder = models::embedder_dir(&global.models)?;
-        let dirs = std::iter::once(global.config.join("rules")).chain(global.rules.iter().cloned());
+        let embedder = models::embedder_dir(&global.model_dirs())?;
+        let dirs = std::iter::once(global.config_part("rules")).chain(global.rules.iter().cloned());
         let dirs = dirs.chain(global.mappings.clone()).chain([embedder]).chain(args.model.site.clone());
         let mut files = Vec::new();
         for path in dirs {

@@ -25,7 +25,7 @@ fn basis(global: &Global, args: &EvalArgs) -> Outcome<(Basis, Option<(LoadedMode
             return Ok((Basis::of(&head), reader.zip(layer)));
         }
     }
-    let loaded = models::load_investigator(&args.reader, &global.models)?;
+    let loaded = models::load_investigator(&args.reader, &global.model_dirs())?;
     let read_with = loaded.map(|loaded| {
         let layer = args.layer.unwrap_or(loaded.model.info().layers / 2);
         (loaded, layer)

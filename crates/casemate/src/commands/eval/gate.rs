@@ -4,7 +4,7 @@
 use super::contender::Contender;
 use super::{cases, tools};
 use crate::cli::{EvalArgs, Global};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::{self, Bar};
 use casemate_audit::Entry;
 use casemate_eval::gate::{self, Decision};
@@ -49,7 +49,8 @@ pub(crate) fn run(global: &Global, args: &EvalArgs, candidate: &str) -> Outcome 
         tools.embedder.clone(),
         Limits::default(),
     )?;
-    let field = Field { scenarios, root: &root, tools, pipeline: Arc::new(pipeline), args };
+    let pipeline = Arc::new(pipeline);
+    let field = Field { scenarios, root: &root, tools, pipeline: Some(Arc::clone(&pipeline)), args };
     let path = Path::new(candidate);
     let (kind, challenger) = if path.is_dir() {
         (Kind::Playbooks, Contender::with_playbooks(global, &args.model, path)?)
@@ -70,7 +71,7 @@ pub(crate) fn run(global: &Global, args: &EvalArgs, candidate: &str) -> Outcome 
         may_act_why,
         decision,
     };
-    note(&field.pipeline, args, &challenger, kind, &said)?;
+    note(&pipeline, args, &challenger, kind, &said)?;
     if global.json {
         output::json(&said, started)?;
     } else {
@@ -79,12 +80,58 @@ pub(crate) fn run(global: &Global, args: &EvalArgs, candidate: &str) -> Outcome 
     Ok(if said.decision.allowed || said.forced { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// How a release that a bundle brought was judged.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Judgement {
+    /// Beside what is active.
+    Compared(Decision),
+    /// By itself: nothing was active.
+    Alone { cases: usize },
+    /// Not at all.
+    Nothing { why: String },
+}
+
+/// The options of `eval` as they are without any.
+#[derive(clap::Parser)]
+struct Plain {
+    #[command(flatten)]
+    args: EvalArgs,
+}
+
+/// Judges the cases of the suite with what `candidate` has and with what `active` has, `model` answering.
+pub(crate) fn judge_release(active: &Global, candidate: &Global, model: &str) -> Outcome<Judgement> {
+    let plain =
+        <Plain as clap::Parser>::try_parse_from(["eval", "--model", model]).map_err(Failure::input)?;
+    let args = &plain.args;
+    for needed in ["playbooks", "rules", "suite"] {
+        if !candidate.config_part(needed).is_dir() {
+            return Ok(Judgement::Nothing { why: format!("neither bundle nor --config has {needed}") });
+        }
+    }
+    // The cases are those that the site has; without any, those that came.
+    let has_cases = active.config_part("suite").is_dir();
+    let (scenarios, root) = cases(if has_cases { active } else { candidate }, args)?;
+    let judge = |who, global: &Global, scenarios| {
+        let field = Field { scenarios, root: &root, tools: tools(global)?, pipeline: None, args };
+        field.judge(who, &Contender::active(global, &args.model)?)
+    };
+    let ours = judge("candidate", candidate, scenarios.clone())?;
+    let is_whole = ["playbooks", "rules"].iter().all(|needed| active.config_part(needed).is_dir());
+    if !is_whole {
+        return Ok(Judgement::Alone { cases: ours.len() });
+    }
+    let theirs = judge("active", active, scenarios)?;
+    Ok(Judgement::Compared(gate::compare(&theirs, &ours, args.seed)))
+}
+
 /// The cases both judge.
 struct Field<'a> {
     scenarios: Vec<Scenario>,
     root: &'a Path,
     tools: Tools,
-    pipeline: Arc<Pipeline>,
+    /// Where alerts were closed by people, if they are judged too.
+    pipeline: Option<Arc<Pipeline>>,
     args: &'a EvalArgs,
 }
 
@@ -106,7 +153,10 @@ impl Field<'_> {
         for problem in &run.problems {
             tracing::warn!("left out: {problem}");
         }
-        let closed = closed::judge(&self.pipeline, MAX_CLOSED, &bench, &mut || bar.tick())?;
+        let closed = match &self.pipeline {
+            Some(pipeline) => closed::judge(pipeline, MAX_CLOSED, &bench, &mut || bar.tick())?,
+            None => Vec::new(),
+        };
         bar.finish_and_clear();
         Ok(run.outcomes.iter().chain(&closed).map(Judged::from).collect())
     }

@@ -2,7 +2,7 @@
 
 mod contender;
 mod fit;
-mod gate;
+pub(crate) mod gate;
 
 use crate::cli::{EvalArgs, Global, OutsideSuite};
 use crate::failure::{Failure, Outcome};
@@ -100,7 +100,7 @@ fn excytin(global: &Global, args: &EvalArgs, root: &Path) -> Outcome {
     let bar = Bar::counting("answer", questions.len() as u64);
     let loaded = match args.free_form {
         0 => None,
-        _ => models::load_investigator(&args.model.model, &global.models)?,
+        _ => models::load_investigator(&args.model.model, &global.model_dirs())?,
     };
     let picks = loaded.as_ref().map(|loaded| (&*loaded.model, args.free_form));
     let suite = excytin::run(root, &questions, &tools(global)?, picks, &mut || bar.inc(1))?;
@@ -145,7 +145,7 @@ fn cases(global: &Global, args: &EvalArgs) -> Outcome<(Vec<Scenario>, PathBuf)> 
 
 fn tools(global: &Global) -> Outcome<Tools> {
     let rules = Pipeline::share(setup::rules(global)?);
-    let embedder = models::load_embedder(&global.models)?.map(Arc::new);
+    let embedder = models::load_embedder(&global.model_dirs())?.map(Arc::new);
     Ok(Tools { rules, embedder })
 }
 

@@ -93,11 +93,6 @@ cp roots/* out-1/*.tar out-2/*.tar "$work/usb"
 cd "$work/usb"
 ls -l
 
-if ! "$casemate" bundle --help >/dev/null 2>&1; then
-    say "server: this casemate has no \`bundle\`: the connected side alone was shown"
-    exit 0
-fi
-
 site() { "$casemate" bundle "$@" --data-dir "$work/server/data"; }
 
 say "server: once, the publisher's root. Compare its SHA-256 with what they tell you by telephone"

@@ -538,7 +538,7 @@ pub(crate) struct BundleApplyArgs {
     pub(crate) volumes: Vec<PathBuf>,
     /// Let in what has expired, or what a clock that was set back speaks against; noted with --reason
     #[arg(long, requires = "reason")]
-    pub(crate) ignore_dates: bool,
+    pub(crate) override_expiry: bool,
     /// Activate although the gate refuses; noted with --reason
     #[arg(long, requires = "reason")]
     pub(crate) force: bool,
@@ -795,6 +795,11 @@ pub(crate) enum BenchCommand {
         after_help = "Example:\n  casemate bench vector --data logs/ --peer usearch --peer-python /opt/peers/bin/python"
     )]
     Vector(VectorBenchArgs),
+    /// The whole server for a time: events, alerts and readers at once; how long reads wait, whether memory grows
+    #[command(
+        after_help = "Example:\n  casemate bench soak --minutes 30 --events-per-second 5000 --alerts-per-day 3000"
+    )]
+    Soak(SoakArgs),
     /// Our side of `bench vector`, in a process of its own
     #[command(hide = true)]
     VectorWorker(VectorWorkerArgs),
@@ -807,6 +812,23 @@ pub(crate) enum BenchCommand {
     /// Our side of `bench inference`, in a process of its own
     #[command(hide = true)]
     Worker(WorkerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SoakArgs {
+    /// Minutes measured
+    #[arg(long, default_value_t = 30)]
+    pub(crate) minutes: u64,
+    /// Minutes before that
+    #[arg(long, default_value_t = 5)]
+    pub(crate) warm_up: u64,
+    #[arg(long, default_value_t = 5000)]
+    pub(crate) events_per_second: u64,
+    #[arg(long, default_value_t = 3000)]
+    pub(crate) alerts_per_day: u32,
+    /// Model that investigates: `default`, `small`, `tiny`, the path of a GGUF file, or `none`
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
+    pub(crate) model: String,
 }
 
 #[derive(Debug, Args)]

@@ -65,7 +65,7 @@ fn check(policy: Policy) -> Check {
 fn apply(global: &Global, started: Instant, bundles: &Bundles, args: &BundleApplyArgs) -> Outcome {
     let by = machine::operator();
     let reason = args.reason.clone().unwrap_or_default();
-    let policy = match args.ignore_dates {
+    let policy = match args.override_expiry {
         true => Policy::Override { by, reason: reason.clone() },
         false => Policy::Enforce,
     };

@@ -9,6 +9,7 @@ mod ingest;
 mod scale;
 mod sigma;
 mod sigma_hits;
+mod soak;
 mod text;
 mod vector;
 mod worker;
@@ -30,6 +31,7 @@ pub(crate) fn run(global: &Global, args: &BenchArgs) -> Outcome {
         BenchCommand::Embedding(args) => (None, embedding::run(global, args)?),
         BenchCommand::Ingest(args) => (None, ingest::run(global, args)?),
         BenchCommand::Vector(args) => (None, vector::run(global, args)?),
+        BenchCommand::Soak(args) => (None, soak::run(global, args)?),
         BenchCommand::VectorWorker(args) => return vector::work(args),
         BenchCommand::SigmaWorker(args) => return sigma::work(args),
         BenchCommand::Worker(args) => return worker::run(args),

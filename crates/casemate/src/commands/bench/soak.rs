@@ -1,0 +1,455 @@
+//! `casemate bench soak`: does it hold, for hours, what a site sends it?
+//!
+//! The real server, with the real model, in a process of its own: events come in at a steady rate, alerts at another,
+//! people read. What is measured is how long reads wait, whether memory grows after it has warmed up, and whether
+//! intake and investigations keep up. Everything goes over loopback, from this process, on the same cores.
+
+use super::{Better, Row};
+use crate::cli::{Global, SoakArgs};
+use crate::failure::Outcome;
+use crate::output;
+use anyhow::{Context, anyhow, bail};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Batches of events a second.
+const BATCHES: u64 = 10;
+const READERS: u64 = 4;
+/// Reads of each reader a second.
+const READS: u64 = 10;
+const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+const HOSTS: u64 = 200;
+
+/// What people and their tools ask for, in turn.
+const ASKED: [&str; 10] = [
+    "/",
+    "/v1/queue",
+    "/v1/alerts",
+    "/v1/events?limit=50&order=newest",
+    "/v1/search?q=failed&limit=50",
+    "/v1/search?q=host%3Anode17&limit=50",
+    "/v1/investigations",
+    "/search?q=user%3Asvc17",
+    "/v1/entities/host%3Anode17",
+    "/cases",
+];
+
+pub(super) fn run(global: &Global, args: &SoakArgs) -> Outcome<Vec<Row>> {
+    let dir = tempfile::tempdir().context("a directory for the server's data")?;
+    let (child, address) = start(global, args, dir.path())?;
+    let mut server = Ended(child);
+    let shared = Arc::new(Shared { address, ..Shared::default() });
+    let total = Duration::from_secs(60 * (args.warm_up + args.minutes));
+    let mut threads = vec![
+        spawn(&shared, "events", {
+            let rate = args.events_per_second;
+            move |shared| send_events(shared, rate)
+        })?,
+        spawn(&shared, "alerts", {
+            let every = Duration::from_secs_f64(86_400.0 / f64::from(args.alerts_per_day));
+            move |shared| send_alerts(shared, every)
+        })?,
+    ];
+    for number in 0..READERS {
+        threads.push(spawn(&shared, "reader", move |shared| read(shared, number))?);
+    }
+    let begun = Instant::now();
+    let warm = Duration::from_secs(60 * args.warm_up);
+    let mut memory = Vec::new();
+    let mut warmed = None;
+    while begun.elapsed() < total && !shared.failed() {
+        thread::sleep(SAMPLE_EVERY);
+        if begun.elapsed() >= warm {
+            // What was measured before belongs to the warm-up.
+            if warmed.is_none() {
+                lock(&shared.waits).clear();
+                warmed = Some((Instant::now(), shared.events.load(Ordering::Relaxed)));
+            }
+            memory.push(Memory::of(server.0.id())?);
+        }
+        if !global.json {
+            let (events, elapsed) = (shared.events.load(Ordering::Relaxed), begun.elapsed().as_secs());
+            output::line(&format!("{elapsed:>6} s  {events} events  {:?}", memory.last()))?;
+        }
+    }
+    let (since, before) = warmed.unwrap_or((begun, 0));
+    let rate = (shared.events.load(Ordering::Relaxed) - before) as f64 / since.elapsed().as_secs_f64();
+    shared.stop.store(true, Ordering::Relaxed);
+    for thread in threads {
+        thread.join().map_err(|_| anyhow!("a thread of the load failed"))?;
+    }
+    if let Some(why) = lock(&shared.failure).take() {
+        return Err(anyhow!("the load broke: {why}").into());
+    }
+    let asked = Client::connect(&shared.address)?.get("/v1/queue")?.1;
+    let queue: Value = serde_json::from_slice(&asked)?;
+    let done: Value =
+        serde_json::from_slice(&Client::connect(&shared.address)?.get("/v1/investigations")?.1)?;
+    server.end()?;
+    Ok(rows(&shared, &memory, rate, &queue, &done))
+}
+
+fn rows(shared: &Shared, memory: &[Memory], rate: f64, queue: &Value, done: &Value) -> Vec<Row> {
+    let plain = |name: &str, unit, better, ours, n| Row::new(name, unit, better, ours, BTreeMap::new(), n);
+    let mut rows = vec![plain("soak_events", "events/s", Better::More, rate, memory.len())];
+    let waits = lock(&shared.waits);
+    let mut all: Vec<f64> = waits.values().flatten().copied().collect();
+    all.sort_by(f64::total_cmp);
+    let mut reads = plain("soak_read_p99", "ms", Better::Less, quantile(&all, 0.99), all.len());
+    reads.more.insert("p50", quantile(&all, 0.5));
+    reads.more.insert("p999", quantile(&all, 0.999));
+    rows.push(reads);
+    for (path, waits) in waits.iter() {
+        let mut waits = waits.clone();
+        waits.sort_by(f64::total_cmp);
+        let mut row =
+            plain(&format!("soak_read_p99 {path}"), "ms", Better::Less, quantile(&waits, 0.99), waits.len());
+        row.more.insert("p50", quantile(&waits, 0.5));
+        rows.push(row);
+    }
+    // The medians of the first and the last tenth: one sample is noise.
+    let tenth = (memory.len() / 10).max(1).min(memory.len());
+    let growth = |of: fn(&Memory) -> u64| {
+        let median = |part: &[Memory]| {
+            let mut values: Vec<u64> = part.iter().map(of).collect();
+            values.sort_unstable();
+            values.get(values.len() / 2).copied().unwrap_or(0) as f64
+        };
+        let (first, last) = (median(&memory[..tenth]), median(&memory[memory.len() - tenth..]));
+        (100.0 * (last / first.max(1.0) - 1.0), first, last)
+    };
+    for (name, of) in
+        [("soak_rss_growth", (|m| m.rss) as fn(&Memory) -> u64), ("soak_anonymous_growth", |m| m.anonymous)]
+    {
+        let (percent, first, last) = growth(of);
+        let mut row = plain(name, "%", Better::Less, percent, memory.len());
+        row.more.insert("first_bytes", first);
+        row.more.insert("last_bytes", last);
+        rows.push(row);
+    }
+    let investigated = done["total"].as_u64().unwrap_or(0);
+    let mut row = plain("soak_investigations", "alerts", Better::More, investigated as f64, 1);
+    row.more.insert("alerts_sent", shared.alerts.load(Ordering::Relaxed) as f64);
+    row.more.insert("waiting", queue["backlog"].as_f64().unwrap_or(-1.0));
+    row.more.insert("seconds_per_alert", queue["seconds_per_alert"]["mean"].as_f64().unwrap_or(-1.0));
+    row.more.insert("seconds_waited_p95", queue["seconds_waited"]["p95"].as_f64().unwrap_or(-1.0));
+    rows.push(row);
+    rows.push(plain(
+        "soak_refused",
+        "batches",
+        Better::Less,
+        shared.refused.load(Ordering::Relaxed) as f64,
+        1,
+    ));
+    rows
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+}
+
+/// What the threads of the load share.
+#[derive(Default)]
+struct Shared {
+    address: String,
+    stop: AtomicBool,
+    /// Events acknowledged, alerts sent, batches refused for now.
+    events: AtomicU64,
+    alerts: AtomicU64,
+    refused: AtomicU64,
+    /// Milliseconds each read took, by what was asked.
+    waits: Mutex<BTreeMap<&'static str, Vec<f64>>>,
+    failure: Mutex<Option<String>>,
+}
+
+impl Shared {
+    fn failed(&self) -> bool {
+        lock(&self.failure).is_some()
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.failed()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawn(
+    shared: &Arc<Shared>,
+    name: &str,
+    work: impl FnOnce(&Shared) -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<thread::JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    let name = name.to_owned();
+    let thread = thread::Builder::new().name(name.clone()).spawn(move || {
+        if let Err(error) = work(&shared) {
+            lock(&shared.failure).get_or_insert(format!("{name}: {error:#}"));
+        }
+    })?;
+    Ok(thread)
+}
+
+/// Calls `work` with 0, 1, 2 … at times that lie `every` apart, whatever each call takes, until the load is over.
+fn steadily(
+    shared: &Shared,
+    every: Duration,
+    mut work: impl FnMut(u64) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    for number in 0.. {
+        let due = begun + every.mul_f64(number as f64);
+        while let Some(left) = due.checked_duration_since(Instant::now()) {
+            if shared.is_over() {
+                return Ok(());
+            }
+            thread::sleep(left.min(Duration::from_millis(200)));
+        }
+        if shared.is_over() {
+            return Ok(());
+        }
+        work(number)?;
+    }
+    Ok(())
+}
+
+fn send_events(shared: &Shared, rate: u64) -> anyhow::Result<()> {
+    let mut client = Client::connect(&shared.address)?;
+    let (mut number, per_batch) = (0, (rate / BATCHES).max(1));
+    steadily(shared, Duration::from_secs(1) / BATCHES as u32, |_| {
+        let mut body = String::with_capacity(120 * per_batch as usize);
+        for _ in 0..per_batch {
+            number += 1;
+            body.push_str(&ordinary(number));
+        }
+        loop {
+            let (status, _) = client.post("/v1/ingest/auto", "application/octet-stream", body.as_bytes())?;
+            match status {
+                200 => break,
+                503 if !shared.is_over() => {
+                    shared.refused.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(100));
+                }
+                503 => return Ok(()),
+                other => bail!("intake answered {other}"),
+            }
+        }
+        shared.events.fetch_add(per_batch, Ordering::Relaxed);
+        Ok(())
+    })
+}
+
+/// Lines as an estate of servers sends them, none of which any rule looks at twice.
+fn ordinary(n: u64) -> String {
+    let now = Timestamp::now();
+    let (host, user, pid) = (n * 7919 % HOSTS, n * 104_729 % 300, 300 + n % 30_000);
+    let ip = format!("10.{}.{}.{}", n % 4, n / 7 % 250, n * 31 % 250);
+    let what = match n % 8 {
+        0 => {
+            format!("sshd[{pid}]: Accepted publickey for svc{user} from {ip} port {} ssh2", 1024 + n % 60_000)
+        }
+        1 => format!("sshd[{pid}]: Disconnected from user svc{user} {ip} port {}", 1024 + n % 60_000),
+        2 => format!("CRON[{pid}]: (svc{user}) CMD (/usr/local/bin/report --id {n})"),
+        3 => format!("systemd[1]: Started Session {n} of User svc{user}."),
+        4 => format!("nginx[{pid}]: {ip} \"GET /items/{n} HTTP/1.1\" 200 {}", n % 90_000),
+        5 => format!("postfix/smtpd[{pid}]: connect from client{}.plant.example[{ip}]", n % 900),
+        6 => format!("kernel: [{n}.123456] eth0: link is up, flow control rx/tx {}", n % 3),
+        _ => format!("app[{pid}]: order {n} of customer {} accepted in {} ms", n % 5000, n % 700),
+    };
+    format!("<38>1 {now:.6} node{host} - - - - {what}\n")
+}
+
+/// A short intrusion on a host of its own, which raises an alert.
+fn send_alerts(shared: &Shared, every: Duration) -> anyhow::Result<()> {
+    let mut client = Client::connect(&shared.address)?;
+    steadily(shared, every, |number| {
+        let (status, _) =
+            client.post("/v1/ingest/auto", "application/octet-stream", intrusion(number).as_bytes())?;
+        if status == 200 {
+            shared.alerts.fetch_add(1, Ordering::Relaxed);
+        } else if status != 503 {
+            bail!("intake answered {status}");
+        }
+        Ok(())
+    })
+}
+
+fn intrusion(number: u64) -> String {
+    let now = Timestamp::now();
+    let host = format!("desk{number}.plant.example");
+    let commands = [
+        ("cmd.exe", "winword.exe", "cmd.exe /c whoami /all".to_owned()),
+        ("powershell.exe", "cmd.exe", format!("powershell.exe -nop -w hidden -enc SQBFAFgA{number:06}")),
+        (
+            "rundll32.exe",
+            "powershell.exe",
+            format!(
+                r"rundll32.exe C:\\windows\\System32\\comsvcs.dll MiniDump {} C:\\Temp\\l{number}.dmp full",
+                600 + number % 90
+            ),
+        ),
+    ];
+    let line = |(at, (image, parent, command)): (usize, &(&str, &str, String))| {
+        let time = now - jiff::SignedDuration::from_secs(3 - at as i64);
+        format!(
+            "{{\"EventID\":1,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Provider_Name\":\
+             \"Microsoft-Windows-Sysmon\",\"Hostname\":\"{host}\",\"UtcTime\":\"{}\",\"ProcessId\":{},\
+             \"Image\":\"C:\\\\Windows\\\\System32\\\\{image}\",\"ParentImage\":\"C:\\\\Windows\\\\System32\\\\{parent}\",\
+             \"CommandLine\":\"{command}\",\"User\":\"PLANT\\\\user{number}\"}}\n",
+            time.strftime("%Y-%m-%d %H:%M:%S.%3f"),
+            4000 + at
+        )
+    };
+    commands.iter().enumerate().map(line).collect()
+}
+
+fn read(shared: &Shared, number: u64) -> anyhow::Result<()> {
+    let mut client = Client::connect(&shared.address)?;
+    steadily(shared, Duration::from_secs(1) / READS as u32, |turn| {
+        let path = ASKED[((turn + number * 3) % ASKED.len() as u64) as usize];
+        let begun = Instant::now();
+        let (status, _) = client.get(path)?;
+        let took = begun.elapsed().as_secs_f64() * 1e3;
+        if status != 200 {
+            bail!("{path} answered {status}");
+        }
+        lock(&shared.waits).entry(path).or_default().push(took);
+        Ok(())
+    })
+}
+
+/// Memory of a process.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    rss: u64,
+    /// Of that, what is no page of a file.
+    anonymous: u64,
+}
+
+impl Memory {
+    fn of(pid: u32) -> anyhow::Result<Self> {
+        let status = fs_err::read_to_string(format!("/proc/{pid}/status"))?;
+        let of = |name: &str| -> Option<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(1024 * line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?)
+        };
+        let missing = || anyhow!("the server is gone");
+        Ok(Self { rss: of("VmRSS:").ok_or_else(missing)?, anonymous: of("RssAnon:").ok_or_else(missing)? })
+    }
+}
+
+/// Starts the server and waits until it says where it serves.
+fn start(global: &Global, args: &SoakArgs, dir: &std::path::Path) -> anyhow::Result<(Child, String)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["serve", "--no-auth", "--listen", "127.0.0.1:0", "--model", &args.model]);
+    command
+        .arg("--data-dir")
+        .arg(dir)
+        .arg("--config")
+        .arg(&global.config)
+        .arg("--models")
+        .arg(&global.models);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+    let mut stderr = BufReader::new(child.stderr.take().context("no stderr")?);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stderr.read_line(&mut line)? == 0 {
+            bail!("the server ended before it served");
+        }
+        if let Some((_, rest)) = line.split_once("serving on http://") {
+            let address = rest.split('/').next().unwrap_or_default().to_owned();
+            // What is said later is read, or it would wait for a reader.
+            thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::stderr()));
+            return Ok((child, address));
+        }
+    }
+}
+
+/// A server that ends with this.
+struct Ended(Child);
+
+impl Ended {
+    fn end(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.0.try_wait()? {
+            bail!("the server ended by itself: {status}");
+        }
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            drop(self.0.kill());
+            drop(self.0.wait());
+        }
+    }
+}
+
+/// HTTP/1.1 over one connection that is kept.
+struct Client {
+    address: String,
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    fn connect(address: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+        Ok(Self { address: address.to_owned(), stream: BufReader::new(stream) })
+    }
+
+    fn get(&mut self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address), b"")
+    }
+
+    fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        self.ask(&head, body)
+    }
+
+    fn ask(&mut self, head: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+        let mut message = head.as_bytes().to_vec();
+        message.extend_from_slice(body);
+        self.stream.get_mut().write_all(&message)?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            if self.stream.read_line(&mut line)? == 0 {
+                bail!("the answer is cut short");
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut answer = vec![0; length];
+        self.stream.read_exact(&mut answer)?;
+        Ok((status, answer))
+    }
+}

@@ -48,7 +48,7 @@ impl Chain {
     /// The system's refusal, or a key that is none.
     pub fn open(dir: &Path, known: u64) -> Result<(Self, Opened)> {
         let failed = |source| Error::Io { dir: dir.to_owned(), source };
-        fs_err::create_dir_all(dir).map_err(failed)?;
+        casemate_disk::create_private_dir(dir)?;
         let mut problems = Vec::new();
         let files = files(dir).map_err(failed)?;
         let Some((_, path)) = files.last() else { return Self::begin(dir, known) };
@@ -112,10 +112,13 @@ impl Chain {
         let mut problems = Vec::new();
         if known > 0 {
             let gone = format!("the record was gone; it had {known} lines or more");
-            now["problems"] = json!([gone]);
             problems.push(gone);
         }
         chain.append(&Entry::new(PROGRAM, BEGIN, "audit record", now), None)?;
+        if !problems.is_empty() {
+            let entry = Entry::new(PROGRAM, "damage", "audit record", json!({ "problems": problems }));
+            chain.append(&entry, None)?;
+        }
         chain.checkpoint()?;
         Ok((chain, Opened { problems }))
     }

@@ -15,7 +15,7 @@ const FIRST_TOKEN: &str = "first-admin-token";
 
 /// The file that says who is let in.
 pub(crate) fn access(global: &Global) -> Outcome<Access> {
-    fs_err::create_dir_all(&global.data_dir)?;
+    casemate_disk::create_private_dir(&global.data_dir)?;
     Access::open(global.data_dir.join(FILE_NAME)).map_err(Failure::input)
 }
 

@@ -105,6 +105,31 @@ fn interfaces_in(table: &str) -> Vec<String> {
         .collect()
 }
 
+/// Bytes of memory that this process can still take: what the machine has left, and what its limits leave.
+pub(crate) fn available_bytes() -> Option<u64> {
+    let table = fs_err::read_to_string("/proc/meminfo").ok()?;
+    let line = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let mut available = 1024 * line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
+    if let Some(limit) = limit {
+        let pages = fs_err::read_to_string("/proc/self/statm").ok()?;
+        let used = 4096 * pages.split(' ').next()?.parse::<u64>().ok()?;
+        available = available.min(limit.saturating_sub(used));
+    }
+    // As a service manager or container sets it; what else is in the group counts as well.
+    let group = fs_err::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    if let Some(path) = group.lines().find_map(|line| line.strip_prefix("0::/")) {
+        let of = |name: &str| -> Option<u64> {
+            let text = fs_err::read_to_string(format!("/sys/fs/cgroup/{path}/{name}")).ok()?;
+            text.trim().parse().ok()
+        };
+        if let (Some(most), Some(used)) = (of("memory.max"), of("memory.current")) {
+            available = available.min(most.saturating_sub(used));
+        }
+    }
+    Some(available)
+}
+
 /// Who runs this command, for the audit record: the number of the account, which cannot be made up, and its name.
 pub(crate) fn operator() -> String {
     let uid = rustix::process::getuid().as_raw();

@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut cli = Cli::parse();
+    // Logs and verdicts are for whoever runs this, and for nobody who merely has an account here.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     output::log_to_stderr(&cli.global);
     // A broken release is said, and what it should have brought is not taken from elsewhere.
     match setup::active_release(&cli.global) {

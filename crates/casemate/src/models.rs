@@ -3,6 +3,7 @@
 //! The catalogue is the same file `casemate-stage` fetches by; this side only reads names, sizes and hashes.
 
 use crate::failure::{Failure, Outcome};
+use crate::machine;
 use anyhow::{Context, anyhow};
 use casemate_inference::{Embedder, Model};
 use casemate_investigate::LoadedModel;
@@ -45,7 +46,7 @@ pub(crate) fn catalog() -> anyhow::Result<Vec<Entry>> {
 }
 
 /// Resolves what was typed for `--model` to a file; `None` for `none`.
-fn resolve(wanted: &str, models: &[PathBuf]) -> Outcome<Option<PathBuf>> {
+fn resolve(wanted: &str, models: &[PathBuf]) -> Outcome<Option<Resolved>> {
     let role = match wanted {
         "none" => return Ok(None),
         "default" => "investigator",
@@ -59,7 +60,8 @@ fn resolve(wanted: &str, models: &[PathBuf]) -> Outcome<Option<PathBuf>> {
             .unwrap_or_else(|| PathBuf::from(wanted)),
     };
     if path.is_file() {
-        return Ok(Some(path));
+        let sha256 = from_catalog.and_then(|entry| entry.files.into_iter().next()).map(|file| file.sha256);
+        return Ok(Some(Resolved { path, sha256 }));
     }
     Err(Failure::input(match from_catalog {
         Some(entry) => anyhow!(
@@ -75,6 +77,13 @@ fn resolve(wanted: &str, models: &[PathBuf]) -> Outcome<Option<PathBuf>> {
     }))
 }
 
+/// A file of a model.
+struct Resolved {
+    path: PathBuf,
+    /// Its hash, if the catalogue names one.
+    sha256: Option<String>,
+}
+
 /// Where a file of the models directories is, or would be.
 pub(crate) fn find(models: &[PathBuf], path: &Path) -> PathBuf {
     let places = models.iter().map(|dir| dir.join(path));
@@ -84,12 +93,15 @@ pub(crate) fn find(models: &[PathBuf], path: &Path) -> PathBuf {
 
 /// The file of a decoder named in the catalogue or by its path.
 pub(crate) fn decoder_path(wanted: &str, models: &[PathBuf]) -> Outcome<PathBuf> {
-    resolve(wanted, models)?.ok_or_else(|| Failure::input(anyhow!("`none` cannot be measured")))
+    let resolved =
+        resolve(wanted, models)?.ok_or_else(|| Failure::input(anyhow!("`none` cannot be measured")))?;
+    Ok(resolved.path)
 }
 
 /// Loads the investigator named by `--model`, hashing its file meanwhile; `None` for `none`.
 pub(crate) fn load_investigator(wanted: &str, models: &[PathBuf]) -> Outcome<Option<LoadedModel>> {
-    let Some(path) = resolve(wanted, models)? else { return Ok(None) };
+    let Some(Resolved { path, sha256: expected }) = resolve(wanted, models)? else { return Ok(None) };
+    check_memory(&path)?;
     let (model, sha256) = thread::scope(|scope| {
         let hash = scope.spawn(|| casemate_disk::sha256_file(&path, |_| {}));
         let model = Model::load(&path);
@@ -97,7 +109,29 @@ pub(crate) fn load_investigator(wanted: &str, models: &[PathBuf]) -> Outcome<Opt
     });
     let model = model.map_err(Failure::input)?;
     let sha256 = sha256.map_err(|_| anyhow!("hashing {} was interrupted", path.display()))??;
+    if let Some(expected) = expected.filter(|expected| *expected != sha256) {
+        return Err(Failure::input(anyhow!(
+            "{} is not the file the catalogue names: its SHA-256 is {sha256}, not {expected}; get it again",
+            path.display()
+        )));
+    }
     Ok(Some(LoadedModel { model: Arc::new(model), sha256 }))
+}
+
+/// Refuses a model that there is no memory for, before the system ends the process for it.
+fn check_memory(path: &Path) -> Outcome<()> {
+    let bytes = fs_err::metadata(path).map_err(Failure::input)?.len();
+    let needed = bytes + bytes / 4;
+    match machine::available_bytes() {
+        Some(available) if available < needed => Err(Failure::input(anyhow!(
+            "{} needs some {} MB of memory and {} MB are left for this process; free some, raise its limit, or take a \
+             smaller model (--model small, tiny)",
+            path.display(),
+            needed >> 20,
+            available >> 20
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The model whose file has this hash: `loaded` if it is that one, else the one of the catalogue, if it is there.

@@ -94,9 +94,32 @@ pub(crate) fn desk(global: &Global, args: &ModelArgs, limits: Limits) -> Outcome
 
 /// Opens everything else that an investigation over these events needs.
 pub(crate) fn desk_over(global: &Global, args: &ModelArgs, pipeline: Arc<Pipeline>) -> Outcome<Desk> {
+    let model = models::load_investigator(&args.model, &global.model_dirs())?;
+    desk_with(global, args, pipeline, model)
+}
+
+/// As [`desk`], for a server: why there is no model that should be there is said, and all else is opened.
+pub(crate) fn desk_or_held(
+    global: &Global,
+    args: &ModelArgs,
+    limits: Limits,
+) -> Outcome<(Desk, Option<String>)> {
+    let pipeline = Arc::new(pipeline_with(global, limits)?);
+    let (model, held) = match models::load_investigator(&args.model, &global.model_dirs()) {
+        Ok(model) => (model, None),
+        Err(failure) => (None, Some(failure.to_string())),
+    };
+    Ok((desk_with(global, args, pipeline, model)?, held))
+}
+
+fn desk_with(
+    global: &Global,
+    args: &ModelArgs,
+    pipeline: Arc<Pipeline>,
+    model: Option<LoadedModel>,
+) -> Outcome<Desk> {
     let playbooks = Playbooks::load(&config_dir(global, "playbooks")?).map_err(Failure::input)?;
     let site = site(global, args.site.as_deref())?;
-    let model = models::load_investigator(&args.model, &global.model_dirs())?;
     let models = model.iter().map(models::listing).collect();
     let (head, reader) = head(global, args, model.as_ref())?;
     let mut investigator = Investigator::new(Arc::clone(&pipeline), model, playbooks, site);

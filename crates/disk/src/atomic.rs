@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use fs_err::os::unix::fs::OpenOptionsExt;
 use fs_err::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Who may read and write a file, as the system's mask allows; and the owner alone.
 pub(crate) const SHARED: u32 = 0o666;
 const PRIVATE: u32 = 0o600;
+const PRIVATE_DIR: u32 = 0o700;
 
 /// Writes `path` through a temporary file beside it: write, fsync, rename, fsync of the directory.
 ///
@@ -47,6 +49,27 @@ pub fn open_private(path: &Path) -> Result<File> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => options.open(path).map_err(failed),
         Err(e) => Err(failed(e)),
     }
+}
+
+/// Makes a directory for its owner alone, with those above it, if it is not there; where root makes it, for the owner of
+/// the one above.
+///
+/// # Errors
+/// [`Error::ReadOnly`] or [`Error::Io`], as the system refused.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    let make = || -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let above = parent(path);
+        fs_err::create_dir_all(above)?;
+        match std::fs::DirBuilder::new().mode(PRIVATE_DIR).create(path) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        give_to_owner(&File::open(path)?, above)
+    };
+    make().map_err(|e| Error::write(path, "make directory", e))
 }
 
 /// Where root made the file, gives it to the owner of `dir`.
@@ -142,6 +165,10 @@ mod tests {
         let path = dir.path().join("f");
         write_private(&path, |out| out.write_all(b"secret")).unwrap();
         assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let own = dir.path().join("a/b");
+        create_private_dir(&own).unwrap();
+        create_private_dir(&own).unwrap();
+        assert_eq!(fs_err::metadata(&own).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

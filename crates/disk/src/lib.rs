@@ -14,7 +14,7 @@ mod map;
 mod pages;
 mod sealed;
 
-pub use atomic::{open_private, write_atomic, write_private};
+pub use atomic::{create_private_dir, open_private, write_atomic, write_private};
 pub use checked::{Checked, open_checked, write_checked};
 pub use error::{Error, Result};
 pub use hash::sha256_file;

@@ -141,12 +141,17 @@ pub(crate) fn may(who: &Principal, needs: Scope) -> Result<()> {
     Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }
 
-/// The handler's answer, in time.
+/// The handler's answer, in time. One that fails inside fails alone.
 async fn answer(rule: Rule, next: Next, request: Request) -> Response {
+    let answering = async {
+        // A task of its own catches what goes wrong in it.
+        let answered = tokio::spawn(next.run(request)).await;
+        answered.unwrap_or_else(|error| Problem::internal("answering the request", &error).into_response())
+    };
     if rule.patient {
-        return next.run(request).await;
+        return answering.await;
     }
-    match tokio::time::timeout(ANSWER, next.run(request)).await {
+    match tokio::time::timeout(ANSWER, answering).await {
         Ok(response) => response,
         Err(_) => {
             let detail = format!("no answer came about within {} s; ask for less", ANSWER.as_secs());

@@ -128,6 +128,17 @@ impl Listener {
         Ok(Self { socket: Socket::Tcp(listener), tls: tls.map(Arc::new) })
     }
 
+    /// Lets any user of this machine connect to a socket: who they are is asked of the kernel.
+    ///
+    /// # Errors
+    /// [`Error::Listen`].
+    pub fn let_everybody_knock(&self) -> Result<()> {
+        let Socket::Unix(_, path) = &self.socket else { return Ok(()) };
+        let listen = Address::Unix(path.clone());
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        fs_err::set_permissions(path, mode).map_err(|source| Error::Listen { listen, source })
+    }
+
     /// The address of a TCP socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.socket {

@@ -37,6 +37,8 @@ pub struct Config {
     pub access: Option<Arc<Access>>,
     /// What is masked for those who may not see everything.
     pub redaction: Arc<Redaction>,
+    /// Why nothing is investigated for now, though alerts wait for it: the model that should is not to be had, say.
+    pub held: Option<String>,
     /// Whether every alert is investigated by itself, the most urgent first, or only those asked for.
     pub backlog: bool,
 }
@@ -49,6 +51,7 @@ impl Default for Config {
             intake: None,
             backup_dir: None,
             access: None,
+            held: None,
             redaction: Arc::default(),
             backlog: false,
         }
@@ -118,7 +121,7 @@ async fn assemble(
     let backlog = config.backlog;
     let tools =
         Tools { store, investigator, hub: Arc::clone(&hub), headlines: Arc::clone(&headlines), backlog };
-    let (queue, worker) = worker::start(tools)?;
+    let (queue, worker) = worker::start(tools, config.held.clone())?;
     let intake = config.intake.unwrap_or_else(|| {
         let own = Arc::new(Intake::new(Arc::clone(&pipeline)));
         tokio::spawn(Arc::clone(&own).run(stopping.clone()));

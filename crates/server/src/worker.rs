@@ -41,6 +41,8 @@ struct Shared {
     running: Mutex<Option<AlertId>>,
     stop_after_this: AtomicBool,
     abandon: AtomicBool,
+    /// Why nothing is taken from the queue.
+    held: Option<String>,
     alive: AtomicBool,
 }
 
@@ -61,9 +63,11 @@ pub(crate) struct Tools {
 }
 
 /// Starts the worker thread. What was asked for before a restart is asked for again.
-pub(crate) fn start(tools: Tools) -> Result<(Queue, Worker)> {
+///
+/// While it is `held`, alerts wait and nothing is investigated.
+pub(crate) fn start(tools: Tools, held: Option<String>) -> Result<(Queue, Worker)> {
     let (end, ended) = oneshot::channel();
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared { held, ..Shared::default() });
     shared.alive.store(true, Ordering::Relaxed);
     let queue = Queue { shared: Arc::clone(&shared) };
     for alert in tools.store.asked()? {
@@ -119,6 +123,11 @@ impl Queue {
         lock(&self.shared.served).times()
     }
 
+    /// Why nothing is investigated, if that is so.
+    pub(crate) fn held(&self) -> Option<&str> {
+        self.shared.held.as_deref()
+    }
+
     /// The alert under investigation.
     pub(crate) fn running(&self) -> Option<AlertId> {
         *lock(&self.shared.running)
@@ -148,6 +157,11 @@ fn run(mut tools: Tools, shared: &Shared) {
     while !shared.stop_after_this.load(Ordering::Relaxed) {
         if tools.backlog {
             intake.refill(&tools, shared);
+        }
+        if shared.held.is_some() {
+            // Asked for or not, it waits; what was read in is seen in the queue.
+            drop(shared.asked.wait_timeout(lock(&shared.lines), IDLE_CHECK));
+            continue;
         }
         let Some(next) = take(shared) else { continue };
         let started = Instant::now();

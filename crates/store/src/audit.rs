@@ -8,7 +8,7 @@ use crate::retention::Deleted;
 use crate::store::{Inner, Store, lock};
 use crate::{Error, Result};
 use casemate_audit::{Chain, Entry, Head, Line};
-use casemate_disk::write_private;
+use casemate_disk::{create_private_dir, write_private};
 use std::path::{Path, PathBuf};
 
 /// Rows taken over at once.
@@ -38,8 +38,11 @@ pub(crate) fn open(dir: &Path, findings: &Findings) -> Result<Chain> {
 /// # Errors
 /// The system's refusal.
 pub fn record_beside(data_dir: &Path, entry: &Entry) -> Result<()> {
-    let dir = data_dir.join("audit").join(BESIDE);
-    fs_err::create_dir_all(&dir).map_err(|source| Error::Directory { path: dir.clone(), source })?;
+    let record = data_dir.join("audit");
+    let dir = record.join(BESIDE);
+    create_private_dir(data_dir)?;
+    create_private_dir(&record)?;
+    create_private_dir(&dir)?;
     let json = serde_json::to_vec(entry)
         .map_err(|error| Error::Encode { what: "an audit entry", reason: error.to_string() })?;
     let name = format!("{:020}-{}.json", entry.at.as_nanosecond(), std::process::id());

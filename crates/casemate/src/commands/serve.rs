@@ -27,11 +27,21 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: M
     };
     let listener = listener.map_err(Failure::input)?;
     let access = door::guarded(global, &args.door)?;
+    if access.is_some() {
+        listener.let_everybody_knock().map_err(Failure::input)?;
+    }
     let redaction = door::redaction(global)?;
     let receivers = receivers(&args.receive)?;
     let limits = Limits { retention: args.keep.retention(), ..Limits::default() };
     let backup_dir = args.keep.backup_dir.clone();
-    let Desk { pipeline, investigator, models } = setup::desk(global, &args.model, limits)?;
+    let (desk, held) = setup::desk_or_held(global, &args.model, limits)?;
+    let Desk { pipeline, investigator, models } = desk;
+    if let Some(why) = &held {
+        tracing::error!(
+            why,
+            "nothing is investigated until that is put right and this is started again; intake and search go on"
+        );
+    }
     let intake = Arc::new(Intake::new(Arc::clone(&pipeline)));
     let began = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -48,6 +58,7 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: M
         intake: Some(Arc::clone(&intake)),
         backup_dir,
         access,
+        held,
         redaction,
         backlog: !args.only_when_asked,
         ..Config::default()

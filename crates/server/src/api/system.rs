@@ -20,7 +20,8 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the store answers and the worker lives.
+/// `GET /readyz`: the store answers and the worker lives. `held` says why alerts wait without being investigated;
+/// everything else goes on meanwhile.
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
     let store = blocking(&app, |app| Ok(app.pipeline.store().counts()?)).await.is_ok();
     let worker = app.queue.is_alive();
@@ -28,7 +29,8 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
-    (status, Json(json!({ "status": name, "store": store, "worker": worker }))).into_response()
+    let held = app.queue.held();
+    (status, Json(json!({ "status": name, "store": store, "worker": worker, "held": held }))).into_response()
 }
 
 /// `POST /v1/backups`: copies the data directory as it is now, while everything goes on.
@@ -109,6 +111,8 @@ fn write_metrics(app: &App, counts: &Counts) -> String {
         "Whether the investigation thread lives.",
         u64::from(app.queue.is_alive()),
     );
+    let held = u64::from(app.queue.held().is_some());
+    text.single("casemate_queue_held", "gauge", "Whether nothing is investigated for now.", held);
     write_access(app, &mut text);
     write_sources(app, &mut text);
     app.requests.write(&mut text);
@@ -165,6 +169,7 @@ pub(crate) async fn queue(State(app): State<Arc<App>>) -> Json<Value> {
     let now = Timestamp::now();
     let mut json = json!(app.queue.times());
     json["running"] = json!(app.queue.running());
+    json["held"] = json!(app.queue.held());
     app.queue.look(|lines| {
         json["asked"] = json!(lines.asked());
         json["backlog"] = json!(lines.backlog());

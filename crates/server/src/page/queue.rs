@@ -36,6 +36,8 @@ struct QueuePage {
     shown: usize,
     next: Option<String>,
     waiting: usize,
+    /// Why nothing is investigated, if that is so.
+    held: Option<String>,
     overdue: usize,
     /// Seconds that an investigation takes; none was measured before the first.
     seconds_each: Option<String>,
@@ -109,6 +111,7 @@ fn gather(app: &App, alerts: &[Alert], filter: &Filter) -> QueuePage {
         rows,
         next,
         waiting: app.queue.waiting(),
+        held: app.queue.held().map(str::to_owned),
     }
 }
 

@@ -58,9 +58,21 @@ pub(crate) struct Global {
     /// Keep the right to connect and to open any file, for debugging; else the kernel takes both away
     #[arg(long, global = true)]
     pub(crate) unsealed: bool,
+    /// How log lines on stderr are written; under a service manager the journal is told how grave each is
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "CASEMATE_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
     /// Log more on stderr: -v progress, -vv detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -179,6 +191,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  casemate restore /mnt/usb/casemate-2026-11-25 --data-dir casemate-data"
     )]
     Restore(PlaceArgs),
+    /// Write what somebody who helps needs to see: numbers, versions, states, and nothing of what was logged
+    #[command(after_help = "Example:\n  casemate support-bundle casemate-support.json")]
+    SupportBundle(SupportArgs),
+    /// Write manual pages and completions of shells
+    #[command(hide = true, after_help = "Example:\n  casemate manual /tmp/casemate")]
+    Manual(ManualArgs),
     /// Say whether models, indexes, processor and sealing are as they should be
     #[command(after_help = "Example:\n  casemate doctor --json")]
     Doctor(DoctorArgs),
@@ -1009,6 +1027,20 @@ pub(crate) struct WorkerArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PlaceArgs {
     /// Directory of the backup
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SupportArgs {
+    /// File written, in JSON
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManualArgs {
+    /// Directory for man/ and completions/
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
 }

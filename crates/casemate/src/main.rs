@@ -55,6 +55,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&cli.global, args),
         Command::Backup(args) => commands::backup::backup(&cli.global, args),
         Command::Restore(args) => commands::backup::restore(&cli.global, args),
+        Command::SupportBundle(args) => commands::support::run(&cli.global, args, &seal),
+        Command::Manual(args) => commands::manual::run(args),
         Command::Doctor(args) => commands::doctor::run(&cli.global, args, &seal),
     };
     match result {

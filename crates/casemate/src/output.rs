@@ -1,13 +1,18 @@
 //! How does the command line speak? Results on stdout (text or one JSON document), the rest on stderr.
 
-use crate::cli::Global;
+use crate::cli::{Global, LogFormat};
 use crate::machine;
 use casemate_pipeline::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, format};
+use tracing_subscriber::registry::LookupSpan;
 
 /// Sends log lines to stderr; `CASEMATE_LOG` overrides `-v`.
 pub(crate) fn log_to_stderr(global: &Global) {
@@ -17,11 +22,40 @@ pub(crate) fn log_to_stderr(global: &Global) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("CASEMATE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if global.log_format == LogFormat::Json {
+        lines.json().init();
+    } else if std::env::var_os("JOURNAL_STREAM").is_some() {
+        lines.event_format(Journal(format().without_time().with_ansi(false))).init();
+    } else {
+        lines.with_ansi(io::stderr().is_terminal()).init();
+    }
+}
+
+/// Lines for the journal, which has times of its own: each begins with how grave it is, as `sd-daemon(3)` says.
+struct Journal<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Journal<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let priority = match *event.metadata().level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        };
+        write!(writer, "<{priority}>")?;
+        self.0.format_event(context, writer, event)
+    }
 }
 
 /// Prints one line on stdout. A reader that has gone away (`| head`) is no failure.

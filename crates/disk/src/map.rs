@@ -5,6 +5,13 @@ use crate::{Error, Result};
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
+/// Bytes of files that this process has in memory through maps, as the kernel counts them; `None` where it does not say.
+pub fn mapped_bytes() -> Option<u64> {
+    const PAGE: u64 = 4096;
+    let counts = fs_err::read_to_string("/proc/self/statm").ok()?;
+    counts.split(' ').nth(2)?.parse::<u64>().ok().map(|pages| pages * PAGE)
+}
+
 /// A file's bytes, mapped read-only. Starts on a page boundary.
 #[derive(Debug)]
 pub struct Map {

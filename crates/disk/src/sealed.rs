@@ -100,6 +100,11 @@ impl Sealed {
         self.length
     }
 
+    /// Lets go of the memory that its pages take; they are read again when needed, and stay verified.
+    pub fn release(&self) {
+        self.map.release(0..self.map.len());
+    }
+
     /// Whether the payload is empty.
     pub fn is_empty(&self) -> bool {
         self.length == 0

@@ -43,6 +43,12 @@ impl Problem {
         problem
     }
 
+    /// More than may wait was asked for; the client is told when to come back.
+    pub(crate) fn too_many(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
+        problem.with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+    }
+
     /// A fault of ours: logged here in full, hidden from the client.
     pub(crate) fn internal(what: &str, error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "{what} failed");

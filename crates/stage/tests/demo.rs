@@ -1,9 +1,9 @@
-//! README's first command on the real models, inside a network namespace that has only loopback: what a
-//! sealed site runs. Where namespaces are not allowed it runs outside one and says so; where the models have
+//! README's first command on the real models, inside a network namespace with loopback and a sink that takes what
+//! leaves: what a sealed site runs, traced. Where namespaces are not allowed it runs outside one and says so; where the models have
 //! not been fetched it is skipped and says so.
 #![allow(clippy::unwrap_used)]
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,7 +23,7 @@ const NEEDED: [&str; 3] = [
 ];
 
 #[test]
-fn demo_runs_with_only_loopback() {
+fn demo_runs_where_nothing_leads_anywhere_and_tries_nothing() {
     let Some(models) = models() else { return };
     if !Path::new(STAGE).with_file_name("casemate").is_file() {
         eprintln!("skipped: the casemate binary is not built (cargo test --workspace builds it)");
@@ -35,8 +35,16 @@ fn demo_runs_with_only_loopback() {
 
     assert_eq!(result["status"], 0, "{}", result["stderr"]);
     if isolated {
-        assert_eq!(result["interfaces"], serde_json::json!(["lo"]));
+        let interfaces = if result["sink"].is_null() { json!(["lo"]) } else { json!(["lo", "sink"]) };
+        assert_eq!(result["interfaces"], interfaces);
         assert_eq!(result["outside_reached"], false);
+        // The sink takes what leaves (a first attempt shows that), and of the demo nothing came.
+        assert_ne!(result["sink"], false);
+        assert_eq!(result["packets"], json!([]));
+    }
+    match result["elsewhere"].as_array() {
+        Some(calls) => assert!(calls.is_empty(), "{calls:#?}"),
+        None => eprintln!("strace is not installed: no system call was looked at"),
     }
     assert_eq!(result["page"][0], 200);
     assert!(result["page"][1].as_str().unwrap().contains("<h1"), "{}", result["page"]);

@@ -37,6 +37,7 @@ mod open;
 mod pack;
 mod quarantine;
 mod query;
+mod resident;
 mod retention;
 mod search;
 mod segment;

@@ -182,6 +182,9 @@ impl Queue {
                 }
             }
             self.changed.notify_all();
+            // The log was the largest thing in memory, in many small pieces.
+            drop((state, head));
+            casemate_disk::give_memory_back();
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::findings::Findings;
 use crate::head::Head;
 use crate::manifest::{Manifest, SegmentEntry, log_path, numbers, segment_path};
 use crate::meta::Meta;
+use crate::resident::Resident;
 use crate::segment::Segment;
 use crate::stats::Stats;
 use crate::store::{Inner, Writer};
@@ -72,6 +73,7 @@ pub(crate) fn open(dir: &Path, limits: Limits) -> Result<Inner> {
         writer: Mutex::new(Writer { head: live, next_id, next_quarantined, next_number }),
         meta,
         findings,
+        resident: Resident::default(),
         audit: Mutex::new(audit),
         cache: ChunkCache::default(),
         sealed: Mutex::new(sealed),

@@ -36,6 +36,7 @@ impl Store {
     /// # Errors
     /// [`Error::Query`](crate::Error::Query) if its text does not parse; damage, naming the file.
     pub fn search(&self, query: &Query) -> Result<SearchResult> {
+        let _looking = self.inner.looking();
         let (expr, parts) = (compile(query)?, self.parts());
         self.noticing(match query.order {
             Order::Relevance => relevance::search(self, &parts, &expr, query.limit),

@@ -11,6 +11,7 @@ use crate::merge::damaged_segment;
 use crate::meta::{Meta, Template};
 use crate::open;
 use crate::quarantine::{QuarantineId, Resolved, StoredQuarantined};
+use crate::resident::Resident;
 use crate::stats::Stats;
 use crate::view::{Place, Slot, View};
 use crate::{Error, Limits, Result};
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) meta: Meta,
     pub(crate) findings: Findings,
+    pub(crate) resident: Resident,
     /// Who did what.
     pub(crate) audit: Mutex<Chain>,
     pub(crate) cache: ChunkCache,

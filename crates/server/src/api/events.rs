@@ -158,7 +158,7 @@ fn find_similar(app: &App, params: &SearchParams) -> Result<Found> {
 
 fn similar_problem(error: PipelineError) -> Problem {
     match error {
-        PipelineError::NoEmbedder => Problem::new(axum::http::StatusCode::NOT_IMPLEMENTED, error.to_string()),
+        PipelineError::NoEmbedder => Problem::new(axum::http::StatusCode::CONFLICT, error.to_string()),
         PipelineError::Store(error) => error.into(),
         other => Problem::internal("searching by meaning", &other),
     }

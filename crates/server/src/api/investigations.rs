@@ -67,7 +67,7 @@ fn full(app: &App) -> Problem {
     let times = app.queue.times().seconds_per_alert;
     let each = if times.count > 0 { times.mean } else { SECONDS_EACH };
     let detail = format!("{ASKED_CAPACITY} investigations are waiting already; ask again later");
-    Problem::busy(detail, each.ceil().max(1.0) as u32)
+    Problem::too_many(detail, each.ceil().max(1.0) as u32)
 }
 
 /// `GET /v1/investigations/{id}`

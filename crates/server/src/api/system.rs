@@ -38,7 +38,7 @@ pub(crate) async fn back_up(State(app): State<Arc<App>>) -> Result<Response> {
     let made = blocking(&app, |app| {
         let Some(parent) = &app.backup_dir else {
             let detail = "no place for backups was named; start `casemate serve` with --backup-dir DIR";
-            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail));
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
         };
         let dir = parent.join(Timestamp::now().strftime("casemate-%Y%m%dT%H%M%S%.3fZ").to_string());
         let backup = app.pipeline.store().backup(&dir)?;

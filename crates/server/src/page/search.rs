@@ -108,7 +108,7 @@ fn narrowed(params: &SearchParams, kind: EntityKind, value: &str) -> String {
 }
 
 fn is_explained(problem: &Problem) -> bool {
-    problem.status == StatusCode::NOT_IMPLEMENTED
+    problem.status == StatusCode::CONFLICT
 }
 
 fn view(

@@ -92,7 +92,7 @@ fn bad_requests_say_what_to_do() {
     check("/v1/events?entity=ws5", 400, "kind:value");
     check("/v1/events?q=%28%28", 400, "to look for");
     check("/v1/search", 400, "q=");
-    check("/v1/search?q=x&mode=semantic", 501, "casemate-stage fetch");
+    check("/v1/search?q=x&mode=semantic", 409, "casemate-stage fetch");
     check("/v1/aggregate?by=colour", 400, "metadata.event_code");
     check("/v1/aggregate?most=0", 400, "1 to 1000");
     check("/v1/search?q=x&mode=magic", 400, "semantic");

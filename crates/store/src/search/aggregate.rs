@@ -55,6 +55,7 @@ impl Store {
     /// Damage, naming the file.
     pub fn seen(&self, entity: &Entity) -> Result<Option<Seen>> {
         let expr = Expr::Entity(entity.kind, Test::Is(entity.value.clone()));
+        let _looking = self.inner.looking();
         let (mut events, mut first, mut last) = (0, i64::MAX, i64::MIN);
         for part in &self.parts() {
             let Some(found) = self.noticing(part.find(&expr))? else { continue };
@@ -84,6 +85,7 @@ impl Store {
         most: usize,
         buckets: usize,
     ) -> Result<Aggregation> {
+        let _looking = self.inner.looking();
         let (expr, parts) = (compile(query)?, self.parts());
         let of_parts: Vec<Option<Counted>> = parts
             .par_iter()

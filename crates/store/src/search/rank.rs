@@ -59,6 +59,7 @@ impl Store {
     /// # Errors
     /// As [`search`](Store::search).
     pub fn rank(&self, within: &Query, sets: &[Clues]) -> Result<Vec<Vec<Ranked>>> {
+        let _looking = self.inner.looking();
         let (expr, parts) = (compile(within)?, self.parts());
         let wanted: Vec<Expr> = sets.iter().flat_map(|set| set.clues.iter().map(Clue::expr)).collect();
         let mut ranking = self.noticing(Ranking::new(&parts, &expr, &wanted))?;

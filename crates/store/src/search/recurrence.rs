@@ -51,6 +51,7 @@ impl Store {
         width: SignedDuration,
         spread: Option<Spread<'_>>,
     ) -> Result<Recurrence> {
+        let _looking = self.inner.looking();
         let (expr, parts) = (compile(query)?, self.parts());
         let grid = Grid { origin: nanoseconds(origin), width: width.as_nanos().max(SECOND) as i64 };
         let of_parts: Vec<Option<Counted>> = parts
@@ -81,6 +82,7 @@ impl Store {
     /// # Errors
     /// As [`search`](Store::search).
     pub fn templates_of(&self, query: &Query) -> Result<BTreeMap<TemplateId, u64>> {
+        let _looking = self.inner.looking();
         let (expr, parts) = (compile(query)?, self.parts());
         let mut templates = BTreeMap::new();
         for part in &parts {

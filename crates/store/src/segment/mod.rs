@@ -77,6 +77,11 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Lets go of the memory that its pages take.
+    pub(crate) fn release(&self) {
+        self.file.release();
+    }
+
     /// Opens the segment in `path`; reads its directory only.
     ///
     /// # Errors

@@ -61,7 +61,8 @@ impl fmt::Debug for Credential<'_> {
 }
 
 /// The token in the value of an `Authorization` header: `Bearer TOKEN`, `Splunk TOKEN` (collectors that speak to
-/// Splunk's HTTP Event Collector), or `Basic`, where it is the password, or the user name with no password.
+/// Splunk's HTTP Event Collector), `ApiKey` (Elastic's shippers: the key of an id and key), or `Basic`, where it is the
+/// password, or the user name with no password.
 ///
 /// None if the header is of another kind, too long or malformed.
 pub fn token_of(authorization: &str) -> Option<String> {
@@ -76,6 +77,9 @@ pub fn token_of(authorization: &str) -> Option<String> {
         let decoded = STANDARD.decode(rest).ok()?;
         let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
         if password.is_empty() { user.to_owned() } else { password.to_owned() }
+    } else if scheme.eq_ignore_ascii_case("apikey") {
+        let decoded = STANDARD.decode(rest).ok()?;
+        std::str::from_utf8(&decoded).ok()?.split_once(':')?.1.to_owned()
     } else {
         return None;
     };
@@ -185,6 +189,8 @@ mod tests {
         check("Splunk abc", Some("abc"));
         check(&format!("Basic {}", STANDARD.encode("splunk:abc")), Some("abc"));
         check(&format!("Basic {}", STANDARD.encode("abc:")), Some("abc"));
+        check(&format!("ApiKey {}", STANDARD.encode("id:abc")), Some("abc"));
+        check(&format!("ApiKey {}", STANDARD.encode("abc")), None);
         check(&format!("Basic {}", STANDARD.encode("abc")), None);
         check("Basic !!!", None);
         check("Digest abc", None);

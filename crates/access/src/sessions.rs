@@ -99,17 +99,6 @@ impl Sessions {
         self.lock().is_empty()
     }
 
-    /// What a form must send back beside the cookie, so that another site's page cannot post in somebody's name. Follows
-    /// from the cookie alone and does not tell it.
-    pub fn form_token(cookie: &str) -> String {
-        hex(&sha256(format!("casemate form\n{cookie}").as_bytes()))
-    }
-
-    /// Whether `sent` is the form token of `cookie`, compared in constant time.
-    pub fn is_form_token(cookie: &str, sent: &str) -> bool {
-        Self::form_token(cookie).as_bytes().ct_eq(sent.as_bytes()).into()
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Session>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,6 +7,8 @@
 //! | HEC without a key | 2xx with an `ackId` that is then confirmed | acknowledged: there; never more often than sent; bodies whole or not at all |
 //! | syslog over TCP | nothing in the protocol; what `/metrics` counts | what is there is what was sent up to some line, each once |
 //! | a followed file | nothing, it stays there | each line exactly once, in the end all of them |
+//! | who asks for an investigation | 202 | it waits, or is there |
+//! | who closes an alert | 200 | it is closed, and the audit record, which holds, says who did it |
 //!
 //! `CASEMATE_KILLS` sets how often; the usual number fits a test run.
 
@@ -14,12 +16,12 @@
 
 mod common;
 
-use casemate_event::{Batch, EventId, QuarantineReason, Quarantined};
+use casemate_event::{AlertId, Batch, EventId, QuarantineReason, Quarantined};
 use casemate_store::Store;
 use common::http::{get, post};
 use common::{Server, Site};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -251,6 +253,62 @@ struct Trial {
     syslog: Syslog,
     followed: Followed,
     logs: PathBuf,
+    decisions: Decisions,
+}
+
+/// What people asked for and decided, as far as it was acknowledged.
+#[derive(Default)]
+struct Decisions {
+    turn: u64,
+    asked: BTreeSet<AlertId>,
+    closed: BTreeSet<AlertId>,
+}
+
+impl Decisions {
+    /// Asks about one of the alerts, and closes every third.
+    fn make(&mut self, address: &str) {
+        self.turn += 1;
+        let json = [("content-type", "application/json")];
+        let Ok(alerts) = get(address, "/v1/alerts") else { return };
+        let alerts = alerts.expect_ok()["total"].as_u64().unwrap();
+        if alerts == 0 {
+            return;
+        }
+        let alert = AlertId(1 + self.turn % alerts);
+        let body = json!({ "alert": alert }).to_string();
+        if post(address, "/v1/investigations", &json, body.as_bytes())
+            .is_ok_and(|answer| answer.status == 202)
+        {
+            self.asked.insert(alert);
+        }
+        if self.turn.is_multiple_of(3) {
+            let body = json!({ "verdict": "benign", "reason": "a test", "by": "mira" }).to_string();
+            let path = format!("/v1/alerts/{alert}/close");
+            if post(address, &path, &json, body.as_bytes()).is_ok_and(|answer| answer.status == 200) {
+                self.closed.insert(alert);
+            }
+        }
+    }
+
+    fn check(&self, data_dir: &Path) {
+        let store = Store::open(data_dir).unwrap();
+        let (waiting, done) = (store.asked().unwrap(), store.investigations().unwrap());
+        for alert in &self.asked {
+            assert!(waiting.contains(alert) || done.contains(alert), "the investigation of {alert} is lost");
+        }
+        let lines = store.audit(u64::MAX, usize::MAX).unwrap();
+        for alert in &self.closed {
+            assert!(store.closing(*alert).unwrap().is_some(), "{alert} is open again");
+            let subject = format!("alert {alert}");
+            let is_its = |line: &&casemate_audit::Line| line.action == "close" && line.subject == subject;
+            assert!(lines.iter().filter(is_its).count() >= 1, "who closed {alert} is not on record");
+        }
+        let rows: Vec<u64> = lines.iter().filter_map(|line| line.row).collect();
+        assert!(rows.is_sorted_by(|later, earlier| later > earlier), "a row stands twice in the record");
+        drop(store);
+        let record = casemate_audit::verify(&data_dir.join("audit"), &[], None).unwrap();
+        assert_eq!(record.problems, Vec::<String>::new());
+    }
 }
 
 impl Trial {
@@ -266,7 +324,7 @@ impl Trial {
         ];
         let syslog = Syslog { sent: Vec::new(), counted: Vec::new() };
         let followed = Followed { path: logs.join("app.log"), written: 0 };
-        Self { site, http, syslog, followed, logs }
+        Self { site, http, syslog, followed, logs, decisions: Decisions::default() }
     }
 
     fn serve(&self) -> Server {
@@ -303,6 +361,7 @@ impl Trial {
                 acknowledgement.recv_timeout(WAIT).unwrap();
             }
             self.followed.write(3);
+            self.decisions.make(&server.address);
             let counted = counted().unwrap_or(0) - counted_before;
             // Not to wait for anything, but to die at another moment each time.
             std::thread::sleep(pause);
@@ -317,6 +376,7 @@ impl Trial {
         self.http.iter().for_each(|http| http.check(&found));
         self.syslog.check(&found);
         self.followed.check(&found, all);
+        self.decisions.check(&self.site.data_dir());
         count
     }
 

@@ -99,6 +99,20 @@ fn a_socket_that_was_opened_for_it_is_served() {
     assert_eq!(get(&server.address, "/healthz").unwrap().status, 200);
 }
 
+/// Looking up a name would be a way out; and what asks for one would be linked against.
+#[test]
+fn the_program_cannot_look_up_names() {
+    let program = fs_err::read(env!("CARGO_BIN_EXE_casemate")).unwrap();
+    let names = |name: &str| {
+        let name = [b"\0", name.as_bytes(), b"\0"].concat();
+        memchr::memmem::find(&program, &name).is_some()
+    };
+    assert!(names("accept4") || names("accept"), "the table of what is linked was not found");
+    for resolver in ["getaddrinfo", "gethostbyname", "gethostbyname_r", "res_query", "res_nquery"] {
+        assert!(!names(resolver), "{resolver}");
+    }
+}
+
 #[test]
 fn the_unit_exposes_little() {
     let unit = root().join("systemd/casemate.service");

@@ -101,7 +101,7 @@ const CALLS_OUT: [&str; 42] = [
     "webpki*",
 ];
 
-/// TLS that `casemate-receive` alone brings in, to be a server (syslog, RFC 5425). Its client types are refused by
+/// TLS that `casemate-receive` alone brings in, to be a server (of syslog, of API and page). Its client types are refused by
 /// `disallowed-types` in clippy.toml, and no certificates of public authorities come with it.
 const SERVES_TLS: [&str; 4] = ["rustls", "rustls-pki-types", "rustls-webpki", "tokio-rustls"];
 

@@ -8,6 +8,7 @@ use crate::listen::Peer;
 use crate::problem::{Problem, Result};
 use crate::redact;
 use crate::state::{App, blocking};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -110,13 +111,17 @@ pub(crate) async fn admit(
     let what = format!("{} {}", parts.method, shown_uri(&parts));
     let who = match identify(&app, &parts).await {
         Ok(who) => who,
-        Err(refusal) => return refuse(&app, &parts, what, refusal).await,
+        Err(refusal) => {
+            drain(body).await;
+            return refuse(&app, &parts, what, refusal).await;
+        }
     };
     if let Needs::Scope(needs) = rule.needs
         && let Err(problem) = may(&who, needs)
     {
         let entry = Entry::new(&who.to_string(), "refused", what, json!({ "needs": needs }));
         record(&app, entry, false).await;
+        drain(body).await;
         return problem.into_response();
     }
     parts.extensions.insert(who.clone());
@@ -130,6 +135,15 @@ pub(crate) async fn admit(
         Some(Recorded::Act(action)) => record(&app, entry(action), true).await,
     }
     if who.redacted { redact::response(&app, response).await } else { response }
+}
+
+/// Reads a body that nobody wants, if it is short: a connection closed over unread bytes is reset, and the answer lost on
+/// its way.
+pub(crate) async fn drain(body: Body) {
+    const SHORT: usize = 1 << 20;
+    const SOON: Duration = Duration::from_secs(1);
+    // Longer or slower than that, it is cut off.
+    drop(tokio::time::timeout(SOON, axum::body::to_bytes(body, SHORT)).await);
 }
 
 /// Whether `who` has this right.

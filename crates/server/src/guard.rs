@@ -24,7 +24,10 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     let is_page = crate::page::is_page(request.uri().path());
     let mut response = match check(&request, app.front) {
         Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            crate::admit::drain(request.into_body()).await;
+            problem.into_response()
+        }
     };
     if is_page {
         response = crate::page::problem::for_people(response);

@@ -153,12 +153,3 @@ fn the_longest_unused_go_first() {
     assert_eq!(sessions.len(), MAX_SESSIONS);
     assert_eq!(sessions.find(&access, &oldest, at(0)), None);
 }
-
-#[test]
-fn forms_carry_a_token_of_their_session() {
-    let (cookie, other) = ("a".repeat(64), "b".repeat(64));
-    let token = Sessions::form_token(&cookie);
-    assert!(Sessions::is_form_token(&cookie, &token));
-    assert!(!Sessions::is_form_token(&other, &token));
-    assert!(!Sessions::is_form_token(&cookie, &cookie) && !Sessions::is_form_token(&cookie, ""));
-}

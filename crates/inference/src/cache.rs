@@ -2,7 +2,7 @@
 //!
 //! In pages of 64 tokens, taken from one pool of a fixed size. A page whose tokens are all known stays
 //! after its reader is gone, found by its tokens and all before them, until the pool needs the room: the
-//! page longest unused goes first. So a prefix is read once whoever asks, and pages begin at the same
+//! page longest unused goes first; beyond 256 MiB of such pages it goes before the pool takes more memory. So a prefix is read once whoever asks, and pages begin at the same
 //! tokens whoever reads them, which keeps results the same to the bit.
 #![allow(unsafe_code)]
 
@@ -17,6 +17,9 @@ use crate::pool::Pool;
 
 /// Rows whose keys and values one thread notes before the next.
 const ROWS_AT_ONCE: usize = 32;
+
+/// Bytes of pages that nobody holds, kept to be found again.
+const KEPT_BYTES: usize = 256 << 20;
 
 /// Tokens of a page.
 pub(crate) const PAGE: usize = 64;
@@ -154,6 +157,8 @@ pub(crate) struct Cache {
     pub(crate) memory: Memory,
     pages: Vec<Page>,
     limit: usize,
+    /// Pages that nobody holds from which on one of them is used again rather than a new one.
+    kept: usize,
     free: Vec<PageId>,
     known: HashMap<Name, PageId>,
     clock: u64,
@@ -168,6 +173,7 @@ impl Cache {
             memory: Memory::new(sizes, limit),
             pages: Vec::new(),
             limit,
+            kept: (KEPT_BYTES / sizes.page_bytes().max(1)).max(1),
             free: Vec::new(),
             known: HashMap::new(),
             clock: 0,
@@ -184,7 +190,7 @@ impl Cache {
     pub(crate) fn take(&mut self) -> Result<PageId> {
         let id = match self.free.pop() {
             Some(id) => id,
-            None if self.pages.len() < self.limit => {
+            None if self.pages.len() < self.limit && self.unheld() < self.kept => {
                 self.pages.push(Page::default());
                 (self.pages.len() - 1) as PageId
             }
@@ -194,6 +200,10 @@ impl Cache {
         let page = &mut self.pages[id as usize];
         *page = Page { holders: 1, serial: self.serial, name: None, last_use: self.clock };
         Ok(id)
+    }
+
+    fn unheld(&self) -> usize {
+        self.pages.iter().filter(|page| page.holders == 0).count()
     }
 
     /// Frees the page that nobody holds and that was used longest ago.
@@ -326,5 +336,20 @@ mod tests {
         assert_ne!(copy, id);
         assert_eq!(cache.memory.head(1, copy, 0), cache.memory.head(1, id, 0));
         assert_eq!(cache.memory.head(1, copy, 0).1[63 * 16].to_f32(), 3.0);
+    }
+
+    #[test]
+    fn what_is_kept_for_later_is_bounded_and_what_is_held_is_not() {
+        let mut cache = Cache::new(SIZES, 20 * SIZES.page_bytes());
+        cache.kept = 4;
+        for number in 0..10 {
+            let page = cache.take().unwrap();
+            cache.publish(page, None, &tokens(1000 * number));
+            cache.release(page);
+        }
+        assert_eq!(cache.pages.len(), 4, "the fifth took the place of the first");
+        assert!(cache.find(None, &tokens(9000)).is_some() && cache.find(None, &tokens(0)).is_none());
+        let held: Vec<_> = (0..18).map(|_| cache.take().unwrap()).collect();
+        assert_eq!((held.len(), cache.in_use()), (18, 19));
     }
 }

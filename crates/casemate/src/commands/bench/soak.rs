@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -407,7 +407,8 @@ struct Client {
 
 impl Client {
     fn connect(address: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        // An address and no name: nothing here can look one up.
+        let stream = TcpStream::connect(address.parse::<SocketAddr>()?)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         Ok(Self { address: address.to_owned(), stream: BufReader::new(stream) })

@@ -32,6 +32,8 @@ IFF_UP = 0x1
 IFF_TUN = 0x1
 IFF_NO_PI = 0x1000
 RTF_UP = 0x1
+CALLS = "trace=connect,sendto,sendmsg,sendmmsg"
+TRACE = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", CALLS, "-e", "signal=none"]
 
 
 def bring_loopback_up():
@@ -91,6 +93,13 @@ def packets(sink):
     return found
 
 
+def can_trace():
+    """Whether strace is installed, and allowed."""
+    if not shutil.which("strace"):
+        return False
+    return subprocess.run(TRACE + ["-o", os.devnull, "true"], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def elsewhere(trace):
     """Lines of a trace that name an address other than this machine's."""
     with open(trace) as lines:
@@ -136,10 +145,9 @@ def main():
     result["sink"] = None if sink is None else len(packets(sink)) > 0
     command = sys.argv[1:]
     trace = None
-    if shutil.which("strace"):
+    if can_trace():
         trace = tempfile.mktemp()
-        calls = "trace=connect,sendto,sendmsg,sendmmsg"
-        command = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", calls, "-e", "signal=none", "-o", trace] + command
+        command = TRACE + ["-o", trace] + command
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said = []
     address = None

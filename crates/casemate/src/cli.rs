@@ -837,8 +837,8 @@ pub(crate) struct SoakArgs {
     /// Minutes measured
     #[arg(long, default_value_t = 30)]
     pub(crate) minutes: u64,
-    /// Minutes before that
-    #[arg(long, default_value_t = 5)]
+    /// Minutes before that: until the model keeps as many read prompts as it may, memory grows
+    #[arg(long, default_value_t = 10)]
     pub(crate) warm_up: u64,
     #[arg(long, default_value_t = 5000)]
     pub(crate) events_per_second: u64,

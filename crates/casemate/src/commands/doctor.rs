@@ -317,7 +317,7 @@ mod tests {
             if let Some(content) = content {
                 fs_err::write(dir.path().join("m.gguf"), content).unwrap();
             }
-            assert_eq!(check_file(dir.path(), &file, quick).unwrap().0, expected);
+            assert_eq!(check_file(&dir.path().join("m.gguf"), &file, quick).unwrap().0, expected);
         };
         check(None, false, Status::Absent);
         check(Some("abc"), false, Status::Verified);

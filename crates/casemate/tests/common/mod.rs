@@ -79,7 +79,9 @@ impl Site {
         command.args(args).arg("--json").env_clear();
         command.arg("--data-dir").arg(self.data_dir());
         command.arg("--config").arg(root().join("config"));
-        command.arg("--models").arg(self.dir.path().join("no-models"));
+        if !args.contains(&"--models") {
+            command.arg("--models").arg(self.dir.path().join("no-models"));
+        }
         command
     }
 

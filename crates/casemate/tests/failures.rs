@@ -72,11 +72,10 @@ fn without_memory_for_its_model_everything_else_goes_on() {
     let mut limited = Command::new("prlimit");
     // More than the server takes, less than the model does on top of it.
     limited
-        .args(["--as=1500000000", "--"])
+        .args(["--as=1700000000", "--"])
         .arg(program.get_program())
         .args(program.get_args())
-        .arg("--model")
-        .arg("default");
+        .args(["--model", "default", "--head", "none"]);
     limited.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     if Command::new("prlimit").arg("--version").stdout(Stdio::null()).status().is_err() {
         eprintln!("skipped: prlimit is not installed");

@@ -72,7 +72,7 @@ fn without_memory_for_its_model_everything_else_goes_on() {
     let mut limited = Command::new("prlimit");
     // More than the server takes, less than the model does on top of it.
     limited
-        .args(["--as=1700000000", "--"])
+        .args(["--as=1500000000", "--"])
         .arg(program.get_program())
         .args(program.get_args())
         .args(["--model", "default", "--head", "none"]);

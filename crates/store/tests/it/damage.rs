@@ -36,6 +36,10 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs_err::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
+        // The audit record has tests of its own, in its crate: it goes on whatever it is left like.
+        if path.ends_with("audit") {
+            continue;
+        }
         if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
     }
     files.sort();

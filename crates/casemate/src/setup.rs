@@ -143,12 +143,18 @@ pub(crate) fn head(
     };
     let (head, sha256) = Head::load(&path).map_err(Failure::input)?;
     let reader = match &head.whole.probe {
-        Some(probe) => models::load_by_hash(&probe.model, &global.model_dirs(), model)?,
+        // What its reports say of it as well: judged without the probe.
+        Some(probe) => {
+            models::load_by_hash(&probe.model, &global.model_dirs(), model).unwrap_or_else(|failure| {
+                tracing::warn!("the reader of the probe cannot be used: {failure}");
+                None
+            })
+        }
         None => None,
     };
     if head.whole.probe.is_some() && reader.is_none() {
         tracing::warn!(
-            "the model that the probe of {} was fitted for is not there: judging without the probe",
+            "the model that the probe of {} was fitted for is not to be had: judging without the probe",
             path.display()
         );
     }

@@ -6,6 +6,7 @@
 use crate::{Error, Result};
 use casemate_disk::{write_atomic, write_private};
 use jiff::{SignedDuration, Timestamp};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -64,7 +65,7 @@ pub struct Tls {
 
 struct State {
     acceptor: TlsAcceptor,
-    stamps: Vec<Option<SystemTime>>,
+    stamps: Vec<Stamp>,
     looked: Instant,
 }
 
@@ -110,11 +111,13 @@ impl Tls {
     }
 }
 
-/// When the files were changed last.
-fn stamps(files: &TlsFiles) -> Vec<Option<SystemTime>> {
-    let paths = [Some(files.certificate.as_path()), Some(files.key.as_path()), files.clients.file()];
-    let changed = |path: &Path| fs_err::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    paths.into_iter().map(|path| path.and_then(changed)).collect()
+/// When a file was changed last, or why that cannot be told: it is gone, say.
+type Stamp = std::result::Result<SystemTime, io::ErrorKind>;
+
+fn stamps(files: &TlsFiles) -> Vec<Stamp> {
+    let paths = [files.certificate.as_path(), &files.key].into_iter().chain(files.clients.file());
+    let changed = |path: &Path| fs_err::metadata(path).and_then(|metadata| metadata.modified());
+    paths.map(|path| changed(path).map_err(|error| error.kind())).collect()
 }
 
 fn acceptor(files: &TlsFiles, protocols: &[Vec<u8>]) -> Result<TlsAcceptor> {

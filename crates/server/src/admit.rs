@@ -256,7 +256,8 @@ async fn refuse(app: &Arc<App>, parts: &Parts, what: String, refusal: Refusal) -
     }
     if is_page && matches!(refusal, Refusal::Nothing) && parts.method == axum::http::Method::GET {
         let next = parts.uri.path_and_query().map_or("/", |whole| whole.as_str());
-        return Redirect::to(&format!("/login?next={}", crate::page::escape::query(next))).into_response();
+        return Redirect::to(&format!("/login?next={}", crate::page::parts::url_encode(next)))
+            .into_response();
     }
     let why = match refusal {
         Refusal::Nothing => None,

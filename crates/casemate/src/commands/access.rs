@@ -2,16 +2,15 @@
 //!
 //! Each change stands in the audit record, also while a server runs, which follows within a second.
 
+use super::{note, show};
 use crate::cli::{AccessArgs, AccessCommand, Global, TokenArgs, TokenCommand, UserArgs, UserCommand};
+use crate::door;
 use crate::failure::{Failure, Outcome};
-use crate::{door, machine, output};
 use anyhow::anyhow;
 use casemate_access::{Access, PeerId, Role, Scopes, Token, User};
-use casemate_audit::Entry;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, IsTerminal};
-use std::process::ExitCode;
 use std::time::Instant;
 
 pub(crate) fn users(global: &Global, args: &UserArgs) -> Outcome {
@@ -128,21 +127,6 @@ fn list(global: &Global, started: Instant, access: &Access) -> Outcome {
         "provider": provider, "problems": access.problems(),
     });
     show(global, started, &all, lines)
-}
-
-/// Puts a change on record.
-fn note(global: &Global, action: &str, subject: &str, now: Value) -> Outcome<()> {
-    let entry = Entry::new(&machine::operator(), action, subject, now);
-    Ok(casemate_store::record_beside(&global.data_dir, &entry)?)
-}
-
-fn show(global: &Global, started: Instant, json: &Value, lines: impl IntoIterator<Item = String>) -> Outcome {
-    if global.json {
-        output::json(json, started)?;
-    } else {
-        lines.into_iter().try_for_each(|line| output::line(&line))?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn described_user(user: &User) -> String {

@@ -4,11 +4,11 @@
 //! again.
 
 use super::eval::gate::{Judgement, judge_release};
+use super::{note, show};
 use crate::cli::{BundleApplyArgs, BundleArgs, BundleCommand, Global};
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, Bar};
+use crate::output::Bar;
 use crate::{machine, setup};
-use casemate_audit::Entry;
 use casemate_bundle::{Bundles, Check, Policy, Release, Report, State};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -183,21 +183,6 @@ fn bar() -> impl FnMut(casemate_bundle::Progress) {
             bar.finish_and_clear();
         }
     }
-}
-
-/// Puts a step on record.
-fn note(global: &Global, action: &str, subject: &str, now: Value) -> Outcome<()> {
-    let entry = Entry::new(&machine::operator(), action, subject, now);
-    Ok(casemate_store::record_beside(&global.data_dir, &entry)?)
-}
-
-fn show(global: &Global, started: Instant, json: &Value, lines: impl IntoIterator<Item = String>) -> Outcome {
-    if global.json {
-        output::json(json, started)?;
-    } else {
-        lines.into_iter().try_for_each(|line| output::line(&line))?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Files of the active release that are not what was signed.

@@ -16,3 +16,27 @@ pub(crate) mod playbook;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod support;
+
+use crate::cli::Global;
+use crate::failure::Outcome;
+use crate::{machine, output};
+use casemate_audit::Entry;
+use serde_json::Value;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Puts on record what was done here, also while a server has the data directory.
+fn note(global: &Global, action: &str, subject: &str, now: Value) -> Outcome<()> {
+    let entry = Entry::new(&machine::operator(), action, subject, now);
+    Ok(casemate_store::record_beside(&global.data_dir, &entry)?)
+}
+
+/// Prints the document, or lines that say the same.
+fn show(global: &Global, started: Instant, json: &Value, lines: impl IntoIterator<Item = String>) -> Outcome {
+    if global.json {
+        output::json(json, started)?;
+    } else {
+        lines.into_iter().try_for_each(|line| output::line(&line))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

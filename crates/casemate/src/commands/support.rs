@@ -10,6 +10,7 @@ use crate::seal::Seal;
 use crate::{door, models, output, setup};
 use casemate_store::Store;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -93,7 +94,6 @@ fn configuration(global: &Global, problems: &mut Vec<String>) -> Value {
             }
         }
         all.sort();
-        use sha2::{Digest, Sha256};
         let hash: String = Sha256::digest(all.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
         hashes.insert(part, json!({ "files": all.len(), "sha256": hash }));
     }

@@ -48,19 +48,6 @@ pub(crate) fn visible(text: &str) -> String {
     })
 }
 
-/// `text` as a value of a query string.
-pub(crate) fn query(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
-}
-
 /// Characters that change how others look, or show nothing.
 fn is_hidden(character: char) -> bool {
     match character {

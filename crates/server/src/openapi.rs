@@ -401,9 +401,7 @@ fn operations() -> Vec<Operation> {
         Operation::html("/investigations/{id}", "Page: one investigation"),
         Operation::html("/events/{id}", "Page: one event"),
         Operation::html("/search", "Page: search").query(SEARCH),
-        Operation::get("/assets/casemate.css", "Style of the page", "text/css", text_schema()),
-        Operation::get("/assets/casemate.js", "Script of the page", "text/javascript", text_schema()),
-        Operation::get("/assets/icon.svg", "Icon of the page", "image/svg+xml", text_schema()),
+        Operation::get("/assets/{name}", "A style, script or picture of the pages", "*/*", text_schema()),
     ]
 }
 

@@ -114,9 +114,7 @@ pub(crate) fn table() -> Vec<Route> {
         on_post(Rule::OPEN, "/login", page::session::log_in),
         on_post(Rule::OPEN, "/logout", page::session::log_out),
         on_get(Rule::GREET, "/session", page::session::page),
-        on_get(Rule::OPEN, "/assets/casemate.css", page::assets::css),
-        on_get(Rule::OPEN, "/assets/casemate.js", page::assets::js),
-        on_get(Rule::OPEN, "/assets/icon.svg", page::assets::icon),
+        on_get(Rule::OPEN, "/assets/{name}", page::assets::file),
     ]
 }
 

@@ -1,31 +1,33 @@
-//! The page's style, script and icon: compiled in, revalidated by their hash.
+//! The pages' styles, scripts and icon: compiled in, revalidated by their hash.
 
+use crate::problem::Problem;
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// `GET /assets/casemate.css`
-pub(crate) async fn css(headers: HeaderMap) -> Response {
-    asset(&headers, "text/css; charset=utf-8", include_str!("../../assets/casemate.css"))
-}
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
 
-/// `GET /assets/casemate.js`
-pub(crate) async fn js(headers: HeaderMap) -> Response {
-    asset(&headers, "text/javascript; charset=utf-8", include_str!("../../assets/casemate.js"))
-}
+/// Every file that pages link to. `casemate.*` goes with each page; a page's own style and script are named like it.
+const FILES: [(&str, &str, &str); 3] = [
+    ("casemate.css", CSS, include_str!("../../assets/casemate.css")),
+    ("casemate.js", JS, include_str!("../../assets/casemate.js")),
+    ("icon.svg", SVG, include_str!("../../assets/icon.svg")),
+];
 
-/// `GET /assets/icon.svg`
-pub(crate) async fn icon(headers: HeaderMap) -> Response {
-    asset(&headers, "image/svg+xml", include_str!("../../assets/icon.svg"))
-}
-
-fn asset(headers: &HeaderMap, media: &'static str, body: &'static str) -> Response {
+/// `GET /assets/{name}`
+pub(crate) async fn file(headers: HeaderMap, Path(name): Path<String>) -> Result<Response, Problem> {
+    let Some((_, media, body)) = FILES.iter().find(|(known, _, _)| *known == name) else {
+        return Err(Problem::not_found(format!("no page links to a file {name:?}")));
+    };
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);
     let tag = format!("\"{:016x}\"", hasher.finish());
     let cached = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return (StatusCode::NOT_MODIFIED, cached).into_response();
+        return Ok((StatusCode::NOT_MODIFIED, cached).into_response());
     }
-    (cached, [(header::CONTENT_TYPE, media)], body).into_response()
+    Ok((cached, [(header::CONTENT_TYPE, *media)], *body).into_response())
 }

@@ -813,6 +813,11 @@ pub(crate) enum BenchCommand {
         after_help = "Example:\n  casemate bench vector --data logs/ --peer usearch --peer-python /opt/peers/bin/python"
     )]
     Vector(VectorBenchArgs),
+    /// The pages: how long until their first byte, and until they can be used, beside many events and an investigation
+    #[command(
+        after_help = "Example:\n  casemate bench page --keep /var/tmp/site --browser node_modules/.. --json"
+    )]
+    Page(PageArgs),
     /// The whole server for a time: events, alerts and readers at once; how long reads wait, whether memory grows
     #[command(
         after_help = "Example:\n  casemate bench soak --minutes 30 --events-per-second 5000 --alerts-per-day 3000"
@@ -830,6 +835,28 @@ pub(crate) enum BenchCommand {
     /// Our side of `bench inference`, in a process of its own
     #[command(hide = true)]
     Worker(WorkerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PageArgs {
+    /// Events in the store
+    #[arg(long, default_value_t = 10_000_000)]
+    pub(crate) events: u64,
+    /// Intrusions among them, each of which raises alerts
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) intrusions: u64,
+    /// Times each page is asked for
+    #[arg(long, default_value_t = 30)]
+    pub(crate) rounds: usize,
+    /// Keep the store here, and go on with the one that is here
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+    /// Folder whose `node_modules` hold playwright-core: pages are opened in Chromium too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) browser: Option<PathBuf>,
+    /// Model that investigates meanwhile: `default`, `small`, `tiny`, the path of a GGUF file, or `none`
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
+    pub(crate) model: String,
 }
 
 #[derive(Debug, Args)]

@@ -6,9 +6,11 @@ mod embeddings;
 mod engine;
 mod inference;
 mod ingest;
+mod page;
 mod scale;
 mod sigma;
 mod sigma_hits;
+mod site;
 mod soak;
 mod text;
 mod vector;
@@ -31,6 +33,7 @@ pub(crate) fn run(global: &Global, args: &BenchArgs) -> Outcome {
         BenchCommand::Embedding(args) => (None, embedding::run(global, args)?),
         BenchCommand::Ingest(args) => (None, ingest::run(global, args)?),
         BenchCommand::Vector(args) => (None, vector::run(global, args)?),
+        BenchCommand::Page(args) => (None, page::run(global, args)?),
         BenchCommand::Soak(args) => (None, soak::run(global, args)?),
         BenchCommand::VectorWorker(args) => return vector::work(args),
         BenchCommand::SigmaWorker(args) => return sigma::work(args),

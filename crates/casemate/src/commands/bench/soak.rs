@@ -4,6 +4,7 @@
 //! people read. What is measured is how long reads wait, whether memory grows after it has warmed up, and whether
 //! intake and investigations keep up. Everything goes over loopback, from this process, on the same cores.
 
+use super::site::{Client, intrusion, ordinary, quantile, start};
 use super::{Better, Row};
 use crate::cli::{Global, SoakArgs};
 use crate::failure::Outcome;
@@ -12,9 +13,6 @@ use anyhow::{Context, anyhow, bail};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -26,7 +24,6 @@ const READERS: u64 = 4;
 /// Reads of each reader a second.
 const READS: u64 = 10;
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
-const HOSTS: u64 = 200;
 
 /// What people and their tools ask for, in turn.
 const ASKED: [&str; 10] = [
@@ -44,8 +41,7 @@ const ASKED: [&str; 10] = [
 
 pub(super) fn run(global: &Global, args: &SoakArgs) -> Outcome<Vec<Row>> {
     let dir = tempfile::tempdir().context("a directory for the server's data")?;
-    let (child, address) = start(global, args, dir.path())?;
-    let mut server = Ended(child);
+    let (mut server, address) = start(global, &args.model, dir.path())?;
     let shared = Arc::new(Shared { address, ..Shared::default() });
     let total = Duration::from_secs(60 * (args.warm_up + args.minutes));
     let mut threads = vec![
@@ -73,7 +69,7 @@ pub(super) fn run(global: &Global, args: &SoakArgs) -> Outcome<Vec<Row>> {
                 lock(&shared.waits).clear();
                 warmed = Some((Instant::now(), shared.events.load(Ordering::Relaxed)));
             }
-            memory.push(Memory::of(server.0.id())?);
+            memory.push(Memory::of(server.id())?);
         }
         if !global.json {
             let (events, elapsed) = (shared.events.load(Ordering::Relaxed), begun.elapsed().as_secs());
@@ -152,11 +148,6 @@ fn rows(shared: &Shared, memory: &[Memory], rate: f64, queue: &Value, done: &Val
     rows
 }
 
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = (sorted.len() as f64 * share) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
-}
-
 /// What the threads of the load share.
 #[derive(Default)]
 struct Shared {
@@ -230,7 +221,7 @@ fn send_events(shared: &Shared, rate: u64) -> anyhow::Result<()> {
         let mut body = String::with_capacity(120 * per_batch as usize);
         for _ in 0..per_batch {
             number += 1;
-            body.push_str(&ordinary(number));
+            body.push_str(&ordinary(number, Timestamp::now()));
         }
         loop {
             let (status, _) = client.post("/v1/ingest/auto", "application/octet-stream", body.as_bytes())?;
@@ -249,26 +240,6 @@ fn send_events(shared: &Shared, rate: u64) -> anyhow::Result<()> {
     })
 }
 
-/// Lines as an estate of servers sends them, none of which any rule looks at twice.
-fn ordinary(n: u64) -> String {
-    let now = Timestamp::now();
-    let (host, user, pid) = (n * 7919 % HOSTS, n * 104_729 % 300, 300 + n % 30_000);
-    let ip = format!("10.{}.{}.{}", n % 4, n / 7 % 250, n * 31 % 250);
-    let what = match n % 8 {
-        0 => {
-            format!("sshd[{pid}]: Accepted publickey for svc{user} from {ip} port {} ssh2", 1024 + n % 60_000)
-        }
-        1 => format!("sshd[{pid}]: Disconnected from user svc{user} {ip} port {}", 1024 + n % 60_000),
-        2 => format!("CRON[{pid}]: (svc{user}) CMD (/usr/local/bin/report --id {n})"),
-        3 => format!("systemd[1]: Started Session {n} of User svc{user}."),
-        4 => format!("nginx[{pid}]: {ip} \"GET /items/{n} HTTP/1.1\" 200 {}", n % 90_000),
-        5 => format!("postfix/smtpd[{pid}]: connect from client{}.plant.example[{ip}]", n % 900),
-        6 => format!("kernel: [{n}.123456] eth0: link is up, flow control rx/tx {}", n % 3),
-        _ => format!("app[{pid}]: order {n} of customer {} accepted in {} ms", n % 5000, n % 700),
-    };
-    format!("<38>1 {now:.6} node{host} - - - - {what}\n")
-}
-
 /// A short intrusion on a host of its own, which raises an alert.
 fn send_alerts(shared: &Shared, every: Duration) -> anyhow::Result<()> {
     let mut client = Client::connect(&shared.address)?;
@@ -282,35 +253,6 @@ fn send_alerts(shared: &Shared, every: Duration) -> anyhow::Result<()> {
         }
         Ok(())
     })
-}
-
-fn intrusion(number: u64) -> String {
-    let now = Timestamp::now();
-    let host = format!("desk{number}.plant.example");
-    let commands = [
-        ("cmd.exe", "winword.exe", "cmd.exe /c whoami /all".to_owned()),
-        ("powershell.exe", "cmd.exe", format!("powershell.exe -nop -w hidden -enc SQBFAFgA{number:06}")),
-        (
-            "rundll32.exe",
-            "powershell.exe",
-            format!(
-                r"rundll32.exe C:\\windows\\System32\\comsvcs.dll MiniDump {} C:\\Temp\\l{number}.dmp full",
-                600 + number % 90
-            ),
-        ),
-    ];
-    let line = |(at, (image, parent, command)): (usize, &(&str, &str, String))| {
-        let time = now - jiff::SignedDuration::from_secs(3 - at as i64);
-        format!(
-            "{{\"EventID\":1,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Provider_Name\":\
-             \"Microsoft-Windows-Sysmon\",\"Hostname\":\"{host}\",\"UtcTime\":\"{}\",\"ProcessId\":{},\
-             \"Image\":\"C:\\\\Windows\\\\System32\\\\{image}\",\"ParentImage\":\"C:\\\\Windows\\\\System32\\\\{parent}\",\
-             \"CommandLine\":\"{command}\",\"User\":\"PLANT\\\\user{number}\"}}\n",
-            time.strftime("%Y-%m-%d %H:%M:%S.%3f"),
-            4000 + at
-        )
-    };
-    commands.iter().enumerate().map(line).collect()
 }
 
 fn read(shared: &Shared, number: u64) -> anyhow::Result<()> {
@@ -345,112 +287,5 @@ impl Memory {
         };
         let missing = || anyhow!("the server is gone");
         Ok(Self { rss: of("VmRSS:").ok_or_else(missing)?, anonymous: of("RssAnon:").ok_or_else(missing)? })
-    }
-}
-
-/// Starts the server and waits until it says where it serves.
-fn start(global: &Global, args: &SoakArgs, dir: &std::path::Path) -> anyhow::Result<(Child, String)> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["serve", "--no-auth", "--listen", "127.0.0.1:0", "--model", &args.model]);
-    command
-        .arg("--data-dir")
-        .arg(dir)
-        .arg("--config")
-        .arg(&global.config)
-        .arg("--models")
-        .arg(&global.models);
-    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn()?;
-    let mut stderr = BufReader::new(child.stderr.take().context("no stderr")?);
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if stderr.read_line(&mut line)? == 0 {
-            bail!("the server ended before it served");
-        }
-        if let Some((_, rest)) = line.split_once("serving on http://") {
-            let address = rest.split('/').next().unwrap_or_default().to_owned();
-            // What is said later is read, or it would wait for a reader.
-            thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::stderr()));
-            return Ok((child, address));
-        }
-    }
-}
-
-/// A server that ends with this.
-struct Ended(Child);
-
-impl Ended {
-    fn end(&mut self) -> anyhow::Result<()> {
-        if let Some(status) = self.0.try_wait()? {
-            bail!("the server ended by itself: {status}");
-        }
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
-            drop(self.0.kill());
-            drop(self.0.wait());
-        }
-    }
-}
-
-/// HTTP/1.1 over one connection that is kept.
-struct Client {
-    address: String,
-    stream: BufReader<TcpStream>,
-}
-
-impl Client {
-    fn connect(address: &str) -> anyhow::Result<Self> {
-        // An address and no name: nothing here can look one up.
-        let stream = TcpStream::connect(address.parse::<SocketAddr>()?)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
-        Ok(Self { address: address.to_owned(), stream: BufReader::new(stream) })
-    }
-
-    fn get(&mut self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address), b"")
-    }
-
-    fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        self.ask(&head, body)
-    }
-
-    fn ask(&mut self, head: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
-        let mut message = head.as_bytes().to_vec();
-        message.extend_from_slice(body);
-        self.stream.get_mut().write_all(&message)?;
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;
-        let mut length = 0;
-        loop {
-            line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                bail!("the answer is cut short");
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse()?;
-            }
-        }
-        let mut answer = vec![0; length];
-        self.stream.read_exact(&mut answer)?;
-        Ok((status, answer))
     }
 }

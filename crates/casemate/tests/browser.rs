@@ -1,0 +1,83 @@
+//! What an analyst does, done in headless Chromium against the real server: every page read with and without scripts, and the
+//! main paths walked. Skipped, with a message, where Chromium or the packages are missing.
+//!
+//! `CASEMATE_SHIPPERS` names a directory whose `browser/node_modules` hold playwright-core and axe-core, as `.ci/run`
+//! makes it; Chromium is Debian's (`CASEMATE_CHROMIUM` names another).
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::http::get;
+use common::{Server, Site, data, root};
+use std::path::PathBuf;
+use std::process::Command;
+
+fn browser() -> Option<PathBuf> {
+    let chromium = std::env::var_os("CASEMATE_CHROMIUM").unwrap_or_else(|| "/usr/bin/chromium".into());
+    let packages = std::env::var_os("CASEMATE_SHIPPERS").map(|dir| PathBuf::from(dir).join("browser"));
+    let packages = packages.filter(|dir| dir.join("node_modules/playwright-core").is_dir());
+    if packages.is_none() || !PathBuf::from(&chromium).is_file() {
+        eprintln!("skipped: Chromium and $CASEMATE_SHIPPERS/browser/node_modules are not both there");
+        return None;
+    }
+    packages
+}
+
+/// Runs a script of `tests/browser` with node and shows what it said if it failed.
+#[track_caller]
+fn walk(packages: &PathBuf, script: &str, args: &[&str]) {
+    let output = Command::new("node")
+        .arg(root().join("crates/casemate/tests/browser").join(script))
+        .args(args)
+        .env("CASEMATE_BROWSER", packages)
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{script}: {out}\n{err}");
+    println!("{out}");
+}
+
+/// A page for each path of `/openapi.json` that answers with HTML, filled in from what the site has.
+fn pages(server: &Server) -> Vec<String> {
+    let document = get(&server.address, "/openapi.json").unwrap().expect_ok();
+    let first = |path: &str, list: &str, key: &str| {
+        let found = get(&server.address, path).unwrap().expect_ok();
+        let value = &found[list][0][key];
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let mut pages = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let is_page = operations["get"]["responses"]["200"]["content"]["text/html"].is_object();
+        if !is_page || path.starts_with("/v1/") {
+            continue;
+        }
+        let name = match path.split('/').nth(1).unwrap() {
+            "playbooks" if path.contains("{name}") => first("/v1/playbooks", "playbooks", "name"),
+            "rules" if path.contains('{') => first("/v1/rules", "rules", "id"),
+            _ => "1".to_owned(),
+        };
+        let filled = path.replace("{kind}", "host").replace("{value}", "fin02");
+        pages.push(filled.replace("{id}", &name).replace("{name}", &name));
+    }
+    assert!(pages.len() >= 8 && pages.iter().all(|page| !page.contains('{')), "{pages:?}");
+    pages.extend(["/search?q=host%3Afin02", "/search?q=password%20of%20a%20user"].map(str::to_owned));
+    pages
+}
+
+#[test]
+fn every_page_is_accessible_light_and_within_its_weight() {
+    let Some(packages) = browser() else { return };
+    let site = Site::new();
+    let logs = data("incident/logs");
+    let logs = logs.display().to_string();
+    assert_eq!(site.run(&["ingest", &logs]).code, 0);
+    // The first has a report, one is only raised.
+    assert_eq!(site.run(&["investigate", "1", "--model", "none"]).code, 0);
+    let server = site.serve();
+    let base = format!("http://{}", server.address);
+    let pages = pages(&server);
+    let args: Vec<&str> = std::iter::once(base.as_str()).chain(pages.iter().map(String::as_str)).collect();
+    walk(&packages, "pages.mjs", &args);
+    server.end();
+}

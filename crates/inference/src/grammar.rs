@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use llguidance::api::TopLevelGrammar;
-use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
-use llguidance::{Matcher, ParserFactory};
+use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
+use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
+use llguidance::{Logger, Matcher, ParserFactory};
 
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -91,6 +91,19 @@ impl Constraint for Unconstrained {
     }
 }
 
+/// Anything that is text: whichever special token the model writes first ends it.
+pub struct Spoken<'m>(pub &'m Model);
+
+impl Constraint for Spoken<'_> {
+    fn allowed(&mut self) -> Result<TokenMask> {
+        Ok(TokenMask::all())
+    }
+
+    fn accept(&mut self, token: u32) -> Result<bool> {
+        Ok(self.0.special_name(token).is_some())
+    }
+}
+
 /// The vocabulary as llguidance takes it, and what it precomputes from it.
 pub(crate) struct TokenEnvironment {
     factory: ParserFactory,
@@ -101,14 +114,42 @@ pub struct Grammar {
     matcher: Matcher,
 }
 
+/// Bounds of a grammar that somebody else wrote, or a part of it: most states of its lexer (some 2 kB each; the library
+/// takes 250,000), size in symbols (500,000) and work to build the lexer (1,000,000, at 50,000 in a millisecond).
+const MAX_FOREIGN_STATES: usize = 20_000;
+const MAX_FOREIGN_SIZE: usize = 100_000;
+const MAX_FOREIGN_FUEL: u64 = 1_000_000;
+
 impl Grammar {
-    /// Compiles `lark`, whose start symbol is `start`.
+    /// Compiles `lark`, whose start symbol is `start`. JSON schemas stand in it as `%json { … }`.
     ///
     /// # Errors
     /// [`Error::Grammar`] if it does not compile; the message says where.
     pub fn new(model: &Model, lark: &str) -> Result<Self> {
-        let grammar = TopLevelGrammar::from_lark(lark.to_owned());
-        let mut matcher = Matcher::new(model.environment()?.factory.create_parser(grammar));
+        let factory = &model.environment()?.factory;
+        Self::checked(Matcher::new(factory.create_parser(TopLevelGrammar::from_lark(lark.to_owned()))))
+    }
+
+    /// As [`new`](Self::new), with less memory and time, for a grammar that holds what somebody else wrote, such as a
+    /// schema from a request.
+    ///
+    /// # Errors
+    /// [`Error::Grammar`] if it does not compile or is too large.
+    pub fn foreign(model: &Model, lark: &str) -> Result<Self> {
+        let factory = &model.environment()?.factory;
+        let limits = ParserLimits {
+            max_lexer_states: MAX_FOREIGN_STATES,
+            max_grammar_size: MAX_FOREIGN_SIZE,
+            initial_lexer_fuel: MAX_FOREIGN_FUEL,
+            verbose_errors: false,
+            ..factory.limits().clone()
+        };
+        let written = GrammarInit::Serialized(TopLevelGrammar::from_lark(lark.to_owned()));
+        let (capabilities, quiet) = (InferenceCapabilities::default(), Logger::new(0, 0));
+        Self::checked(Matcher::new(factory.create_parser_from_init_ext(written, quiet, capabilities, limits)))
+    }
+
+    fn checked(mut matcher: Matcher) -> Result<Self> {
         match matcher.get_error() {
             Some(error) => Err(Error::Grammar(error)),
             None => {

@@ -34,11 +34,11 @@ mod weights;
 
 pub use embedder::Embedder;
 pub use error::{Error, Result};
-pub use grammar::{Constraint, Grammar, TokenMask, Unconstrained};
+pub use grammar::{Constraint, Grammar, Spoken, TokenMask, Unconstrained};
 pub use kernel::{Isa, UnknownIsa};
 pub use model::{LoadOptions, Model, ModelInfo};
 pub use sampling::{Random, Sampler};
-pub use session::{Pooled, Question, Request, Session, generate_batch};
+pub use session::{Chosen, Ending, Generated, Pooled, Question, Request, Session, Watch, generate_batch};
 pub use template::{Part, Role, Turn};
 pub use tokenizer::Tokens;
 pub use turns::{Cancel, Priority, Ticket};

@@ -155,6 +155,26 @@ impl Model {
         self.tokenizer.decode(tokens)
     }
 
+    /// The bytes a token stands for: a piece of a character where it ends inside one; none for special tokens.
+    pub fn bytes_of(&self, token: u32) -> &[u8] {
+        self.tokenizer.bytes(token)
+    }
+
+    /// The name of a special token, such as `<|im_end|>`; none of those that text is made of.
+    pub fn special_name(&self, token: u32) -> Option<&str> {
+        self.tokenizer.special_name(token)
+    }
+
+    /// Whether there is a special token of this name.
+    pub fn has_special(&self, name: &str) -> bool {
+        self.tokenizer.has_special(name)
+    }
+
+    /// The token that texts begin with, for models that were trained so.
+    pub fn begin_token(&self) -> Option<u32> {
+        self.tokenizer.bos.filter(|_| self.tokenizer.add_bos)
+    }
+
     /// The token that ends the assistant's turn.
     pub fn end_token(&self) -> u32 {
         self.tokenizer.end

@@ -5,6 +5,8 @@
 //! scored in pages of their own and forgotten again. The same inputs give the same bits, whoever else
 //! reads, is scored or generates at the same time and however many threads compute.
 
+mod generate;
+
 use std::ops::Range;
 
 use crate::cache::{Cache, PAGE, PageId, Slot};
@@ -14,9 +16,10 @@ use crate::grammar::Constraint;
 use crate::matmul::Precision;
 use crate::model::{Model, State};
 use crate::sampling::Sampler;
-
 use crate::tokenizer::Tokens;
 use crate::turns::Ticket;
+
+pub use generate::{Chosen, Ending, Generated, Request, Watch, generate_batch};
 
 /// Rows computed at once. Longer chunks bring little speed, larger buffers and longer turns.
 const CHUNK_ROWS: usize = 512;
@@ -52,6 +55,8 @@ pub struct Session<'m> {
     pages: Vec<PageId>,
     tokens: Tokens,
     capacity: usize,
+    /// Tokens that were not computed, as they had been read before.
+    known: usize,
     /// Tokens from here on were computed as they were generated, not read: their pages are not shared.
     written_from: usize,
     /// Normalised hidden state of the last token, if it was computed.
@@ -70,6 +75,7 @@ impl<'m> Session<'m> {
             pages: Vec::new(),
             tokens: Tokens::new(),
             capacity,
+            known: 0,
             written_from: usize::MAX,
             last_hidden: None,
             ticket,
@@ -91,6 +97,11 @@ impl<'m> Session<'m> {
         self.capacity
     }
 
+    /// How many of the tokens read had been read before, by any session, and were not computed again.
+    pub fn known(&self) -> usize {
+        self.known
+    }
+
     /// The tokens read.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
@@ -109,6 +120,7 @@ impl<'m> Session<'m> {
             pages: self.pages.clone(),
             tokens: self.tokens.clone(),
             capacity: self.capacity,
+            known: self.known,
             written_from: self.written_from,
             last_hidden: self.last_hidden.clone(),
             ticket: self.ticket.clone(),
@@ -279,8 +291,9 @@ impl<'m> Session<'m> {
     /// # Errors
     /// As the constraint's, and [`Error::ContextLength`] if there is no room for `max_tokens`.
     pub fn generate(&mut self, constraint: &mut dyn Constraint, max_tokens: usize) -> Result<Vec<u32>> {
-        let request = Request { session: self, constraint, sampler: Sampler::Greedy, max_tokens };
-        Ok(generate_batch(&mut [request])?.pop().unwrap_or_default())
+        let request =
+            Request { session: self, constraint, sampler: Sampler::Greedy, max_tokens, watch: None };
+        Ok(generate_batch(&mut [request])?.pop().map(|generated| generated.tokens).unwrap_or_default())
     }
 
     /// Takes known pages for as many of the tokens as it can, leaving at least one to compute.
@@ -298,6 +311,7 @@ impl<'m> Session<'m> {
             self.last_hidden = None;
             done += PAGE;
         }
+        self.known += done;
         Ok(done)
     }
 
@@ -569,169 +583,6 @@ fn merged(
         }
     }
     pages.into_iter()
-}
-
-/// One of several texts to be continued together.
-pub struct Request<'a, 'm> {
-    /// What has been read; what is written is appended.
-    pub session: &'a mut Session<'m>,
-    /// What may be written.
-    pub constraint: &'a mut dyn Constraint,
-    /// Which of the tokens allowed is chosen.
-    pub sampler: Sampler,
-    /// Most tokens to write.
-    pub max_tokens: usize,
-}
-
-/// Continues several sessions of one model together, a token of each at a time, so that the weights and
-/// what the sessions share are read from memory once for all of them. Returns what each wrote, without the
-/// end token; a session writes the same whatever is written beside it.
-///
-/// # Errors
-/// As [`Session::generate`] for the first session that cannot go on, and [`Error::BadRequest`] if they are
-/// not of one model.
-pub fn generate_batch(requests: &mut [Request<'_, '_>]) -> Result<Vec<Vec<u32>>> {
-    let Some(model) = requests.first().map(|request| request.session.model) else { return Ok(Vec::new()) };
-    for request in requests.iter_mut() {
-        if !std::ptr::eq(request.session.model, model) {
-            return Err(Error::BadRequest(
-                "sessions of different models cannot be continued together".to_owned(),
-            ));
-        }
-        request.session.check_room(request.max_tokens)?;
-        request.session.compute_last()?;
-    }
-    let mut writers: Vec<Writer> = requests.iter().map(|_| Writer::default()).collect();
-    loop {
-        let mut waiting = Vec::new();
-        for (index, (request, writer)) in requests.iter_mut().zip(&mut writers).enumerate() {
-            writer.skip_forced(request)?;
-            if !writer.finished {
-                waiting.push(index);
-            }
-        }
-        if waiting.is_empty() {
-            break;
-        }
-        step(model, requests, &mut writers, &waiting)?;
-    }
-    for (request, writer) in requests.iter_mut().zip(&mut writers) {
-        // The last tokens were chosen but not computed.
-        request.session.write(&std::mem::take(&mut writer.pending))?;
-    }
-    Ok(writers.into_iter().map(|writer| writer.written).collect())
-}
-
-/// What one session of a batch has written.
-#[derive(Default)]
-struct Writer {
-    written: Tokens,
-    /// Of those, the ones at the end that were not computed yet.
-    pending: Tokens,
-    mask: Option<crate::grammar::TokenMask>,
-    finished: bool,
-}
-
-impl Writer {
-    /// Takes tokens as long as there is no choice.
-    fn skip_forced(&mut self, request: &mut Request<'_, '_>) -> Result<()> {
-        while !self.finished {
-            if self.written.len() >= request.max_tokens {
-                self.finished = true;
-                break;
-            }
-            let mask = request.constraint.allowed()?;
-            let Some(token) = mask.only() else {
-                self.mask = Some(mask);
-                break;
-            };
-            self.accept(token, request)?;
-        }
-        Ok(())
-    }
-
-    fn accept(&mut self, token: u32, request: &mut Request<'_, '_>) -> Result<()> {
-        let finished = request.constraint.accept(token)?;
-        if token == request.session.model.end_token() {
-            self.finished = true;
-            return Ok(());
-        }
-        self.written.push(token);
-        self.pending.push(token);
-        self.finished = finished;
-        Ok(())
-    }
-}
-
-/// Computes what is pending of the sessions that wait for a choice, and chooses for each.
-fn step(
-    model: &Model,
-    requests: &mut [Request<'_, '_>],
-    writers: &mut [Writer],
-    waiting: &[usize],
-) -> Result<()> {
-    let ticket = requests[waiting[0]].session.ticket.clone();
-    let mut state = model.state(&ticket)?;
-    let State { cache, workspace, logits } = &mut *state;
-    let width = model.decoder.embedding();
-    workspace.batch.clear();
-    let mut computed: Vec<(usize, usize)> = Vec::new();
-    for index in waiting {
-        let (session, writer) = (&mut *requests[*index].session, &mut writers[*index]);
-        if !writer.pending.is_empty() {
-            let length = session.len();
-            if let Err(error) = session.append(cache, &writer.pending, &mut workspace.batch) {
-                // Those before it are not computed either.
-                for (index, length) in computed {
-                    requests[index].session.retreat(cache, length);
-                }
-                return Err(error);
-            }
-            session.written_from = session.written_from.min(length);
-            writer.pending.clear();
-            workspace.batch.wanted.push(workspace.batch.rows.len() - 1);
-            computed.push((*index, length));
-        }
-    }
-    if !computed.is_empty() {
-        model.decoder.forward(&model.compute, &mut cache.memory, workspace, Precision::Few, None);
-        for (row, (index, _)) in computed.iter().enumerate() {
-            requests[*index].session.last_hidden = Some(workspace.input.row(row).to_vec());
-        }
-    }
-    let input = workspace.input.reset(waiting.len(), width);
-    for (index, row) in waiting.iter().zip(input.chunks_exact_mut(width)) {
-        row.copy_from_slice(requests[*index].session.last_hidden.as_deref().unwrap_or_default());
-    }
-    workspace.input.round(&model.compute, Precision::Few);
-    model.decoder.logits(&model.compute, &workspace.input, logits);
-    for (index, logits) in waiting.iter().zip(logits.chunks_exact(model.info().vocabulary)) {
-        model.log_total(logits)?;
-        let (request, writer) = (&mut requests[*index], &mut writers[*index]);
-        let mask = writer.mask.take().unwrap_or_else(crate::grammar::TokenMask::all);
-        let choice = request.sampler.choose(logits, &mask);
-        let token = choice.ok_or_else(|| Error::Grammar("no token may follow".to_owned()))?;
-        writer.accept(token, request)?;
-    }
-    Ok(())
-}
-
-impl Session<'_> {
-    /// Computes tokens that were written, without asking what follows.
-    fn write(&mut self, tokens: &[u32]) -> Result<()> {
-        for chunk in tokens.chunks(CHUNK_ROWS) {
-            let mut state = self.model.state(&self.ticket)?;
-            let State { cache, workspace, .. } = &mut *state;
-            workspace.batch.clear();
-            self.written_from = self.written_from.min(self.len());
-            self.append(cache, chunk, &mut workspace.batch)?;
-            workspace.batch.wanted.push(chunk.len() - 1);
-            let Model { decoder, compute, .. } = self.model;
-            decoder.forward(compute, &mut cache.memory, workspace, Precision::Few, None);
-            self.last_hidden = Some(workspace.input.row(0).to_vec());
-        }
-        Ok(())
-    }
 }
 
 /// Pools hidden states as they are computed.

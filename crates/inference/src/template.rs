@@ -24,7 +24,7 @@ pub enum Role {
     Assistant,
 }
 
-/// A stretch of a message. Both kinds are encoded without special tokens; the difference is for readers
+/// A stretch of a message. Text and data are encoded without special tokens; the difference is for readers
 /// and for the seams: parts are encoded one by one, so data cannot change how the words around it are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -32,6 +32,8 @@ pub enum Part {
     Text(String),
     /// Words from logs, users or anywhere else.
     Data(String),
+    /// A marker that this program was written with, such as `<tool_call>`: one special token where the model has it.
+    Marker(&'static str),
 }
 
 /// One message.
@@ -112,8 +114,11 @@ impl ChatTemplate {
             if let Some(placed) = index.and_then(|index| placed.get_mut(index)) {
                 *placed = true;
             }
-            for Part::Text(text) | Part::Data(text) in &turn.parts {
-                tokenizer.encode_part(text, &mut tokens)?;
+            for part in &turn.parts {
+                match part {
+                    Part::Text(text) | Part::Data(text) => tokenizer.encode_part(text, &mut tokens)?,
+                    Part::Marker(name) => tokenizer.encode_template(name, &mut tokens)?,
+                }
             }
             tokenizer.encode_template(rest, &mut tokens)?;
         }

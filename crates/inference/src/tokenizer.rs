@@ -293,6 +293,11 @@ impl Tokenizer {
         self.names.get(&token).map(String::as_str)
     }
 
+    /// Whether there is a special token of this name.
+    pub(crate) fn has_special(&self, name: &str) -> bool {
+        self.special.contains_key(name)
+    }
+
     /// The text of tokens; special ones are left out, broken UTF-8 is replaced.
     pub(crate) fn decode(&self, tokens: &[u32]) -> String {
         let bytes: Vec<u8> = tokens.iter().flat_map(|token| self.bytes(*token)).copied().collect();

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use candle_core::quantized::GgmlDType;
 use casemate_inference::{
-    Cancel, Error, Isa, LoadOptions, Model, Question, Request, Sampler, Session, Ticket, Unconstrained,
-    generate_batch,
+    Cancel, Chosen, Ending, Error, Isa, LoadOptions, Model, Question, Request, Sampler, Session, Ticket,
+    Unconstrained, Watch, generate_batch,
 };
 use common::{SMALL, Sizes, model_of};
 
@@ -163,9 +163,11 @@ fn questions_and_writers_do_not_hear_their_neighbours() {
             constraint,
             sampler: Sampler::Greedy,
             max_tokens: 20,
+            watch: None,
         })
         .collect();
-    assert_eq!(generate_batch(&mut requests).unwrap(), alone);
+    let together = generate_batch(&mut requests).unwrap();
+    assert_eq!(together.into_iter().map(|generated| generated.tokens).collect::<Vec<_>>(), alone);
     drop(requests);
     for (seed, (session, written)) in sessions.iter_mut().zip(&alone).enumerate() {
         assert_eq!(session.tokens()[158..], *written);
@@ -175,6 +177,42 @@ fn questions_and_writers_do_not_hear_their_neighbours() {
     }
 }
 
+/// What is told of each token is what the model computes there, and who watches can end it.
+#[test]
+fn tokens_are_told_with_their_log_probabilities() {
+    let model = small();
+    let mut session = read(&model, &tokens(40, 1));
+    let mut told: Vec<Chosen> = Vec::new();
+    let mut each = |chosen: &Chosen| {
+        told.push(chosen.clone());
+        told.len() < 5
+    };
+    let watch = Some(Watch { top: Some(3), each: &mut each });
+    let (constraint, sampler) = (&mut Unconstrained, Sampler::Greedy);
+    let request = Request { session: &mut session, constraint, sampler, max_tokens: 30, watch };
+    let generated = generate_batch(&mut [request]).unwrap().remove(0);
+    assert_eq!((generated.tokens.len(), generated.ending), (5, Ending::Stopped));
+    let mut again = read(&model, &tokens(40, 1));
+    for chosen in &told {
+        let logits = again.logits().unwrap();
+        let total = logits.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+        let expected = f64::from(logits[chosen.token as usize]) - total;
+        assert!((f64::from(chosen.logprob.unwrap()) - expected).abs() < 1e-4, "{chosen:?} {expected}");
+        assert_eq!((chosen.top.len(), chosen.top[0]), (3, (chosen.token, chosen.logprob.unwrap())));
+        again.generate(&mut Unconstrained, 1).unwrap();
+    }
+}
+
+#[test]
+fn what_was_read_before_is_counted() {
+    let model = small();
+    let first = read(&model, &tokens(200, 1));
+    assert_eq!(first.known(), 0);
+    drop(first);
+    assert_eq!(read(&model, &tokens(200, 1)).known(), 192);
+    assert_eq!(read(&model, &tokens(200, 2)).known(), 0);
+}
+
 #[test]
 fn seeds_reproduce() {
     let model = small();
@@ -182,7 +220,8 @@ fn seeds_reproduce() {
         let mut session = read(&model, &tokens(40, 1));
         let sampler = Sampler::random(seed, 1.5, 0.95);
         let constraint = &mut Unconstrained;
-        generate_batch(&mut [Request { session: &mut session, constraint, sampler, max_tokens: 30 }]).unwrap()
+        let request = Request { session: &mut session, constraint, sampler, max_tokens: 30, watch: None };
+        generate_batch(&mut [request]).unwrap()
     };
     assert_eq!(write(7), write(7));
     assert_ne!(write(7), write(8));
@@ -249,8 +288,20 @@ fn full_caches_and_ended_tickets_are_errors_that_lose_nothing() {
     let mut fork = session.fork().unwrap();
     let (mut a, mut b) = (Unconstrained, Unconstrained);
     let mut requests = [
-        Request { session: &mut session, constraint: &mut a, sampler: Sampler::Greedy, max_tokens: 4 },
-        Request { session: &mut fork, constraint: &mut b, sampler: Sampler::Greedy, max_tokens: 4 },
+        Request {
+            session: &mut session,
+            constraint: &mut a,
+            sampler: Sampler::Greedy,
+            max_tokens: 4,
+            watch: None,
+        },
+        Request {
+            session: &mut fork,
+            constraint: &mut b,
+            sampler: Sampler::Greedy,
+            max_tokens: 4,
+            watch: None,
+        },
     ];
     assert!(matches!(generate_batch(&mut requests), Err(Error::CacheFull { .. })));
     assert_eq!((session.len(), fork.len()), (100, 100));

@@ -129,6 +129,11 @@ impl Investigator {
         hosts.any(|host| self.site.asset(&host.value).is_some_and(|asset| asset.critical))
     }
 
+    /// The model, if there is one.
+    pub fn model(&self) -> Option<&LoadedModel> {
+        self.model.as_ref()
+    }
+
     /// SHA-256 of the model's file, if there is a model.
     pub fn model_sha256(&self) -> Option<&str> {
         self.model.as_ref().map(|loaded| loaded.sha256.as_str())

@@ -429,6 +429,11 @@ impl Pipeline {
         Ok(Some(embedder.embed(texts)?))
     }
 
+    /// The embedding model, if there is one.
+    pub fn embedder(&self) -> Option<&Arc<Embedder>> {
+        self.embedder.as_ref()
+    }
+
     /// The `k` templates nearest in meaning to `text`, best first, with cosine similarity.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ mod headline;
 mod hub;
 mod listen;
 mod metrics;
+#[allow(dead_code, reason = "the addresses that ask it follow")]
+mod model;
 mod openapi;
 mod page;
 mod params;
@@ -26,6 +28,8 @@ mod router;
 mod serve;
 mod served;
 mod state;
+#[allow(dead_code, reason = "the addresses that ask it follow")]
+mod turnstile;
 mod worker;
 
 pub use error::{Error, Result};

@@ -6,6 +6,7 @@ use crate::headline::Headlines;
 use crate::hub::Hub;
 use crate::listen::{Front, Listener};
 use crate::metrics::Requests;
+use crate::model::SharedModel;
 use crate::redact::Redaction;
 use crate::state::{App, INGEST_AT_ONCE, VERIFIED_AT_ONCE};
 use crate::worker::{self, Tools, Worker};
@@ -119,6 +120,7 @@ async fn assemble(
     })??;
     let (hub, headlines) = (Arc::new(Hub::default()), Arc::new(headlines));
     let backlog = config.backlog;
+    let model = investigator.model().cloned().map(|loaded| SharedModel::new(loaded, stopping.clone()));
     let tools =
         Tools { store, investigator, hub: Arc::clone(&hub), headlines: Arc::clone(&headlines), backlog };
     let (queue, worker) = worker::start(tools, config.held.clone())?;
@@ -134,6 +136,7 @@ async fn assemble(
         hub,
         queue,
         headlines,
+        model: model.map(Arc::new),
         requests: Requests::default(),
         models,
         backup_dir: config.backup_dir,

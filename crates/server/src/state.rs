@@ -6,6 +6,7 @@ use crate::headline::Headlines;
 use crate::hub::Hub;
 use crate::listen::Front;
 use crate::metrics::Requests;
+use crate::model::SharedModel;
 use crate::problem::{Problem, Result};
 use crate::redact::Redaction;
 use crate::worker::Queue;
@@ -31,6 +32,9 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) queue: Queue,
     pub(crate) headlines: Arc<Headlines>,
+    /// The model that investigates, for whoever else asks it; `None` where [`Queue::held`] or `--model none` says why.
+    #[allow(dead_code, reason = "the addresses that ask it follow")]
+    pub(crate) model: Option<Arc<SharedModel>>,
     pub(crate) requests: Requests,
     /// What `/v1/models` lists.
     pub(crate) models: Vec<Value>,

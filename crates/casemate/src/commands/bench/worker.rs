@@ -125,5 +125,5 @@ fn session_request<'a, 'm>(
     constraint: &'a mut Endless,
     max_tokens: usize,
 ) -> casemate_inference::Request<'a, 'm> {
-    casemate_inference::Request { session, constraint, sampler: Sampler::Greedy, max_tokens }
+    casemate_inference::Request { session, constraint, sampler: Sampler::Greedy, max_tokens, watch: None }
 }

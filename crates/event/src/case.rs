@@ -27,6 +27,9 @@ pub struct Case {
     /// What a person decided; `None` while the case is open.
     #[serde(default)]
     pub closed: Option<Closing>,
+    /// Whose it is; alerts that join later are theirs as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned: Option<Assigned>,
 }
 
 /// An alert of a case.
@@ -78,6 +81,46 @@ pub struct Closing {
     /// Whether no person decided it: then it is no example for anything.
     #[serde(default)]
     pub by_machine: bool,
+}
+
+/// Whose an alert or a case is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assigned {
+    /// Who is to look after it.
+    pub to: String,
+    /// Who said so.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a person thinks of a verdict on an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// Whether they agree.
+    pub agrees: bool,
+    /// The verdict they had before them.
+    pub of: String,
+    /// What it was, in their opinion. `None` if they agree that the evidence does not tell: then it is no example.
+    pub truth: Option<Disposition>,
+    /// Why; may be empty if they agree.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Feedback {
+    /// What whoever agrees with this verdict says of the alert: agreeing with `suspicious` or `inconclusive` is to say
+    /// that nobody knows.
+    pub fn truth_of_agreeing(verdict: &str) -> Option<Disposition> {
+        match verdict {
+            "malicious" => Some(Disposition::Malicious),
+            "benign" => Some(Disposition::Benign),
+            _ => None,
+        }
+    }
 }
 
 /// What a closing or an audit row is about.

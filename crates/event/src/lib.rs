@@ -16,7 +16,7 @@ mod log_source;
 
 pub use alert::{Alert, AlertId, AlertOrigin, Severity};
 pub use batch::{Batch, QuarantineReason, Quarantined, SourceProgress};
-pub use case::{Case, CaseId, Closing, Disposition, Member, Subject};
+pub use case::{Assigned, Case, CaseId, Closing, Disposition, Feedback, Member, Subject};
 pub use ecs::{ECS_VERSION, ecs};
 pub use entity::{Entity, EntityKind, ProcessRole, entities, process_of};
 pub use event::{Class, Event, EventId, Stored, TemplateId, TimeQuality};

@@ -238,7 +238,7 @@ impl Investigator {
         });
         let earlier = match recorded {
             Some(inputs) => inputs.reused(store)?,
-            None if self.reuse => reuse::earlier(store, alert, &rests_on)?,
+            None if self.reuse => reuse::earlier(store, alert, &rests_on, &similar)?,
             None => None,
         };
         let inputs = Inputs::new(alert, &found, &similar, earlier.as_ref()).to_json()?;

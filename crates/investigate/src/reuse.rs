@@ -6,8 +6,9 @@
 //! at. A benign verdict is used again on the same host only. One
 //! that raises is also used for another host of the same role: that costs an attacker nothing he wants.
 //!
-//! What a person has decided otherwise since is not used again.
+//! What a person has decided otherwise since is not used again, nor what rests on the same facts as what they disputed.
 
+use crate::exemplar::SimilarCase;
 use crate::facts::Finding;
 use crate::hash::sha256_hex;
 use crate::playbook::Playbook;
@@ -17,7 +18,7 @@ use crate::view::View;
 use crate::{Error, Feature, Site};
 use casemate_event::{Alert, AlertOrigin, Disposition, EventId, Stored};
 use casemate_store::Store;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything a verdict rests on.
 pub(crate) struct Ground<'a> {
@@ -46,6 +47,7 @@ pub(crate) fn earlier(
     store: &Store,
     alert: &Alert,
     rests_on: &[String; 2],
+    similar: &[SimilarCase],
 ) -> Result<Option<Investigation>, Error> {
     for (hash, any_host) in rests_on.iter().zip([false, true]) {
         let Some(id) = store.verified(hash)?.filter(|id| *id != alert.id) else { continue };
@@ -58,16 +60,36 @@ pub(crate) fn earlier(
             }
         };
         let raises = matches!(earlier.verdict, Verdict::Malicious | Verdict::Suspicious);
-        let stands = match store.closing(id)?.map(|closing| closing.verdict) {
-            None => true,
-            Some(Disposition::Malicious) => raises,
-            Some(Disposition::Benign) => earlier.verdict == Verdict::Benign,
-        };
-        if stands && earlier.reused_from.is_none() && (raises || !any_host) {
+        if stands(store, similar, &earlier)? && earlier.reused_from.is_none() && (raises || !any_host) {
             return Ok(Some(earlier));
         }
     }
     Ok(None)
+}
+
+/// Whether nobody decided otherwise: about the alert itself, or about one of `similar` that its verdict was used for, or
+/// that the same rule raised and of which the same facts hold.
+fn stands(store: &Store, similar: &[SimilarCase], earlier: &Investigation) -> Result<bool, Error> {
+    let is_against = |truth: Disposition| match truth {
+        Disposition::Malicious => !matches!(earlier.verdict, Verdict::Malicious | Verdict::Suspicious),
+        Disposition::Benign => earlier.verdict != Verdict::Benign,
+    };
+    let own = store.alert_states(&[earlier.id])?.pop().and_then(|state| state.decided());
+    if own.is_some_and(|closing| is_against(closing.verdict)) {
+        return Ok(false);
+    }
+    let facts = |case: &Investigation| -> BTreeSet<String> {
+        case.facts.iter().map(|fact| fact.name.clone()).collect()
+    };
+    for other in similar.iter().filter(|other| is_against(other.verdict)) {
+        let Some(json) = store.investigation(other.alert)? else { continue };
+        // One that cannot be read was made by another version, whose verdicts are not used again either.
+        let Ok(case) = serde_json::from_slice::<Investigation>(&json) else { continue };
+        if case.reused_from == Some(earlier.id) || other.same_rule && facts(&case) == facts(earlier) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Ground<'_> {

@@ -301,6 +301,27 @@ fn operations() -> Vec<Operation> {
         Operation::json("/v1/aggregate", "Counts of events that match, by value and over time", any())
             .query(AGGREGATE),
         Operation::post(
+            "/v1/alerts/{id}/feedback",
+            "Agree or disagree with the verdict on an alert, assign, close or open it: an example for alerts like it",
+            json_body("Feedback"),
+            "200",
+            schema("Alert"),
+        ),
+        Operation::post(
+            "/v1/alerts/feedback",
+            "The same about up to 500 alerts at once, all or nothing",
+            json_body("FeedbackOfMany"),
+            "200",
+            any(),
+        ),
+        Operation::post(
+            "/v1/cases/{id}/feedback",
+            "The same about a case: what is said of a verdict is said of each of its alerts that has one",
+            json_body("Feedback"),
+            "200",
+            schema("Case"),
+        ),
+        Operation::post(
             "/v1/alerts/{id}/close",
             "Close an alert: what it was, why, and who says so",
             json_body("Close"),
@@ -392,6 +413,9 @@ fn operations() -> Vec<Operation> {
         Operation::html("/", "Page: alerts; to shippers that want JSON, the version of Elastic spoken"),
         Operation::html("/alerts/{id}", "Page: one alert and its events"),
         form("/alerts/{id}/investigate", "Form of the page: investigate, then show it"),
+        form("/alerts/feedback", "Form of the page: decide about the alerts that are marked"),
+        form("/alerts/{id}/feedback", "Form of the page: decide about an alert"),
+        form("/cases/{id}/feedback", "Form of the page: decide about a case"),
         form("/alerts/{id}/close", "Form of the page: close an alert"),
         form("/alerts/{id}/reopen", "Form of the page: open an alert again"),
         Operation::html("/cases", "Page: cases"),
@@ -420,6 +444,14 @@ fn schemas() -> Value {
     let counts = json!({ "type": "object", "additionalProperties": { "type": "integer" } });
     let share = json!({ "type": "number", "minimum": 0, "maximum": 1 });
     let any = json!({ "type": "array", "items": { "type": "object" } });
+    let feedback = json!({
+        "act": { "type": "string", "enum": ["agree", "disagree", "withdraw", "assign", "close", "reopen"] },
+        "verdict": { "type": ["string", "null"], "enum": ["malicious", "benign", null] },
+        "reason": text, "to": text, "by": text, "close": { "type": "boolean" },
+    });
+    let mut feedback_of_many = feedback.clone();
+    feedback_of_many["alerts"] = json!({ "type": "array", "items": integer, "minItems": 1, "maxItems": 500 });
+    let assigned = json!({ "oneOf": [schema("Assigned"), { "type": "null" }] });
     json!({
         "Problem": object(&["title", "status", "detail"], &json!({ "title": text, "status": integer, "detail": text })),
         "Event": object(&["id", "time", "format", "message"], &json!({
@@ -448,15 +480,23 @@ fn schemas() -> Value {
             "id": integer, "origin": { "type": "object" }, "title": text, "severity": severity,
             "techniques": list(&text), "first_time": time, "last_time": time, "events": list(&integer),
             "event_count": integer, "entities": list(&text), "investigation": schema("Headline"),
-            "case": integer, "closed": { "oneOf": [schema("Close"), { "type": "null" }] },
+            "case": integer, "closed": { "oneOf": [schema("Close"), { "type": "null" }] }, "assigned": assigned,
+            "feedback": { "oneOf": [schema("Opinion"), { "type": "null" }] },
         })),
         "Case": object(&["id", "alerts"], &json!({
             "id": integer, "title": text, "severity": severity, "first_time": time, "last_time": time,
             "verdict": { "type": ["string", "null"] }, "alerts": { "type": "array" }, "related": list(&integer),
-            "closed": { "oneOf": [schema("Close"), { "type": "null" }] },
+            "assigned": assigned, "closed": { "oneOf": [schema("Close"), { "type": "null" }] },
         })),
         "Close": object(&["verdict", "reason", "by"], &json!({
             "verdict": { "type": "string", "enum": ["malicious", "benign"] }, "reason": text, "by": text,
+        })),
+        "Feedback": object(&["act"], &feedback),
+        "FeedbackOfMany": object(&["act", "alerts"], &feedback_of_many),
+        "Assigned": object(&["to", "by", "at"], &json!({ "to": text, "by": text, "at": time })),
+        "Opinion": object(&["agrees", "of", "truth", "reason", "by", "at"], &json!({
+            "agrees": { "type": "boolean" }, "of": verdict, "truth": { "type": ["string", "null"] },
+            "reason": text, "by": text, "at": time,
         })),
         "Reopen": object(&["by"], &json!({ "by": text })),
         "NewInvestigation": object(&["alert"], &json!({ "alert": integer })),

@@ -73,6 +73,11 @@ pub(crate) async fn form_body<T: DeserializeOwned>(body: Body) -> Result<T> {
     fields.map(|Query(fields)| fields).map_err(|error| Problem::unprocessable(error.to_string()))
 }
 
+/// The fields of a form of the page that may come more than once, in order.
+pub(crate) async fn form_pairs(body: Body) -> Result<Vec<(String, String)>> {
+    form_body(body).await
+}
+
 /// The media type of a request, without its parameters, in lower case.
 pub(crate) fn media_type(headers: &axum::http::HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;

@@ -1,9 +1,10 @@
 //! What did people decide about alerts and cases, what may a model do by itself, and what may be used again?
 
-use crate::findings::{ClosedAlert, Finished, Gate};
+use crate::findings::{Act, AlertState, Changed, ClosedAlert, Finished, Gate};
 use crate::{Result, Store};
 use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Subject};
 use jiff::Timestamp;
+use std::time::Duration;
 
 impl Store {
     /// Case `id`, if there is one.
@@ -57,8 +58,45 @@ impl Store {
         self.inner.audited(self.inner.findings.decide(subject, None, by, at))
     }
 
-    /// Alerts that people closed, the highest number first, at most `most`: what a head is fitted on, together
-    /// with their investigations.
+    /// Does all of `acts`, each with its row in the record, in one durable commit: all or nothing.
+    ///
+    /// Returns those that are about no case or alert there is, and [`Act::Say`] of a case: nothing was done of them.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn act(&self, acts: &[(Subject, Act)], by: &str, at: Timestamp) -> Result<Vec<Subject>> {
+        self.inner.audited(self.inner.findings.act(acts, by, at))
+    }
+
+    /// What is known of the alerts with these numbers, in this order; those that are not there are left out.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn alert_states(&self, ids: &[AlertId]) -> Result<Vec<AlertState>> {
+        self.inner.findings.states(ids)
+    }
+
+    /// What is known of alerts numbered above `after`, in order, at most `most`.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn alert_states_after(&self, after: AlertId, most: usize) -> Result<Vec<AlertState>> {
+        self.inner.findings.states_after(after, most)
+    }
+
+    /// What changed from change number `from` on, waiting for at most `patience` if nothing has yet. Changes are
+    /// numbered from the opening of the store on; the latest are remembered.
+    pub fn changed_since(&self, from: u64, patience: Duration) -> Changed {
+        self.inner.findings.changes.since(from, patience)
+    }
+
+    /// The number of the next change.
+    pub fn next_change(&self) -> u64 {
+        self.inner.findings.changes.now()
+    }
+
+    /// Alerts that people closed or said the truth about, the highest number first, at most `most`: what a head is
+    /// fitted on, together with their investigations.
     ///
     /// # Errors
     /// The tables cannot be read.

@@ -1,14 +1,19 @@
 //! What was found? Alerts, investigations, how far detection has come, and what people decided. Every commit is
 //! durable.
 //!
-//! [`join`] says which alerts are one case, [`cases`] keeps cases and decisions, [`work`] what the investigation
-//! of alerts has to remember from one run to the next.
+//! [`join`] says which alerts are one case, [`cases`] keeps cases and decisions, [`opinions`] whose alerts are and what
+//! people say of verdicts, [`work`] what the investigation of alerts has to remember from one run to the next;
+//! [`changes`] tells whoever keeps a view what changed.
 
 mod cases;
+mod changes;
 mod join;
+mod opinions;
 mod work;
 
 pub use cases::ClosedAlert;
+pub use changes::{Change, Changed, What};
+pub use opinions::{Act, AlertState};
 pub use work::{Finished, Gate};
 
 use crate::table::{OpenError, Tables, copy_table};
@@ -51,6 +56,7 @@ pub struct Raise {
 /// Tables of what was found.
 pub(crate) struct Findings {
     tables: Tables,
+    pub(crate) changes: changes::Changes,
 }
 
 impl Findings {
@@ -61,7 +67,7 @@ impl Findings {
                 Error::Damaged { path: path.to_owned(), what: format!("{what}; {ADVICE}") }
             }
         })?;
-        let findings = Self { tables };
+        let findings = Self { tables, changes: changes::Changes::default() };
         if findings.tables.is_new(WATERMARKS)? {
             findings.create_tables()?;
         }
@@ -69,6 +75,7 @@ impl Findings {
             // Of a version that knew no cases: its alerts join them now, in order.
             findings.write(|write| {
                 cases::create_tables(write)?;
+                opinions::create_tables(write)?;
                 work::create_tables(write)?;
                 cases::join_all(write)
             })?;
@@ -78,6 +85,9 @@ impl Findings {
         }
         if findings.tables.is_new(cases::AUDITED)? {
             findings.write(cases::create_tables)?;
+        }
+        if findings.tables.is_new(opinions::FEEDBACK)? {
+            findings.write(opinions::create_tables)?;
         }
         Ok(findings)
     }
@@ -92,6 +102,7 @@ impl Findings {
             copy_table(read, write, INVESTIGATIONS)?;
             copy_table(read, write, WATERMARKS)?;
             cases::copy_tables(read, write)?;
+            opinions::copy_tables(read, write)?;
             work::copy_tables(read, write)
         })
     }
@@ -110,13 +121,17 @@ impl Findings {
 
     /// Takes in `raises` in order and moves the watermark, all or nothing. Returns the alerts as they now are.
     pub(crate) fn raise(&self, raises: Vec<Raise>, watermark: Option<(&str, EventId)>) -> Result<Vec<Alert>> {
-        self.write(|write| {
-            let alerts = raises.into_iter().map(|one| raise(write, one)).collect::<Result<_, _>>()?;
+        let raised: Vec<(Alert, Option<What>)> = self.write(|write| {
+            let raised = raises.into_iter().map(|one| raise(write, one)).collect::<Result<_, _>>()?;
             if let Some((name, id)) = watermark {
                 write.open_table(WATERMARKS)?.insert(name, id.0)?;
             }
-            Ok(alerts)
-        })
+            Ok(raised)
+        })?;
+        let change =
+            |(alert, what): &(Alert, Option<What>)| what.map(|what| Change { alert: alert.id, what });
+        self.changes.note(raised.iter().filter_map(change));
+        Ok(raised.into_iter().map(|(alert, _)| alert).collect())
     }
 
     pub(crate) fn alert(&self, id: AlertId) -> Result<Option<Alert>> {
@@ -193,6 +208,18 @@ impl Findings {
         run().map_err(self.tables.error("read"))
     }
 
+    /// A write that says which alerts it changes, once it is done.
+    fn changing<T>(
+        &self,
+        what: What,
+        change: impl FnOnce(&WriteTransaction, &mut Vec<AlertId>) -> Result<T, redb::Error>,
+    ) -> Result<T> {
+        let mut changed = Vec::new();
+        let value = self.write(|write| change(write, &mut changed))?;
+        self.changes.note(changed.into_iter().map(|alert| Change { alert, what }));
+        Ok(value)
+    }
+
     fn decode(&self, bytes: &[u8]) -> Result<Alert> {
         serde_json::from_slice(bytes)
             .map_err(|e| self.tables.damaged(&format!("an alert does not decode ({e}); {ADVICE}")))
@@ -209,7 +236,8 @@ impl Findings {
     }
 }
 
-fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
+/// Takes one in; gives the alert as it now is, and what that did to it.
+fn raise(write: &WriteTransaction, raise: Raise) -> Result<(Alert, Option<What>), redb::Error> {
     let Raise { mut alert, fold_key, window, kind } = raise;
     let fold = fold_number(write, &fold_key)?;
     let mut alerts = write.open_table(ALERTS)?;
@@ -227,7 +255,7 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
     alert.events = fresh;
     if let Some(id) = repeated_in {
         if alert.events.is_empty() {
-            return get_alert(&alerts, id);
+            return Ok((get_alert(&alerts, id)?, None));
         }
         alert.event_count = alert.events.len() as u64;
     }
@@ -271,7 +299,7 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<Alert, redb::Error> {
         work::note_raised(write, alert.id)?;
         cases::join(write, &alerts, &alert)?;
     }
-    Ok(alert)
+    Ok((alert, Some(if is_new { What::Raised } else { What::Grown })))
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, redb::Error> {

@@ -52,7 +52,7 @@ pub use audit::record_beside;
 pub use backup::Backup;
 pub use counts::Counts;
 pub use error::{Error, Result};
-pub use findings::{ClosedAlert, Finished, Gate, Raise};
+pub use findings::{Act, AlertState, Change, Changed, ClosedAlert, Finished, Gate, Raise, What};
 pub use limits::Limits;
 pub use meta::Template;
 pub use quarantine::{QuarantineId, Resolved, StoredQuarantined};

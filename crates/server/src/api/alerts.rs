@@ -75,9 +75,18 @@ fn alert_json(app: &App, alert: &Alert) -> Result<Value> {
     let mut json = json!(alert);
     json["entities"] = json!(entities);
     json["investigation"] = headline_json(app, alert.id).unwrap_or(Value::Null);
-    json["case"] = json!(app.pipeline.store().case_of(alert.id)?);
-    json["closed"] = json!(app.pipeline.store().closing(alert.id)?);
+    if let Some(state) = app.pipeline.store().alert_states(&[alert.id])?.pop() {
+        json["case"] = json!(state.case);
+        json["closed"] = json!(state.closing);
+        json["assigned"] = json!(state.assigned);
+        json["feedback"] = json!(state.feedback);
+    }
     Ok(json)
+}
+
+/// Everything about one alert.
+pub(crate) fn whole(app: &App, id: AlertId) -> Result<Value> {
+    alert_json(app, &alert(app, &id.to_string())?)
 }
 
 impl NewAlert {

@@ -1,5 +1,6 @@
 //! Which alerts are one case, and how does a person close or reopen a case or an alert?
 
+use super::feedback::bounded;
 use crate::admit::signature;
 use crate::params::{json_body, number};
 use crate::problem::{Problem, Result};
@@ -148,21 +149,12 @@ impl Reopen {
     }
 }
 
-fn missing(subject: Subject) -> Problem {
+pub(crate) fn missing(subject: Subject) -> Problem {
     let list = match subject {
         Subject::Case(_) => "/v1/cases",
         Subject::Alert(_) => "/v1/alerts",
     };
     Problem::not_found(format!("there is no {subject}; {list} lists them"))
-}
-
-fn bounded(what: &str, text: &str, most: usize) -> Result<String> {
-    let text = text.trim();
-    let chars = text.chars().count();
-    if (1..=most).contains(&chars) {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::unprocessable(format!("{what} has {chars} characters; it can have 1 to {most}")))
 }
 
 /// The case with this number, and its alerts.
@@ -210,6 +202,7 @@ fn summary(app: &App, case: &Case, alerts: &[Alert]) -> Value {
         "alerts": case.alerts.iter().map(|member| member.alert).collect::<Vec<_>>(),
         "related": case.related,
         "closed": case.closed,
+        "assigned": case.assigned,
     });
     if let Some(gist) = gist(app, alerts) {
         json["title"] = json!(gist.title);
@@ -221,7 +214,7 @@ fn summary(app: &App, case: &Case, alerts: &[Alert]) -> Value {
     json
 }
 
-fn whole(app: &App, id: CaseId) -> Result<Value> {
+pub(crate) fn whole(app: &App, id: CaseId) -> Result<Value> {
     let (case, alerts) = case(app, id)?;
     let mut json = summary(app, &case, &alerts);
     let mut rows = Vec::with_capacity(alerts.len());

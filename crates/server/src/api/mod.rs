@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod cases;
 pub(crate) mod elastic;
 pub(crate) mod events;
+pub(crate) mod feedback;
 pub(crate) mod framed;
 pub(crate) mod hec;
 pub(crate) mod ingest;

@@ -1,6 +1,6 @@
 //! `GET /alerts/{id}`: what does an alert claim, and which events say so? And the button that investigates it.
 
-use super::case::Decision;
+use super::feedback::FeedbackView;
 use super::parts::{Badge, EntityLink, EventRow, Outcome, When, entity_links, event_row, severity, when};
 use super::queue::{origin, outcome_of};
 use super::render;
@@ -10,8 +10,9 @@ use crate::params::number;
 use crate::problem::Result;
 use crate::state::{App, blocking};
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{Html, Redirect};
+use casemate_access::Principal;
 use casemate_event::{AlertId, AlertOrigin};
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ struct AlertPage {
     rows: Vec<EventRow>,
     outcome: Outcome,
     case: u64,
-    decision: Decision,
+    feedback: FeedbackView,
 }
 
 struct Rule {
@@ -40,7 +41,11 @@ struct Rule {
     false_positives: Vec<String>,
 }
 
-pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Html<String>> {
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
+) -> Result<Html<String>> {
     blocking(&app, move |app| {
         let alert = alert(app, &id)?;
         let mut rows = Vec::with_capacity(alert.events.len());
@@ -50,7 +55,7 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
         let store = app.pipeline.store();
         render(&AlertPage {
             case: store.case_of(alert.id)?.map_or(0, |case| case.0),
-            decision: Decision::new(format!("/alerts/{}", alert.id), store.closing(alert.id)?),
+            feedback: FeedbackView::of_alert(app, alert.id, &who, format!("/alerts/{}", alert.id))?,
             id: alert.id.0,
             severity: severity(alert.severity),
             origin: origin(&alert.origin),

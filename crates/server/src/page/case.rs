@@ -1,5 +1,6 @@
 //! `GET /cases` and `/cases/{id}`: which alerts are one thing, and what was decided? And the forms that decide.
 
+use super::feedback::FeedbackView;
 use super::parts::{Badge, When, severity, verdict, when};
 use super::render;
 use crate::api::cases::{Close, Gist, Reopen, case, gist};
@@ -11,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::response::{Html, Redirect};
 use casemate_access::Principal;
-use casemate_event::{Alert, AlertId, CaseId, Closing, Subject};
+use casemate_event::{Alert, AlertId, CaseId, Subject};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ struct CasePage {
     verdict: Option<Badge>,
     related: Vec<u64>,
     members: Vec<MemberRow>,
-    decision: Decision,
+    feedback: FeedbackView,
 }
 
 struct MemberRow {
@@ -65,33 +66,6 @@ struct MemberRow {
     joined: String,
     verdict: Option<Badge>,
     closed: Option<Badge>,
-}
-
-/// What was decided about a case or an alert, and where a form changes it.
-pub(crate) struct Decision {
-    /// `/cases/3`
-    pub(crate) path: String,
-    pub(crate) closed: Option<Closed>,
-}
-
-/// A decision, ready to print.
-pub(crate) struct Closed {
-    pub(crate) verdict: Badge,
-    pub(crate) reason: String,
-    pub(crate) by: String,
-    pub(crate) at: When,
-}
-
-impl Decision {
-    pub(crate) fn new(path: String, closing: Option<Closing>) -> Self {
-        let closed = closing.map(|closing| Closed {
-            verdict: verdict(closing.verdict.name()),
-            reason: closing.reason,
-            by: closing.by,
-            at: when(closing.at),
-        });
-        Self { path, closed }
-    }
 }
 
 /// `GET /cases`
@@ -129,7 +103,11 @@ pub(crate) async fn list(
 }
 
 /// `GET /cases/{id}`
-pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Html<String>> {
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
+) -> Result<Html<String>> {
     blocking(&app, move |app| {
         let (case, alerts) = case(app, CaseId(number(&id, "case")?))?;
         let mut members = Vec::with_capacity(alerts.len());
@@ -159,7 +137,7 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
             verdict: gravest.as_deref().map(verdict),
             related: case.related.iter().map(|id| id.0).collect(),
             members,
-            decision: Decision::new(format!("/cases/{}", case.id), case.closed),
+            feedback: FeedbackView::of_case(&case, gravest.as_deref(), &who),
         })
     })
     .await

@@ -10,6 +10,7 @@ pub(crate) mod bars;
 pub(crate) mod case;
 pub(crate) mod escape;
 pub(crate) mod event;
+pub(crate) mod feedback;
 pub(crate) mod investigation;
 pub(crate) mod parts;
 pub(crate) mod problem;
@@ -39,8 +40,8 @@ pub(crate) fn is_page(path: &str) -> bool {
 pub(crate) fn is_form(path: &str) -> bool {
     let ends = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
     matches!(path, "/login" | "/logout")
-        || path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen"])
-        || path.starts_with("/cases/") && ends(&["/close", "/reopen"])
+        || path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen", "/feedback"])
+        || path.starts_with("/cases/") && ends(&["/close", "/reopen", "/feedback"])
 }
 
 /// Renders a template.

@@ -57,7 +57,7 @@ pub(crate) struct Login {
 }
 
 /// A page of ours, and nothing that another site could have put there.
-fn own(next: &str) -> &str {
+pub(crate) fn own(next: &str) -> &str {
     let is_own = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
     if is_own && !next.chars().any(char::is_control) { next } else { "/" }
 }

@@ -55,7 +55,10 @@ fn the_page_closes_a_case() {
     let alert = server.ingest_intrusion();
     let id = get(server.addr, &format!("/v1/alerts/{alert}")).expect_ok()["case"].as_u64().unwrap();
     let page = get(server.addr, &format!("/cases/{id}")).text();
-    assert!(page.contains(&format!("action=\"/cases/{id}/close\"")), "{page}");
+    assert!(
+        page.contains(&format!("action=\"/cases/{id}/feedback\"")) && page.contains("value=\"close\""),
+        "{page}"
+    );
     assert!(get(server.addr, "/cases").text().contains(&format!("href=\"/cases/{id}\"")));
 
     let origin = format!("http://{}", server.addr);
@@ -65,7 +68,7 @@ fn the_page_closes_a_case() {
     assert_eq!((answer.status, answer.header("location")), (303, format!("/cases/{id}").as_str()));
     let page = get(server.addr, &format!("/cases/{id}")).text();
     assert!(page.contains("dumped &#60;script&#62;") || page.contains("dumped &lt;script&gt;"), "{page}");
-    assert!(!page.contains("<script>dumped") && page.contains(&format!("action=\"/cases/{id}/reopen\"")));
+    assert!(!page.contains("<script>dumped") && page.contains("value=\"reopen\""));
     assert!(get(server.addr, &format!("/alerts/{alert}")).text().contains("Closed as"));
     let answer = send(server.addr, "POST", &format!("/cases/{id}/reopen"), &form, b"by=mira");
     assert_eq!(answer.status, 303);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `api` | every endpoint for programs, and the shape of errors |
 //! | `cases` | cases, closing and reopening, and the record of it |
+//! | `feedback` | what people say of verdicts, many at once, and what that changes |
 //! | `guard` | who is let in, and the headers of every answer |
 //! | `page` | the pages: what they show, and that log text stays text |
 //! | `queue` | which alert is investigated when, and what a restart remembers |
@@ -14,6 +15,7 @@
 mod api;
 mod cases;
 mod client;
+mod feedback;
 mod fixture;
 mod guard;
 mod lifecycle;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Asks until every alert is investigated, nothing waits and nothing runs.
 #[track_caller]
-fn until_idle(server: &Running) -> Value {
+pub(crate) fn until_idle(server: &Running) -> Value {
     let begun = Instant::now();
     loop {
         // In this order: what is stored was running, and what no longer runs was counted.
@@ -79,7 +79,7 @@ fn what_is_closed_does_not_wait() {
 }
 
 /// The same start of a program, a day and more apart.
-fn daily(day: u32, command: &str) -> String {
+pub(crate) fn daily(day: u32, command: &str) -> String {
     format!(
         concat!(
             r#"{{"EventTime":"2026-03-{day:02} 09:14:09","EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","#,

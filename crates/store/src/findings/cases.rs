@@ -1,12 +1,14 @@
 //! Which case is an alert part of, and what did people decide? Every decision leaves a row in the record, with
 //! what was decided before; the record is only added to.
 
+use super::changes::What;
 use super::join::{self, MAX_ALERTS, MAX_SPAN};
+use super::opinions::{self, FEEDBACK};
 use super::{ALERTS, Findings, from_json, get_alert, to_json, within};
 use crate::Result;
 use crate::table::copy_table;
 use casemate_audit::Entry;
-use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Member, Subject};
+use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Feedback, Member, Subject};
 use jiff::Timestamp;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
@@ -26,14 +28,14 @@ const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 pub(super) const AUDITED: TableDefinition<&str, u64> = TableDefinition::new("audited");
 const LINES: &str = "lines";
 
-/// An alert that a person decided about.
+/// An alert that a person decided about, by closing it or by saying what its verdict should be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClosedAlert {
     /// The alert.
     pub alert: Alert,
     /// Its case.
     pub case: CaseId,
-    /// What was decided.
+    /// What was decided last; of an alert that is open, what was said of its verdict.
     pub closing: Closing,
 }
 
@@ -102,7 +104,10 @@ pub(super) fn join(
         Some(found) => found,
         None => {
             let id = CaseId(cases.last()?.map_or(0, |(id, _)| id.value()) + 1);
-            (Case { id, alerts: Vec::new(), related: Vec::new(), closed: None }, String::new())
+            (
+                Case { id, alerts: Vec::new(), related: Vec::new(), closed: None, assigned: None },
+                String::new(),
+            )
         }
     };
     case.alerts.push(Member { alert: alert.id, joined: why });
@@ -110,6 +115,9 @@ pub(super) fn join(
     related.remove(&case.id);
     case.related = related.into_iter().collect();
     case_of.insert(alert.id.0, case.id.0)?;
+    if let Some(assigned) = &case.assigned {
+        opinions::assign(write, alert.id, Some(assigned))?;
+    }
     cases.insert(case.id.0, to_json(&case)?.as_slice())?;
     Ok(())
 }
@@ -166,46 +174,7 @@ impl Findings {
         by: &str,
         at: Timestamp,
     ) -> Result<Option<Option<Closing>>> {
-        self.write(|write| {
-            let mut cases = write.open_table(CASES)?;
-            let mut closed = write.open_table(CLOSED)?;
-            let previous: Option<Closing> = match subject {
-                Subject::Case(id) => {
-                    let found = cases.get(id.0)?.map(|value| from_json::<Case>(value.value())).transpose()?;
-                    let Some(mut case) = found else { return Ok(None) };
-                    let previous = std::mem::replace(&mut case.closed, closing.cloned());
-                    for member in &case.alerts {
-                        let own =
-                            closed.get(member.alert.0)?.map(|value| from_json(value.value())).transpose()?;
-                        // What was decided about one alert alone stays.
-                        if own == previous {
-                            set(&mut closed, member.alert, closing)?;
-                        }
-                    }
-                    cases.insert(id.0, to_json(&case)?.as_slice())?;
-                    previous
-                }
-                Subject::Alert(id) => {
-                    if write.open_table(ALERTS)?.get(id.0)?.is_none() {
-                        return Ok(None);
-                    }
-                    let previous = closed.get(id.0)?.map(|value| from_json(value.value())).transpose()?;
-                    set(&mut closed, id, closing)?;
-                    previous
-                }
-            };
-            let action = if closing.is_some() { "close" } else { "reopen" };
-            let row = Entry {
-                at,
-                by: by.to_owned(),
-                action: action.to_owned(),
-                subject: subject.to_string(),
-                previous: as_value(&previous)?,
-                now: as_value(&closing)?,
-            };
-            add_audit(write, &row)?;
-            Ok(Some(previous))
-        })
+        self.changing(What::Decided, |write, changed| decide(write, subject, closing, (by, at), changed))
     }
 
     /// Up to `most` rows numbered above `after`, for the audit record to take over.
@@ -235,20 +204,23 @@ impl Findings {
         self.read(|read| Ok(read.open_table(AUDITED)?.get(LINES)?.map_or(0, |lines| lines.value())))
     }
 
-    /// Alerts that people closed, the highest number first.
+    /// Alerts that people decided about, the highest number first.
     pub(crate) fn closed_alerts(&self, most: usize) -> Result<Vec<ClosedAlert>> {
         self.read(|read| {
             let (alerts, case_of) = (read.open_table(ALERTS)?, read.open_table(CASE_OF)?);
+            let (closed, feedback) = (read.open_table(CLOSED)?, read.open_table(FEEDBACK)?);
+            let (mut by_closing, mut by_feedback) =
+                (closed.iter()?.rev().peekable(), feedback.iter()?.rev().peekable());
             let mut found = Vec::new();
-            for row in read.open_table(CLOSED)?.iter()?.rev() {
-                if found.len() >= most {
-                    break;
-                }
-                let (id, closing) = row?;
-                let (id, closing) = (id.value(), from_json::<Closing>(closing.value())?);
-                if closing.by_machine {
-                    continue;
-                }
+            while found.len() < most {
+                let next_closed = number_of(by_closing.peek());
+                let next_said = number_of(by_feedback.peek());
+                let Some(id) = next_closed.max(next_said) else { break };
+                let closing = by_closing.next_if(|_| next_closed == Some(id)).transpose()?;
+                let closing = closing.map(|(_, value)| from_json::<Closing>(value.value())).transpose()?;
+                let said = by_feedback.next_if(|_| next_said == Some(id)).transpose()?;
+                let said = said.map(|(_, value)| from_json::<Feedback>(value.value())).transpose()?;
+                let Some(closing) = opinions::decided(closing, said) else { continue };
                 found.push(ClosedAlert {
                     alert: get_alert(&alerts, id)?,
                     case: CaseId(case_of.get(id)?.map_or(0, |case| case.value())),
@@ -258,6 +230,88 @@ impl Findings {
             Ok(found)
         })
     }
+}
+
+/// A row of a table by alert, or why it cannot be read.
+type Row<'a> = Result<(redb::AccessGuard<'a, u64>, redb::AccessGuard<'a, &'static [u8]>), redb::StorageError>;
+
+/// Which alert the next row is about; a row that cannot be read is the next one too, so that its error is seen.
+fn number_of(row: Option<&Row<'_>>) -> Option<u64> {
+    row.map(|row| row.as_ref().map_or(u64::MAX, |(id, _)| id.value()))
+}
+
+/// As [`Findings::decide`], within a write; `changed` gets the alerts that it is about.
+pub(super) fn decide(
+    write: &WriteTransaction,
+    subject: Subject,
+    closing: Option<&Closing>,
+    (by, at): (&str, Timestamp),
+    changed: &mut Vec<AlertId>,
+) -> Result<Option<Option<Closing>>, redb::Error> {
+    let mut cases = write.open_table(CASES)?;
+    let mut closed = write.open_table(CLOSED)?;
+    let previous: Option<Closing> = match subject {
+        Subject::Case(id) => {
+            let found = cases.get(id.0)?.map(|value| from_json::<Case>(value.value())).transpose()?;
+            let Some(mut case) = found else { return Ok(None) };
+            let previous = std::mem::replace(&mut case.closed, closing.cloned());
+            for member in &case.alerts {
+                let own = closed.get(member.alert.0)?.map(|value| from_json(value.value())).transpose()?;
+                // What was decided about one alert alone stays.
+                if own == previous {
+                    set(&mut closed, member.alert, closing)?;
+                }
+                changed.push(member.alert);
+            }
+            cases.insert(id.0, to_json(&case)?.as_slice())?;
+            previous
+        }
+        Subject::Alert(id) => {
+            if write.open_table(ALERTS)?.get(id.0)?.is_none() {
+                return Ok(None);
+            }
+            let previous = closed.get(id.0)?.map(|value| from_json(value.value())).transpose()?;
+            set(&mut closed, id, closing)?;
+            changed.push(id);
+            previous
+        }
+    };
+    let action = if closing.is_some() { "close" } else { "reopen" };
+    let row = Entry {
+        at,
+        by: by.to_owned(),
+        action: action.to_owned(),
+        subject: subject.to_string(),
+        previous: as_value(&previous)?,
+        now: as_value(&closing)?,
+    };
+    add_audit(write, &row)?;
+    Ok(Some(previous))
+}
+
+/// How an alert is closed, within a write.
+pub(super) fn closing_in(write: &WriteTransaction, id: AlertId) -> Result<Option<Closing>, redb::Error> {
+    let closed = write.open_table(CLOSED)?;
+    let value = closed.get(id.0)?;
+    value.map(|value| from_json(value.value())).transpose()
+}
+
+/// A case, within a write.
+pub(super) fn case_in(write: &WriteTransaction, id: CaseId) -> Result<Option<Case>, redb::Error> {
+    let cases = write.open_table(CASES)?;
+    let value = cases.get(id.0)?;
+    value.map(|value| from_json(value.value())).transpose()
+}
+
+/// Puts a changed case back, within a write.
+pub(super) fn put_case(write: &WriteTransaction, case: &Case) -> Result<(), redb::Error> {
+    write.open_table(CASES)?.insert(case.id.0, to_json(case)?.as_slice())?;
+    Ok(())
+}
+
+/// Which case each alert is part of.
+pub(super) fn case_table(read: &ReadTransaction) -> Result<redb::ReadOnlyTable<u64, u64>, redb::Error> {
+    Ok(read.open_table(CASE_OF)?)
 }
 
 /// How alerts were closed.
@@ -286,6 +340,6 @@ fn set(
     Ok(())
 }
 
-fn as_value(value: &impl Serialize) -> Result<serde_json::Value, redb::Error> {
+pub(super) fn as_value(value: &impl Serialize) -> Result<serde_json::Value, redb::Error> {
     serde_json::to_value(value).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }

@@ -2,6 +2,7 @@
 //! be used again, and what a model may do by itself.
 
 use super::cases::add_audit;
+use super::changes::What;
 use super::{ALERTS, Findings, INVESTIGATIONS, from_json, get_alert, to_json};
 use crate::Result;
 use crate::table::copy_table;
@@ -77,6 +78,11 @@ pub(super) fn copy_tables(read: &ReadTransaction, write: &WriteTransaction) -> R
     copy_table(read, write, INPUTS)
 }
 
+/// When alerts were taken in.
+pub(super) fn raised_table(read: &ReadTransaction) -> Result<redb::ReadOnlyTable<u64, i64>, redb::Error> {
+    Ok(read.open_table(RAISED)?)
+}
+
 /// Notes that an alert is new.
 pub(super) fn note_raised(write: &WriteTransaction, alert: AlertId) -> Result<(), redb::Error> {
     write.open_table(RAISED)?.insert(alert.0, Timestamp::now().as_millisecond())?;
@@ -100,7 +106,8 @@ pub(super) fn is_unlike(write: &WriteTransaction, alert: AlertId, kind: u64) -> 
 
 impl Findings {
     pub(crate) fn put_investigation(&self, alert: AlertId, finished: Finished<'_>) -> Result<()> {
-        self.write(|write| {
+        self.changing(What::Investigated, |write, changed| {
+            changed.push(alert);
             write.open_table(INVESTIGATIONS)?.insert(alert.0, finished.json)?;
             write.open_table(ASKED)?.remove(alert.0)?;
             let mut verified = write.open_table(VERIFIED)?;

@@ -1,6 +1,8 @@
 use super::*;
-use casemate_event::{Alert, AlertId, AlertOrigin, CaseId, Closing, Disposition, EventId, Severity, Subject};
-use casemate_store::{Error, Finished, Gate, Raise};
+use casemate_event::{
+    Alert, AlertId, AlertOrigin, Assigned, CaseId, Closing, Disposition, EventId, Feedback, Severity, Subject,
+};
+use casemate_store::{Act, Error, Finished, Gate, Raise};
 use jiff::SignedDuration;
 
 const WINDOW: SignedDuration = SignedDuration::from_mins(10);
@@ -384,4 +386,99 @@ fn a_verdict_covers_only_what_is_alike() {
     assert_eq!([raise(3, 11), raise(4, 10)], [1, 1], "known to the investigation");
     assert_eq!([raise(5, 12), raise(6, 13), raise(7, 10)], [2, 2, 2], "another kind, and what follows it");
     assert_eq!(store.case_of(AlertId(2)).unwrap(), Some(CaseId(1)));
+}
+
+fn closing_at(verdict: Disposition, minute: i64) -> Closing {
+    let at = Timestamp::from_second(START + minute * 60).unwrap();
+    Closing { verdict, reason: "because".into(), by: "mira".into(), at, by_machine: false }
+}
+
+fn opinion(truth: Option<Disposition>, agrees: bool, minute: i64) -> Feedback {
+    let at = Timestamp::from_second(START + minute * 60).unwrap();
+    Feedback { agrees, of: "benign".into(), truth, reason: String::new(), by: "jo".into(), at }
+}
+
+#[test]
+fn what_people_say_of_a_verdict_is_an_example_as_a_closing_is() {
+    let (_dir, store) = check(&[(1, 0), (2, 60), (3, 120), (4, 180)], &[1, 2, 3, 4]);
+    let at = Timestamp::from_second(START).unwrap();
+    let say = |id: u64, said: Option<Feedback>| (Subject::Alert(AlertId(id)), Act::Say(said));
+    let (one, two, three) = (
+        say(1, Some(opinion(Some(Disposition::Benign), true, 1))),
+        say(2, Some(opinion(Some(Disposition::Malicious), false, 1))),
+        say(3, Some(opinion(None, true, 1))),
+    );
+    assert!(store.act(&[one, two, three], "jo", at).unwrap().is_empty());
+    let examples = |store: &Store| -> Vec<(u64, Disposition, String)> {
+        let all = store.closed_alerts(10).unwrap().into_iter();
+        all.map(|one| (one.alert.id.0, one.closing.verdict, one.closing.by)).collect()
+    };
+    let jo = |id, verdict| (id, verdict, "jo".to_owned());
+    assert_eq!(examples(&store), [jo(2, Disposition::Malicious), jo(1, Disposition::Benign)]);
+    assert_eq!(store.closed_alerts(1).unwrap().len(), 1);
+
+    // The later of what was said and how it was closed counts, and what was taken back does not.
+    store.conclude(Subject::Alert(AlertId(1)), &closing_at(Disposition::Malicious, 2)).unwrap();
+    store.conclude(Subject::Alert(AlertId(2)), &closing_at(Disposition::Benign, 0)).unwrap();
+    store.conclude(Subject::Alert(AlertId(4)), &closing_at(Disposition::Benign, 0)).unwrap();
+    let mira = |id, verdict| (id, verdict, "mira".to_owned());
+    let expected =
+        [mira(4, Disposition::Benign), jo(2, Disposition::Malicious), mira(1, Disposition::Malicious)];
+    assert_eq!(examples(&store), expected);
+    store.act(&[say(2, None)], "jo", at).unwrap();
+    assert_eq!(examples(&store)[1], mira(2, Disposition::Benign));
+    let actions: Vec<String> = store.audit(u64::MAX, 10).unwrap().into_iter().map(|row| row.action).collect();
+    assert_eq!(actions, ["withdraw", "close", "close", "close", "agree", "disagree", "agree"]);
+}
+
+#[test]
+fn who_disagrees_with_a_machine_opens_what_it_closed() {
+    let (_dir, store) = check(&[(1, 0)], &[1]);
+    let subject = Subject::Alert(AlertId(1));
+    let by_machine = Closing { by_machine: true, ..closing_at(Disposition::Benign, 0) };
+    store.conclude(subject, &by_machine).unwrap();
+    let said = opinion(Some(Disposition::Malicious), false, 1);
+    let at = said.at;
+    store.act(&[(subject, Act::Say(Some(said)))], "jo", at).unwrap();
+    let state = store.alert_states(&[AlertId(1), AlertId(9)]).unwrap();
+    assert_eq!((state.len(), &state[0].closing), (1, &None));
+    assert_eq!(state[0].decided().unwrap().verdict, Disposition::Malicious);
+    assert_eq!(store.audit(u64::MAX, 1).unwrap()[0].action, "reopen");
+}
+
+#[test]
+fn a_case_is_given_with_its_alerts_and_with_those_that_join_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let with_host = |event: u64| Alert { entities: vec!["host:ws5".parse().unwrap()], ..alert(event, 0) };
+    store.raise(with_host(1), "a", SignedDuration::ZERO).unwrap();
+    let at = Timestamp::from_second(START).unwrap();
+    let to = |name: &str| Some(Assigned { to: name.into(), by: "mira".into(), at });
+    let case = Subject::Case(CaseId(1));
+    let missing =
+        store.act(&[(case, Act::Assign(to("jo"))), (Subject::Case(CaseId(9)), Act::Reopen)], "mira", at);
+    assert_eq!(missing.unwrap(), [Subject::Case(CaseId(9))]);
+    store.raise(with_host(2), "b", SignedDuration::ZERO).unwrap();
+    let states = store.alert_states_after(AlertId(0), 10).unwrap();
+    assert!(states.iter().all(|state| state.case == Some(CaseId(1))), "{states:?}");
+    assert!(states.iter().all(|state| state.assigned.as_ref().is_some_and(|to| to.to == "jo")));
+    store.act(&[(Subject::Alert(AlertId(2)), Act::Assign(None))], "mira", at).unwrap();
+    assert_eq!(store.alert_states(&[AlertId(2)]).unwrap()[0].assigned, None);
+    assert_eq!(store.case(CaseId(1)).unwrap().unwrap().assigned, to("jo"));
+}
+
+#[test]
+fn changes_are_told() {
+    use casemate_store::What::{Decided, Grown, Investigated, Raised};
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (event, minute) in [(1, 0), (2, 5), (2, 5), (3, 60)] {
+        store.raise(alert(event, minute), "key", WINDOW).unwrap();
+    }
+    store.put_investigation(AlertId(1), b"{}").unwrap();
+    store.conclude(Subject::Case(CaseId(1)), &closing_at(Disposition::Benign, 0)).unwrap();
+    let changed = store.changed_since(0, std::time::Duration::ZERO);
+    let told: Vec<_> = changed.changes.iter().map(|change| (change.alert.0, change.what)).collect();
+    assert_eq!(told, [(1, Raised), (1, Grown), (2, Raised), (1, Investigated), (1, Decided)]);
+    assert_eq!((changed.next, changed.missed), (store.next_change(), false));
 }

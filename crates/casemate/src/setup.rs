@@ -45,7 +45,8 @@ fn pipeline_with(global: &Global, limits: Limits) -> Outcome<Pipeline> {
     let rules = rules(global)?;
     let mappings = mappings(global)?;
     let embedder = models::load_embedder(&global.model_dirs())?;
-    Ok(Pipeline::open_with(&global.data_dir, rules, embedder, limits)?.with_mappings(mappings))
+    let pipeline = Pipeline::open_with(&global.data_dir, rules, embedder, limits)?;
+    Ok(pipeline.with_mappings(mappings).with_findings())
 }
 
 /// The program's mapping files, and those of `--mappings`.

@@ -90,6 +90,14 @@ impl Alert {
 }
 
 impl Alert {
+    /// Takes in what has become of the same alert: what it says now counts, and what it was about stays.
+    pub fn update(&mut self, newer: Self) {
+        let severity = newer.severity;
+        self.title.clone_from(&newer.title);
+        self.absorb(newer);
+        self.severity = severity;
+    }
+
     /// Takes in another alert about the same thing: more events, a wider span, the worse severity.
     pub fn absorb(&mut self, other: Self) {
         self.first_time = self.first_time.min(other.first_time);

@@ -106,6 +106,12 @@ pub const STATUS_DETAIL: &str = "status_detail";
 pub const SEVERITY: &str = "severity";
 /// Windows logon type as a number (2 interactive, 3 network, 10 remote interactive …).
 pub const LOGON_TYPE: &str = "logon_type_id";
+/// ATT&CK techniques that the source names for its finding, as ids, in any list or tags.
+pub const FINDING_ATTACKS: &str = "finding_info.attacks";
+/// Address at which the source shows its finding.
+pub const FINDING_LINK: &str = "finding_info.src_url";
+/// By which the source knows its finding: sent again or changed, it is the same.
+pub const FINDING_UID: &str = "finding_info.uid";
 /// Title of the finding, in events that are alerts of another product.
 pub const FINDING_TITLE: &str = "finding_info.title";
 /// Id of the source's own event type (Windows event id, Suricata signature id).
@@ -125,7 +131,7 @@ pub const ASSET: &str = "ot.asset";
 pub const ASSET_CHANGED: &str = "ot.changes";
 
 /// All names, in order.
-pub const ALL: [&str; 54] = [
+pub const ALL: [&str; 57] = [
     ACTIVITY,
     ACTOR_PROCESS_CMD_LINE,
     ACTOR_PROCESS_PATH,
@@ -145,7 +151,10 @@ pub const ALL: [&str; 54] = [
     DST_PORT,
     FILE_SHA256,
     FILE_PATH,
+    FINDING_ATTACKS,
+    FINDING_LINK,
     FINDING_TITLE,
+    FINDING_UID,
     URL,
     USER_AGENT,
     JOB_NAME,

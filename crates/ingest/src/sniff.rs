@@ -31,8 +31,8 @@ pub(crate) enum Kind {
 }
 
 /// Member names under which vendors wrap an array of records: CloudTrail, Azure, `aws cloudtrail
-/// lookup-events`, Microsoft Graph.
-const ENVELOPES: [&str; 6] = ["Records", "records", "Events", "events", "value", "entries"];
+/// lookup-events`, Microsoft Graph, CrowdStrike.
+const ENVELOPES: [&str; 7] = ["Records", "records", "Events", "events", "value", "entries", "resources"];
 
 const BINARY: [(&[u8], &str, &str); 16] = [
     (b"BZh", "bzip2 data", "unpack it with bunzip2 first"),

@@ -6,6 +6,7 @@
 //!
 //! It decides nothing about a verdict and knows nothing of questions.
 
+mod finding;
 mod hybrid;
 mod quarantine;
 mod template_index;
@@ -136,6 +137,8 @@ pub struct Pipeline {
     /// What correlation rules have seen; held while catching up.
     correlator: Mutex<Correlator>,
     mappings: Arc<Mappings>,
+    /// Whether alerts of other products are alerts here.
+    takes_findings: bool,
     data_dir: PathBuf,
     /// Held while quarantined records are tried again: each becomes events once.
     retrying: Mutex<()>,
@@ -188,7 +191,18 @@ impl Pipeline {
         let correlator = Mutex::new(rules.correlator());
         let mappings = Options::default().mappings;
         let (data_dir, retrying) = (data_dir.to_owned(), Mutex::default());
-        Ok(Self { store, rules, embedder, templates, correlator, mappings, data_dir, retrying })
+        let takes_findings = false;
+        Ok(Self {
+            store,
+            rules,
+            embedder,
+            templates,
+            correlator,
+            mappings,
+            takes_findings,
+            data_dir,
+            retrying,
+        })
     }
 
     /// Takes records in, and matches rules, by these mapping files instead of those of the program alone. Rules
@@ -199,6 +213,13 @@ impl Pipeline {
             set_log_sources(rules, &mappings);
         }
         self.mappings = mappings;
+        self
+    }
+
+    /// Makes alerts of the records in which other products tell of theirs, beside what rules match.
+    #[must_use]
+    pub fn with_findings(mut self) -> Self {
+        self.takes_findings = true;
         self
     }
 
@@ -333,7 +354,7 @@ impl Pipeline {
     ) -> Result<()> {
         let last = self.store.last_id();
         let start = self.store.watermark(DETECTED)?;
-        if start >= last || self.rules.is_empty() {
+        if start >= last || (self.rules.is_empty() && !self.takes_findings) {
             return Ok(());
         }
         if !correlator.is_idle() && correlator.observed() != start {
@@ -406,8 +427,12 @@ impl Pipeline {
             fold_key: casemate_detect::fold_key(rule, &stored.event),
             window: FOLD_WINDOW,
             kind,
+            is_same: false,
         });
         let mut raises: Vec<Raise> = alone.collect();
+        if self.takes_findings {
+            raises.extend(finding::raise(stored));
+        }
         let correlated = correlator.observe(&self.rules, stored, matched);
         raises.extend(correlated.iter().filter(|correlated| is_alert(correlated.rule)).map(|correlated| {
             Raise {
@@ -415,6 +440,7 @@ impl Pipeline {
                 fold_key: casemate_detect::correlation_fold_key(correlated),
                 window: FOLD_WINDOW,
                 kind,
+                is_same: false,
             }
         }));
         raises

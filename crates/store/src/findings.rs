@@ -51,6 +51,9 @@ pub struct Raise {
     pub window: SignedDuration,
     /// What the events say, as a number: an alert that was investigated takes in only kinds it had by then.
     pub kind: u64,
+    /// Whether alerts with this key are one and the same, whatever its times, whoever closed or investigated it: what comes
+    /// later updates it.
+    pub is_same: bool,
 }
 
 /// Tables of what was found.
@@ -238,7 +241,7 @@ impl Findings {
 
 /// Takes one in; gives the alert as it now is, and what that did to it.
 fn raise(write: &WriteTransaction, raise: Raise) -> Result<(Alert, Option<What>), redb::Error> {
-    let Raise { mut alert, fold_key, window, kind } = raise;
+    let Raise { mut alert, fold_key, window, kind, is_same } = raise;
     let fold = fold_number(write, &fold_key)?;
     let mut alerts = write.open_table(ALERTS)?;
     let mut taken = write.open_table(TAKEN)?;
@@ -265,8 +268,9 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<(Alert, Option<What>)
     let fresh = alert.events.clone();
     // What a person has closed takes nothing in any more, and what was investigated nothing of another kind: what
     // comes now was not looked at.
-    let open = previous.filter(|previous| within(previous, &alert, window));
+    let open = previous.filter(|previous| is_same || within(previous, &alert, window));
     let open = match open {
+        Some(previous) if is_same => Some(previous),
         Some(previous) if cases::is_closed(write, previous.id)? => None,
         Some(previous) if work::is_unlike(write, previous.id, kind)? => None,
         other => other,
@@ -274,7 +278,10 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<(Alert, Option<What>)
     let mut is_new = false;
     let alert = match open {
         Some(mut previous) => {
-            previous.absorb(alert);
+            match is_same {
+                true => previous.update(alert),
+                false => previous.absorb(alert),
+            }
             previous
         }
         None => {
@@ -368,7 +375,8 @@ mod tests {
         let findings = Findings::open(&path).unwrap();
         for n in 1..=20 {
             let fold_key = format!("key {n}");
-            let raise = Raise { alert: alert(n), fold_key, window: SignedDuration::ZERO, kind: 0 };
+            let raise =
+                Raise { alert: alert(n), fold_key, window: SignedDuration::ZERO, kind: 0, is_same: false };
             findings.raise(vec![raise], Some(("detect", EventId(n)))).unwrap();
         }
         findings

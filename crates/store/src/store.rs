@@ -445,7 +445,7 @@ impl Store {
     /// # Errors
     /// The tables cannot be written.
     pub fn raise(&self, alert: Alert, fold_key: &str, window: SignedDuration) -> Result<Alert> {
-        let one = Raise { alert, fold_key: fold_key.to_owned(), window, kind: 0 };
+        let one = Raise { alert, fold_key: fold_key.to_owned(), window, kind: 0, is_same: false };
         let mut raised = self.inner.findings.raise(vec![one], None)?;
         raised.pop().ok_or_else(|| Error::Damaged {
             path: self.inner.dir.join("findings.redb"),

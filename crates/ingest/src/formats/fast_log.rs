@@ -3,6 +3,7 @@
 //! `MM/DD[/YYYY]-HH:MM:SS.ffffff [**] [1:2019401:3] text [**] [Classification: …] [Priority: 1] {TCP} a:1 -> b:2`. Snort
 //! writes no year, or two digits of one before or behind the month.
 
+use super::suricata::rated;
 use super::{Draft, SHOWN_CHARS};
 use crate::text::push_clean;
 use crate::time::{self, Dated};
@@ -33,6 +34,8 @@ pub(crate) fn decode(line: &str, arrival: Timestamp) -> Option<Draft> {
     draft.native.set("proto", protocol);
     draft.native.set("action", action.trim().trim_matches(['[', ']']));
     draft.set(field::PRODUCT, "Suricata");
+    let severity = rated(draft.native("priority"));
+    draft.set(field::SEVERITY, severity);
     draft.set(field::EVENT_CODE, sid);
     draft.set(field::FINDING_TITLE, title);
     draft.copy(field::ACTIVITY, &["action"]);

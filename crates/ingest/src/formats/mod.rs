@@ -298,8 +298,15 @@ impl Decoder {
     }
 
     fn object(&self, object: &Object<'_>) -> Draft {
+        // A document as searches and exports of Elastic and OpenSearch hand it out.
+        let inner = object.object("_source").filter(|_| object.has("_index"));
+        self.known(object).or_else(|| self.known(inner?)).unwrap_or_else(|| generic::object(object))
+    }
+
+    /// Decodes an object of a known vendor.
+    fn known(&self, object: &Object<'_>) -> Option<Draft> {
         if self.hint == Some(Format::JsonLines) {
-            return generic::object(object);
+            return None;
         }
         windows::decode(object)
             .or_else(|| cloudtrail::decode(object))
@@ -307,7 +314,23 @@ impl Decoder {
             .or_else(|| zeek::decode_json(object))
             .or_else(|| journald::decode(object))
             .or_else(|| self.mappings.object(object, self.arrival))
-            .unwrap_or_else(|| generic::object(object))
+    }
+
+    /// What a syslog line carries, if that is an object of a known vendor.
+    fn carried(&self, syslog: &Draft) -> Option<Draft> {
+        let text = syslog.native("message").trim();
+        let text = text.strip_prefix("@cee:").unwrap_or(text).trim_start();
+        if !text.starts_with('{') {
+            return None;
+        }
+        let mut draft = self.known(&serde_json::from_str::<Object<'_>>(text).ok()?)?;
+        draft.time = draft.time.or(syslog.time);
+        for name in [field::DEVICE_HOSTNAME, field::DEVICE_IP] {
+            if let Some(value) = syslog.fields.get(name).filter(|_| draft.fields.get(name).is_none()) {
+                draft.set(name, value);
+            }
+        }
+        Some(draft)
     }
 
     fn text(&self, text: &str) -> Draft {
@@ -316,6 +339,9 @@ impl Decoder {
             .or_else(|| self.mappings.line(text, self.arrival))
             .or_else(|| {
                 let draft = syslog::decode(text, self.arrival)?;
+                if let Some(carried) = self.carried(&draft) {
+                    return Some(carried);
+                }
                 let pairs = may_be_pairs(&draft).then(|| self.mappings.pairs(text, self.arrival)).flatten();
                 Some(pairs.unwrap_or(draft))
             })

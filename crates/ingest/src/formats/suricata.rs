@@ -71,6 +71,9 @@ fn by_kind(draft: &mut Draft, kind: &str) -> &'static [&'static str] {
             draft.copy(field::FINDING_TITLE, &["alert.signature"]);
             draft.copy(field::EVENT_CODE, &["alert.signature_id"]);
             draft.copy(field::ACTIVITY, &["alert.action"]);
+            draft.copy(field::FINDING_ATTACKS, &["alert.metadata.mitre_technique_id"]);
+            let severity = rated(draft.native("alert.severity"));
+            draft.set(field::SEVERITY, severity);
             &["alert.signature", "alert.category", "alert.severity", "alert.action", "app_proto"]
         }
         "dns" => {
@@ -108,6 +111,17 @@ fn by_kind(draft: &mut Draft, kind: &str) -> &'static [&'static str] {
             &["stats.uptime"]
         }
         _ => &["proto", "app_proto", "anomaly.event"],
+    }
+}
+
+/// Suricata's and Snort's priorities: 1 is the worst.
+pub(crate) fn rated(priority: &str) -> &'static str {
+    match priority {
+        "1" => "High",
+        "2" => "Medium",
+        "3" => "Low",
+        "4" => "Informational",
+        _ => "",
     }
 }
 

@@ -37,6 +37,10 @@ fn attribute<'a>(object: &'a Object<'_>, element: &str, name: &str) -> Option<Co
 /// A flat object, as NXLog writes it.
 pub(crate) fn flat(object: &Object<'_>) -> Option<WindowsEvent> {
     let id = number(object.get("EventID")?)?;
+    // A hit of Hayabusa, which tells of an event and is none.
+    if object.has("RuleTitle") {
+        return None;
+    }
     const MARKS: [&str; 6] =
         ["Channel", "SourceName", "Provider_Name", "ProviderName", "ProviderGuid", "Computer"];
     if !MARKS.iter().any(|mark| object.has(mark)) {

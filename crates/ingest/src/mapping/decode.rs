@@ -1,5 +1,6 @@
 //! What does a record say, going by its mapping?
 
+use super::pick::pick;
 use crate::carrier::header::Header;
 use crate::carrier::{Carrier, times};
 use crate::formats::{Draft, SHOWN_CHARS, normal};
@@ -29,6 +30,8 @@ pub(super) struct Mapping {
     pub(super) values: Vec<Translation>,
     /// Empty: the record itself, or its first fields, are the message.
     pub(super) message: Vec<Piece>,
+    /// Members named above that are elements of lists.
+    pub(super) picked: Vec<String>,
     pub(super) log_source: Option<LogSource>,
 }
 
@@ -92,6 +95,11 @@ impl Mapping {
     pub(super) fn object(&self, object: &Object<'_>, arrival: Timestamp) -> Draft {
         let mut draft = Draft::new(self.format);
         draft.native = object.flatten();
+        for name in &self.picked {
+            if let Some(value) = pick(object, name) {
+                draft.native.set(name, value);
+            }
+        }
         self.fill(&mut draft, arrival);
         draft.finished()
     }
@@ -145,6 +153,7 @@ impl Mapping {
         draft.set(field::PRODUCT, &self.product);
         for (name, members) in &self.fields {
             let values = members.iter().filter_map(|member| draft.native.get(member));
+            let values = values.map(|value| first_of(name, value));
             let is_hostname = matches!(*name, field::SRC_HOSTNAME | field::DST_HOSTNAME);
             // Where an address or a name may stand, an address is no name.
             let values = values.filter(|value| !is_hostname || ip(value).is_none());
@@ -182,8 +191,30 @@ fn rendered(pieces: &[Piece], native: &Fields) -> String {
     pieces.iter().map(text).collect()
 }
 
+/// Of a list, its first, where one thing is meant.
+fn first_of<'a>(name: &str, value: &'a str) -> &'a str {
+    const ONE: [&str; 12] = [
+        field::DEVICE_HOSTNAME,
+        field::DEVICE_IP,
+        field::SRC_IP,
+        field::DST_IP,
+        field::SRC_HOSTNAME,
+        field::DST_HOSTNAME,
+        field::ACTOR_USER,
+        field::USER,
+        field::FILE_SHA256,
+        field::PROCESS_SHA256,
+        field::PROCESS_PID,
+        field::QUERY_HOSTNAME,
+    ];
+    match value.split_once(", ") {
+        Some((first, _)) if ONE.contains(&name) => first,
+        _ => value,
+    }
+}
+
 /// Member of the dotted name, inside objects.
-fn at<'a, 'b>(object: &'a Object<'b>, member: &str) -> Option<&'a Json<'b>> {
+pub(super) fn at<'a, 'b>(object: &'a Object<'b>, member: &str) -> Option<&'a Json<'b>> {
     if let Some(value) = object.get(member) {
         return Some(value);
     }

@@ -1,6 +1,7 @@
 //! What does a mapping file say? Reads and checks its text; errors name the line and what to do.
 
 use super::decode::{Condition, Mapping, Piece, Test, Translation};
+use super::pick::is_picked;
 use crate::carrier::table::Kind;
 use crate::carrier::{Carrier, Detail, KeyValue, Pattern, Separated, compile_pattern};
 use casemate_event::{Class, Format, LogSource, MappingName, field};
@@ -122,6 +123,17 @@ pub(super) fn compile(name: &str, text: &str) -> Result<Mapping, String> {
         let is_template = text.contains('{');
         time.push(if is_template { source.pieces(text)? } else { vec![Piece::Member(text.clone())] });
     }
+    let message = source.pieces(&file.message)?;
+    let of_pieces = time.iter().flatten().chain(&message).filter_map(|piece| match piece {
+        Piece::Member(name) => Some(name),
+        Piece::Literal(_) => None,
+    });
+    let of_fields = fields.iter().flat_map(|(_, members): &(&str, Vec<String>)| members);
+    let of_values = values.iter().map(|translation: &Translation| &translation.member);
+    let mut picked: Vec<String> =
+        of_pieces.chain(of_fields).chain(of_values).filter(|name| is_picked(name)).cloned().collect();
+    picked.sort();
+    picked.dedup();
     Ok(Mapping {
         format,
         product: file.product,
@@ -133,7 +145,8 @@ pub(super) fn compile(name: &str, text: &str) -> Result<Mapping, String> {
         time,
         fields,
         values,
-        message: source.pieces(&file.message)?,
+        message,
+        picked,
         log_source: file.logsource,
     })
 }

@@ -9,6 +9,7 @@
 mod built_in;
 mod decode;
 mod file;
+mod pick;
 
 use crate::carrier::table::Table;
 use crate::carrier::{Carried, Carrier, header};
@@ -129,8 +130,12 @@ impl Mappings {
             match &mapping.carrier {
                 None => {
                     let first = mapping.when.first().map(|when| when.member.as_str()).unwrap_or_default();
+                    // Members may be nested, or stand under their whole name.
                     let outer = first.split('.').next().unwrap_or_default();
                     self.by_member.entry(outer.to_owned()).or_default().push(place);
+                    if outer != first {
+                        self.by_member.entry(first.to_owned()).or_default().push(place);
+                    }
                 }
                 Some(Carrier::Table(_)) => self.lines.tables.push(place),
                 Some(_) if mapping.marks.is_empty() => self.lines.pairs.push(place),

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use casemate_event::{Alert, AlertId, AlertOrigin, EventId, Severity, Stored};
+use casemate_event::{Alert, AlertId, AlertOrigin, EventId, Severity, Stored, field};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,17 +35,46 @@ pub(crate) struct NewAlert {
 
 /// `GET /v1/alerts`
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
-    let rows = blocking(&app, |app| {
-        let alerts = app.pipeline.store().alerts()?;
-        alerts.iter().rev().map(|alert| alert_json(app, alert)).collect::<Result<Vec<Value>>>()
-    })
-    .await?;
-    Ok(Json(json!({ "total": rows.len(), "alerts": rows })))
+    blocking(&app, |app| listed(app, usize::MAX, false)).await.map(Json)
+}
+
+/// At most `most` alerts, newest first; all, or those that nobody has closed.
+pub(crate) fn listed(app: &App, most: usize, open: bool) -> Result<Value> {
+    let alerts = app.pipeline.store().alerts()?;
+    let mut rows = Vec::new();
+    for alert in alerts.iter().rev() {
+        if rows.len() == most {
+            break;
+        }
+        let row = alert_json(app, alert)?;
+        if !open || row["closed"].is_null() {
+            rows.push(row);
+        }
+    }
+    let total = if open { rows.len() } else { alerts.len() };
+    Ok(json!({ "total": total, "alerts": rows }))
 }
 
 /// `GET /v1/alerts/{id}`
 pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>> {
-    blocking(&app, move |app| alert_json(app, &alert(app, &id)?)).await.map(Json)
+    blocking(&app, move |app| {
+        let alert = alert(app, &id)?;
+        let mut json = alert_json(app, &alert)?;
+        json["reference"] = reference(app, &alert)?;
+        Ok(Json(json))
+    })
+    .await
+}
+
+/// By which id, and at which address, the product knows its alert; null for an alert of our own rules.
+fn reference(app: &App, alert: &Alert) -> Result<Value> {
+    let Some(latest) = alert.events.last().filter(|_| matches!(alert.origin, AlertOrigin::Product(_))) else {
+        return Ok(Value::Null);
+    };
+    let Some(stored) = app.pipeline.store().get(*latest)? else { return Ok(Value::Null) };
+    let said = |name| stored.event.field(name);
+    let (id, link) = (said(field::FINDING_UID), said(field::FINDING_LINK));
+    Ok(if id.is_some() || link.is_some() { json!({ "id": id, "link": link }) } else { Value::Null })
 }
 
 /// `POST /v1/alerts`

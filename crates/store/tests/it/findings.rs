@@ -119,7 +119,13 @@ fn a_batch_of_alerts_moves_the_watermark() {
     let store = open(dir.path());
     store.append(&batch(0..50)).unwrap();
     let raises = (1..=50)
-        .map(|n| Raise { alert: alert(n, 0), fold_key: format!("key {}", n % 5), window: WINDOW, kind: 0 })
+        .map(|n| Raise {
+            alert: alert(n, 0),
+            fold_key: format!("key {}", n % 5),
+            window: WINDOW,
+            kind: 0,
+            is_same: false,
+        })
         .collect();
     let alerts = store.raise_all(raises, Some(("detect", EventId(50)))).unwrap();
     assert_eq!(alerts.len(), 50);
@@ -378,7 +384,7 @@ fn a_verdict_covers_only_what_is_alike() {
     let store = open(dir.path());
     let raise = |event: u64, kind: u64| {
         let alert = about(event, event as i64, "a", &["host:ws5"]);
-        let raises = vec![Raise { alert, fold_key: "key".to_owned(), window: WINDOW, kind }];
+        let raises = vec![Raise { alert, fold_key: "key".to_owned(), window: WINDOW, kind, is_same: false }];
         store.raise_all(raises, None).unwrap()[0].id.0
     };
     assert_eq!([raise(1, 10), raise(2, 11)], [1, 1]);

@@ -2,8 +2,11 @@
 
 use crate::cli::{Global, LogFormat};
 use crate::machine;
+use casemate_event::EventId;
 use casemate_pipeline::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -61,6 +64,81 @@ where
 /// Prints one line on stdout. A reader that has gone away (`| head`) is no failure.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     ignore_broken_pipe(writeln!(io::stdout().lock(), "{text}"))
+}
+
+/// Log text as a terminal may see it: no control characters, which could rewrite what is on the screen, and none that
+/// turn the direction of writing.
+pub(crate) fn printable(text: &str) -> String {
+    let is_hidden =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// An event as a line of a list.
+pub(crate) fn event_line(id: EventId, time: Timestamp, message: &str) -> String {
+    format!("{:>8}  {time:.3}  {}", id.0, printable(message))
+}
+
+/// A time in UTC, to the second, for people.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// From one time to another, the day said once where it is one.
+pub(crate) fn span(from: Timestamp, to: Timestamp) -> String {
+    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
+    match (from == to, day(from) == day(to)) {
+        (true, _) => format!("{} UTC", time(from)),
+        (false, true) => format!("{} to {} UTC", time(from), to.strftime("%H:%M:%S")),
+        (false, false) => format!("{} to {} UTC", time(from), time(to)),
+    }
+}
+
+/// How text is set off: by colours on a terminal, else not at all. What colours say stands there in words as well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    coloured: bool,
+}
+
+impl Style {
+    /// As suits standard output. `NO_COLOR` (set, and not empty) and `TERM=dumb` keep it plain.
+    pub(crate) fn of_stdout() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { coloured: io::stdout().is_terminal() && !unwanted }
+    }
+
+    fn set(self, code: &str, text: &str) -> String {
+        if self.coloured { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.set("1", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.set("2", text)
+    }
+
+    /// `text` in the colour of a verdict.
+    pub(crate) fn verdict(self, verdict: &str, text: &str) -> String {
+        let code = match verdict {
+            "malicious" => "1;31",
+            "suspicious" => "1;33",
+            "benign" => "1;32",
+            _ => "1;36",
+        };
+        self.set(code, text)
+    }
+
+    /// `text` in the colour of a severity.
+    pub(crate) fn severity(self, severity: &str, text: &str) -> String {
+        match severity {
+            "critical" | "high" => self.set("31", text),
+            "medium" => self.set("33", text),
+            _ => text.to_owned(),
+        }
+    }
 }
 
 /// A JSON document with the cost of the command beside its result.

@@ -19,7 +19,7 @@ pub use checked::{Checked, open_checked, write_checked};
 pub use error::{Error, Result};
 pub use hash::sha256_file;
 pub use lock::DirLock;
-pub use log::{Frame, FrameOffset, Frames, Log, MAX_FRAME, Mark, PendingSync, Recovery, Torn};
+pub use log::{Frame, FrameOffset, Frames, Log, LogFollower, MAX_FRAME, Mark, PendingSync, Recovery, Torn};
 pub use map::{Map, mapped_bytes};
 pub use pages::{few_arenas, give_memory_back, prefer_huge_pages};
 pub use sealed::{Sealed, write_sealed};

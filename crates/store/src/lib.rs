@@ -22,6 +22,7 @@ mod counts;
 mod decisions;
 mod error;
 mod findings;
+mod follow;
 mod frame;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
@@ -53,6 +54,7 @@ pub use backup::Backup;
 pub use counts::Counts;
 pub use error::{Error, Result};
 pub use findings::{Act, AlertState, Change, Changed, ClosedAlert, Finished, Gate, Raise, What};
+pub use follow::Follow;
 pub use limits::Limits;
 pub use meta::Template;
 pub use quarantine::{QuarantineId, Resolved, StoredQuarantined};

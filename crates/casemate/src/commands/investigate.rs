@@ -3,8 +3,9 @@
 use crate::cli::{Global, InvestigateArgs};
 use crate::failure::{Failure, Outcome};
 use crate::machine;
-use crate::output::{self, Bar};
+use crate::output;
 use crate::setup::{self, Desk};
+use crate::story::{Pace, Story};
 use anyhow::anyhow;
 use casemate_event::{Alert, AlertId};
 use casemate_investigate::{Investigation, Investigator, report};
@@ -29,7 +30,7 @@ struct Report {
 
 pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
     let started = Instant::now();
-    let Desk { pipeline, mut investigator, .. } =
+    let Desk { pipeline, mut investigator, models } =
         setup::desk(global, &args.model, casemate_store::Limits::default())?;
     if args.replay {
         return replay(global, &args.alerts, &mut investigator);
@@ -40,24 +41,36 @@ pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
     }
     investigator.set_reuse(args.all);
     let operator = machine::operator();
-    let bar = Bar::counting("investigate", alerts.len() as u64);
+    let is_told = !global.json && !args.markdown;
+    let mut story = Story::new(alerts.len(), Pace::load(pipeline.store(), !models.is_empty())?);
     let mut reports = Vec::new();
     for alert in &alerts {
-        bar.set_message(alert.title.clone());
-        let investigation = investigator.investigate(alert, &mut |_progress| bar.tick())?;
+        if is_told {
+            story.begin(alert)?;
+        }
+        let mut said = Ok(());
+        let investigation = investigator.investigate(alert, &mut |progress| {
+            if is_told && said.is_ok() {
+                said = story.step(&progress);
+            }
+        })?;
+        said?;
         let json = serde_json::to_vec(&investigation)?;
         let entry = investigation.entry(&operator);
         let finished = Finished { entry: Some(&entry), ..investigation.finished(&json) };
         pipeline.store().put_finished(alert.id, finished)?;
-        bar.inc(1);
+        if is_told {
+            story.end(&investigation)?;
+            continue;
+        }
         let markdown = report::markdown(&investigation);
-        if global.json {
-            reports.push(Report { investigation, markdown });
+        if args.markdown {
+            output::line(&markdown)?;
         } else {
-            bar.suspend(|| output::line(&markdown))?;
+            reports.push(Report { investigation, markdown });
         }
     }
-    bar.finish_and_clear();
+    story.finish();
     if global.json {
         output::json(&Reports { investigations: reports }, started)?;
     }

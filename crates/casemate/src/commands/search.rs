@@ -1,8 +1,10 @@
 //! `casemate search`: events by words, entity and time; templates by meaning; what was quarantined.
 
 use crate::cli::{Global, SearchArgs};
+use crate::commands::tail;
 use crate::failure::{Failure, Outcome};
-use crate::{output, setup};
+use crate::output::{self, printable};
+use crate::setup;
 use anyhow::anyhow;
 use casemate_event::{Entity, EventId, Format, Stored, TemplateId};
 use casemate_pipeline::Pipeline;
@@ -60,6 +62,9 @@ struct Quarantine {
 
 pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
     let started = Instant::now();
+    if args.tail {
+        return tail::run(global, args, &query(args)?);
+    }
     let pipeline = setup::pipeline(global)?;
     let limit = args.limit as usize;
     if args.quarantine {
@@ -69,16 +74,7 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
     if args.semantic {
         return print(global, started, &semantic(&pipeline, &args.query, limit)?, Templates::print);
     }
-    let entities = args.entity.iter().map(|text| text.parse::<Entity>());
-    let query = Query {
-        text: if args.hybrid { args.filter.clone() } else { args.query.clone() },
-        after: args.after,
-        before: args.before,
-        entities: entities.collect::<Result<_, _>>().map_err(|error| Failure::input(anyhow!(error)))?,
-        limit,
-        order: Order::OldestFirst,
-        ..Query::default()
-    };
+    let query = query(args)?;
     if args.hybrid {
         let found = pipeline.find(&args.query, &query).map_err(|error| match error {
             casemate_pipeline::Error::Store(error) if error.is_bad_input() => Failure::input(error),
@@ -104,6 +100,20 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
     }
     let events = found.hits.into_iter().map(EventLine::from).collect();
     print(global, started, &Events { total: found.total, events }, Events::print)
+}
+
+/// What is asked for.
+fn query(args: &SearchArgs) -> Outcome<Query> {
+    let entities = args.entity.iter().map(|text| text.parse::<Entity>());
+    Ok(Query {
+        text: if args.hybrid { args.filter.clone() } else { args.query.clone() },
+        after: args.after,
+        before: args.before,
+        entities: entities.collect::<Result<_, _>>().map_err(|error| Failure::input(anyhow!(error)))?,
+        limit: args.limit as usize,
+        order: Order::OldestFirst,
+        ..Query::default()
+    })
 }
 
 /// The latest quarantined records that hold `text`, or come from a source that does.
@@ -152,7 +162,7 @@ fn print<T: Serialize>(
 impl Events {
     fn print(&self) -> std::io::Result<()> {
         for event in &self.events {
-            output::line(&format!("{:>8}  {:.3}  {}", event.id.0, event.time, printable(&event.message)))?;
+            output::line(&output::event_line(event.id, event.time, &event.message))?;
             if !event.found_by.is_empty() {
                 output::line(&format!("          by {}", printable(&event.found_by.join("; "))))?;
             }
@@ -217,9 +227,4 @@ impl From<StoredQuarantined> for QuarantineLine {
             start: String::from_utf8_lossy(start).into_owned(),
         }
     }
-}
-
-/// Log text as a terminal may see it: no control characters, which could rewrite what is on the screen.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -15,12 +15,14 @@
 //! names the offset. A bad frame at the very end is a torn write: its bytes are kept beside the log and cut
 //! off, unless a [`Mark`] says that they had been acknowledged.
 
+mod follow;
 mod mark;
 mod reader;
 
 #[cfg(test)]
 mod tests;
 
+pub use follow::LogFollower;
 pub use mark::Mark;
 use reader::LogReader;
 pub use reader::{Frame, FrameOffset, Frames};

@@ -47,6 +47,12 @@ impl Deref for Frame {
 }
 
 impl Frame {
+    /// The frame behind `header`, if its payload is the one that was written.
+    pub(super) fn checked(map: Arc<Map>, header: FrameHeader) -> Option<Self> {
+        let frame = Self { map, header };
+        (crc32fast::hash(&frame) == header.payload_crc).then_some(frame)
+    }
+
     /// Where the frame starts.
     pub fn offset(&self) -> FrameOffset {
         FrameOffset(self.header.offset)
@@ -96,11 +102,12 @@ impl LogReader {
         }
         let map = self.map_up_to(end)?;
         let header = FrameHeader::read(&map, offset.0, self.0.identity).ok_or_else(damaged)?;
-        let frame = Frame { map, header };
-        if crc32fast::hash(&frame) != header.payload_crc {
-            return Err(frame.damaged(0, "the frame does not match its checksum"));
-        }
-        Ok(frame)
+        let unlike = || Error::Damaged {
+            path: self.0.path.clone(),
+            offset: header.payload().start as u64,
+            what: "the frame does not match its checksum".to_owned(),
+        };
+        Frame::checked(map, header).ok_or_else(unlike)
     }
 
     /// Verified frames from `offset` up to the end as it is when it is reached. Ends after an error.

@@ -5,6 +5,7 @@
 //! | `append` | what was stored is there, now and after reopening |
 //! | `search` | queries find exactly what they describe, in the order asked for |
 //! | `findings` | alerts fold, are counted once, and survive |
+//! | `follow` | what is new is told beside the store that takes it in |
 //! | `crash` | a process killed while appending loses and doubles nothing it acknowledged |
 //! | `damage` | a cut or flipped bit anywhere is noticed or made good, never a panic or a wrong answer |
 //! | `lineage` | a process is followed to those that started it |
@@ -18,6 +19,7 @@ mod append;
 mod crash;
 mod damage;
 mod findings;
+mod follow;
 mod keep;
 mod lineage;
 mod measure;

@@ -96,14 +96,25 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  casemate search 'process:rundll32.exe AND comsvcs' --limit 5\n  \
         casemate search --entity user:alice --after 2026-01-01T00:00:00Z\n  \
         casemate search --semantic 'password dump of lsass'\n  \
-        casemate search --hybrid 'who dumped lsass on ws5' --filter 'earliest=-7d'\n  casemate search --quarantine")]
+        casemate search --hybrid 'who dumped lsass on ws5' --filter 'earliest=-7d'\n  casemate search --tail 'user:alice'\n  casemate search --quarantine")]
     Search(SearchArgs),
     /// Investigate alerts and print the reports
     #[command(
-        after_help = "Examples:\n  casemate investigate 3\n  casemate investigate --all --model small\n  \
+        after_help = "What is done is told as it is done, then verdict, why, what happened, evidence and next steps; in colours \
+        on a terminal, unless NO_COLOR is set.\n\n\
+        Examples:\n  casemate investigate 3\n  casemate investigate --all --model small\n  \
         casemate investigate --replay 3"
     )]
     Investigate(InvestigateArgs),
+    /// Speak the Model Context Protocol over standard input and output, for another program's model on this machine
+    #[command(
+        after_help = "A client starts it and talks to it; nothing listens, and standard output holds the protocol alone. \
+        Whoever runs it may see what is in the data directory; what it does is on record. Where a server has the data \
+        directory, point the client at its address instead: http://127.0.0.1:8470/mcp, with a token.\n\n\
+        Example, in the configuration of a client:\n  {\"command\": \"casemate\", \"args\": [\"mcp\", \"--data-dir\", \
+        \"/var/lib/casemate\"]}"
+    )]
+    Mcp(McpArgs),
     /// Measure how good the verdicts are, on labelled cases, beside baselines; decide whether a change may be used
     #[command(after_help = "Figures have intervals of 95 %, drawn over families of cases. `malicious` and \
         `suspicious` count as attack, `inconclusive` as abstained. Labels, titles, file names and paths reach no \
@@ -380,6 +391,10 @@ pub(crate) struct SearchArgs {
     /// Print each event as a document of the Elastic Common Schema (8.17), one a line
     #[arg(long, conflicts_with_all = ["semantic", "hybrid", "quarantine"])]
     pub(crate) ecs: bool,
+    /// Follow new events that match as they come in, until Ctrl-C; also beside a running server. With --json each is a
+    /// document on a line of its own
+    #[arg(long, conflicts_with_all = ["semantic", "hybrid", "quarantine", "limit"])]
+    pub(crate) tail: bool,
     /// List quarantined records instead; the query is then a text in the record or its source
     #[arg(long, conflicts_with_all = ["entity", "after", "before"])]
     pub(crate) quarantine: bool,
@@ -397,6 +412,15 @@ pub(crate) struct InvestigateArgs {
     /// out the same byte for byte; exit status 1 if not
     #[arg(long, conflicts_with = "all")]
     pub(crate) replay: bool,
+    /// Print the reports in Markdown, as tickets take them
+    #[arg(long, conflicts_with_all = ["replay", "json"])]
+    pub(crate) markdown: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }
@@ -698,6 +722,9 @@ pub(crate) struct CasesArgs {
     /// Only cases that are open
     #[arg(long)]
     pub(crate) open: bool,
+    /// Most cases to list, newest first [default: 50; with --json all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
     #[command(subcommand)]
     pub(crate) command: Option<CasesCommand>,
 }

@@ -13,6 +13,7 @@ mod output;
 mod seal;
 mod service;
 mod setup;
+mod story;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Ingest(args) => commands::ingest::run(&cli.global, args),
         Command::Search(args) => commands::search::run(&cli.global, args),
         Command::Investigate(args) => commands::investigate::run(&cli.global, args),
+        Command::Mcp(args) => commands::mcp::run(&cli.global, args),
         Command::Eval(args) => commands::eval::run(&cli.global, args),
         Command::Cases(args) => commands::cases::run(&cli.global, args),
         Command::User(args) => commands::access::users(&cli.global, args),

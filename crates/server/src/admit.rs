@@ -65,6 +65,8 @@ impl Rule {
     pub(crate) const OPEN: Self = Self { needs: Needs::Nothing, ..Self::STATE };
     /// For whoever may do anything at all.
     pub(crate) const GREET: Self = Self { needs: Needs::Somebody, ..Self::STATE };
+    /// For whoever may do anything at all; what is called by it has rules of its own, and may take its time.
+    pub(crate) const TALK: Self = Self { patient: true, ..Self::GREET };
     /// Log data comes in; the counters of its source tell of that.
     pub(crate) const INGEST: Self = Self { patient: true, ..Self::new(Scope::Ingest, None) };
     /// How the program itself is doing, asked for again and again.
@@ -79,6 +81,27 @@ impl Rule {
     pub(crate) const RETRY: Self =
         Self { patient: true, ..Self::new(Scope::Manage, Some(Recorded::Act("retry quarantine"))) };
     pub(crate) const AUDIT: Self = Self::new(Scope::Audit, Some(Recorded::Act("read the record")));
+
+    /// Whether `who` may do `what`; who may not is put on record.
+    pub(crate) async fn check(&self, app: &Arc<App>, who: &Principal, what: &str) -> Result<()> {
+        let Needs::Scope(needs) = self.needs else { return Ok(()) };
+        let allowed = may(who, needs);
+        if allowed.is_err() {
+            let entry = Entry::new(&who.to_string(), "refused", in_short(what), json!({ "needs": needs }));
+            record(app, entry, false).await;
+        }
+        allowed
+    }
+
+    /// Puts it on record that `who` did `what`, and what came of it, if this is put on record at all.
+    pub(crate) async fn note(&self, app: &Arc<App>, who: &Principal, what: &str, said: Value) {
+        let entry = |action| Entry::new(&who.to_string(), action, in_short(what), said);
+        match self.record {
+            None => {}
+            Some(Recorded::Look) => record(app, entry("look"), false).await,
+            Some(Recorded::Act(action)) => record(app, entry(action), true).await,
+        }
+    }
 
     /// What it needs, for the OpenAPI document; `None` for what anybody may ask.
     pub(crate) fn described(&self) -> Option<String> {
@@ -116,11 +139,7 @@ pub(crate) async fn admit(
             return refuse(&app, &parts, what, refusal).await;
         }
     };
-    if let Needs::Scope(needs) = rule.needs
-        && let Err(problem) = may(&who, needs)
-    {
-        let entry = Entry::new(&who.to_string(), "refused", what, json!({ "needs": needs }));
-        record(&app, entry, false).await;
+    if let Err(problem) = rule.check(&app, &who, &what).await {
         drain(body).await;
         return problem.into_response();
     }
@@ -128,12 +147,7 @@ pub(crate) async fn admit(
     let from = peer(&parts).source;
     let response = answer(rule, next, Request::from_parts(parts, body)).await;
     let said = json!({ "status": response.status().as_u16(), "from": from });
-    let entry = |action| Entry::new(&who.to_string(), action, what, said);
-    match rule.record {
-        None => {}
-        Some(Recorded::Look) => record(&app, entry("look"), false).await,
-        Some(Recorded::Act(action)) => record(&app, entry(action), true).await,
-    }
+    rule.note(&app, &who, &what, said).await;
     if who.redacted { redact::response(&app, response).await } else { response }
 }
 
@@ -177,7 +191,11 @@ async fn answer(rule: Rule, next: Next, request: Request) -> Response {
 /// Path and query, in short.
 fn shown_uri(parts: &Parts) -> String {
     let whole = parts.uri.path_and_query().map_or("/", |whole| whole.as_str());
-    whole.chars().take(MAX_RECORDED).collect()
+    in_short(whole)
+}
+
+fn in_short(what: &str) -> String {
+    what.chars().take(MAX_RECORDED).collect()
 }
 
 fn peer(parts: &Parts) -> Peer {

@@ -1,6 +1,7 @@
 //! What can other programs and a person at a browser ask of Casemate, and how is it answered?
 //!
-//! An HTTP API under `/v1` and a server-rendered page at `/`, on loopback, over TLS, or on a Unix socket. Reading and writing goes
+//! An HTTP API under `/v1`, the Model Context Protocol at `/mcp` and a server-rendered page at `/`, on loopback, over TLS,
+//! or on a Unix socket. Reading and writing goes
 //! through the pipeline's store on blocking threads; one worker thread owns the model and investigates one
 //! alert at a time from a bounded queue.
 //!
@@ -14,6 +15,7 @@ mod guard;
 mod headline;
 mod hub;
 mod listen;
+mod mcp;
 mod metrics;
 #[allow(dead_code, reason = "the addresses that ask it follow")]
 mod model;
@@ -34,5 +36,6 @@ mod worker;
 
 pub use error::{Error, Result};
 pub use listen::{Address, Listener};
+pub use mcp::{Served, serve_mcp};
 pub use redact::{Redaction, RedactionError};
 pub use serve::{Config, serve, serve_with};

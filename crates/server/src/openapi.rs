@@ -402,6 +402,14 @@ fn operations() -> Vec<Operation> {
         ),
         Operation::html("/v1/investigations/{id}/report.html", "The report as one self-contained page"),
         Operation::json("/v1/models", "Loaded models", json!({ "type": "object" })),
+        Operation::post(
+            "/mcp",
+            "Model Context Protocol (2026-07-28, and 2025-11-25 and 2025-06-18 with initialize), streamable HTTP: one \
+             JSON-RPC message, answered as JSON, or as server-sent events where progress was asked for",
+            json_body("McpMessage"),
+            "200",
+            schema("McpAnswer"),
+        ),
         Operation::get("/healthz", "Whether the process answers", "text/plain", text_schema()),
         Operation::json(
             "/readyz",
@@ -452,7 +460,7 @@ fn schemas() -> Value {
     let mut feedback_of_many = feedback.clone();
     feedback_of_many["alerts"] = json!({ "type": "array", "items": integer, "minItems": 1, "maxItems": 500 });
     let assigned = json!({ "oneOf": [schema("Assigned"), { "type": "null" }] });
-    json!({
+    let mut all = json!({
         "Problem": object(&["title", "status", "detail"], &json!({ "title": text, "status": integer, "detail": text })),
         "Event": object(&["id", "time", "format", "message"], &json!({
             "id": integer, "time": time, "time_quality": text, "format": text, "class": text, "class_uid": integer,
@@ -482,6 +490,7 @@ fn schemas() -> Value {
             "event_count": integer, "entities": list(&text), "investigation": schema("Headline"),
             "case": integer, "closed": { "oneOf": [schema("Close"), { "type": "null" }] }, "assigned": assigned,
             "feedback": { "oneOf": [schema("Opinion"), { "type": "null" }] },
+            "reference": { "type": ["object", "null"], "properties": { "id": text, "link": text } },
         })),
         "Case": object(&["id", "alerts"], &json!({
             "id": integer, "title": text, "severity": severity, "first_time": time, "last_time": time,
@@ -513,5 +522,24 @@ fn schemas() -> Value {
             "timeline": any, "techniques": any, "missing": list(&text), "next_steps": list(&text), "narrative": any,
             "playbook": { "type": "object" }, "model": { "type": ["object", "null"] },
         })),
-    })
+    });
+    // One macro does not hold all.
+    all["McpMessage"] = object(
+        &["jsonrpc", "method"],
+        &json!({
+            "jsonrpc": { "const": "2.0" }, "id": { "type": ["integer", "string"] },
+            "method": { "type": "string", "enum": [
+                "initialize", "notifications/initialized", "ping", "server/discover", "tools/list", "tools/call",
+            ] },
+            "params": { "type": "object" },
+        }),
+    );
+    all["McpAnswer"] = object(
+        &["jsonrpc"],
+        &json!({
+            "jsonrpc": { "const": "2.0" }, "id": { "type": ["integer", "string", "null"] },
+            "result": { "type": "object" }, "error": { "type": "object" },
+        }),
+    );
+    all
 }

@@ -4,7 +4,7 @@ use crate::admit::{Rule, admit};
 use crate::guard::guard;
 use crate::problem::Problem;
 use crate::state::App;
-use crate::{api, openapi, page};
+use crate::{api, mcp, openapi, page};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
@@ -96,6 +96,7 @@ pub(crate) fn table() -> Vec<Route> {
         on_get(Rule::EXPORT, "/v1/investigations/{id}/report.html", page::investigation::report_html),
         on_post(Rule::BACK_UP, "/v1/backups", api::system::back_up),
         on_get(Rule::STATE, "/v1/models", api::system::models),
+        on_post(Rule::TALK, "/mcp", mcp::post),
         on_get(Rule::OPEN, "/healthz", api::system::healthz),
         on_get(Rule::OPEN, "/readyz", api::system::readyz),
         on_get(Rule::STATE, "/metrics", api::system::metrics),

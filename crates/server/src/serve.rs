@@ -102,7 +102,7 @@ pub async fn serve_with(
     served.map_err(|source| Error::Task { what: "accepting connections", source })
 }
 
-async fn assemble(
+pub(crate) async fn assemble(
     config: Config,
     (front, tls): (Front, Option<Arc<Tls>>),
     stopping: watch::Receiver<bool>,

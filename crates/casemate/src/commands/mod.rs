@@ -11,11 +11,13 @@ pub(crate) mod eval;
 pub(crate) mod ingest;
 pub(crate) mod investigate;
 pub(crate) mod manual;
+pub(crate) mod mcp;
 pub(crate) mod plan;
 pub(crate) mod playbook;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod support;
+pub(crate) mod tail;
 
 use crate::cli::Global;
 use crate::failure::Outcome;

@@ -6,7 +6,7 @@ use crate::state::{App, blocking};
 use axum::Json;
 use axum::extract::{Path, State};
 use casemate_event::{Entity, EntityKind, field};
-use casemate_store::{Facet, Order};
+use casemate_store::{Facet, Order, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -78,6 +78,43 @@ pub(crate) async fn entity(State(app): State<Arc<App>>, Path(name): Path<String>
     Ok(Json(json!({
         "entity": entity.to_string(), "events": seen.events, "first_seen": seen.first, "last_seen": seen.last,
     })))
+}
+
+/// What is known of an entity: when it was seen, how rare it is, and what it is seen with.
+pub(crate) fn about(app: &App, name: &str) -> Result<Value> {
+    /// Values told of each kind.
+    const MOST: usize = 8;
+    /// Intervals of time told.
+    const BUCKETS: usize = 24;
+    let entity: Entity = name.parse().map_err(|why: String| Problem::bad_request(why))?;
+    let store = app.pipeline.store();
+    let missing = || Problem::not_found(format!("no event that is kept names {entity}"));
+    let seen = store.seen(&entity)?.ok_or_else(missing)?;
+    let mut facets = vec![Facet::Class, Facet::Format];
+    facets.extend(EntityKind::ALL.map(Facet::Entity));
+    let query = Query { entities: vec![entity.clone()], limit: 1, ..Query::default() };
+    let found = store.aggregate(&query, &facets, MOST + 1, BUCKETS)?;
+    let pair = |(value, count): (String, u64)| json!({ "value": value, "events": count });
+    let mut counted = found.facets.into_iter();
+    let classes: Vec<Value> = counted.next().into_iter().flatten().map(pair).collect();
+    let formats: Vec<Value> = counted.next().into_iter().flatten().map(pair).collect();
+    let mut with = Map::new();
+    for (kind, values) in EntityKind::ALL.into_iter().zip(counted) {
+        let others = values.into_iter().filter(|(value, _)| kind != entity.kind || *value != entity.value);
+        let others: Vec<Value> = others.take(MOST).map(pair).collect();
+        if !others.is_empty() {
+            with.insert(kind.name().to_owned(), json!(others));
+        }
+    }
+    let of_events = store.event_count();
+    let share = if of_events == 0 { 0.0 } else { seen.events as f64 / of_events as f64 };
+    let over_time: Vec<Value> =
+        found.histogram.into_iter().map(|(from, count)| json!({ "from": from, "events": count })).collect();
+    Ok(json!({
+        "entity": entity.to_string(), "events": seen.events, "first_seen": seen.first, "last_seen": seen.last,
+        "rarity": { "share": share, "of_events": of_events },
+        "classes": classes, "formats": formats, "seen_with": with, "over_time": over_time,
+    }))
 }
 
 fn within(name: &str, value: usize, least: usize) -> Result<usize> {

@@ -40,17 +40,21 @@ pub(crate) struct Reopen {
 
 /// `GET /v1/cases`
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
-    let rows = blocking(&app, |app| {
-        let store = app.pipeline.store();
-        let alerts: BTreeMap<AlertId, Alert> =
-            store.alerts()?.into_iter().map(|alert| (alert.id, alert)).collect();
-        let of = |case: &Case| -> Vec<Alert> {
-            case.alerts.iter().filter_map(|member| alerts.get(&member.alert).cloned()).collect()
-        };
-        Ok(store.cases()?.iter().rev().map(|case| summary(app, case, &of(case))).collect::<Vec<_>>())
-    })
-    .await?;
-    Ok(Json(json!({ "total": rows.len(), "cases": rows })))
+    blocking(&app, |app| listed(app, usize::MAX, false)).await.map(Json)
+}
+
+/// At most `most` cases, newest first; all, or those that are open.
+pub(crate) fn listed(app: &App, most: usize, open: bool) -> Result<Value> {
+    let store = app.pipeline.store();
+    let alerts: BTreeMap<AlertId, Alert> =
+        store.alerts()?.into_iter().map(|alert| (alert.id, alert)).collect();
+    let of = |case: &Case| -> Vec<Alert> {
+        case.alerts.iter().filter_map(|member| alerts.get(&member.alert).cloned()).collect()
+    };
+    let mut cases = store.cases()?;
+    cases.retain(|case| !open || case.closed.is_none());
+    let rows: Vec<Value> = cases.iter().rev().take(most).map(|case| summary(app, case, &of(case))).collect();
+    Ok(json!({ "total": cases.len(), "cases": rows }))
 }
 
 /// `GET /v1/cases/{id}`

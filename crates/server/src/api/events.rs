@@ -165,7 +165,7 @@ fn similar_problem(error: PipelineError) -> Problem {
 }
 
 impl Found {
-    fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut events: Vec<Value> =
             self.events.iter().map(|stored| Value::Object(short_json(stored))).collect();
         for (event, by) in events.iter_mut().zip(&self.by) {
@@ -214,7 +214,7 @@ fn short_json(stored: &Stored) -> Map<String, Value> {
 }
 
 /// An event with all that is known of it.
-fn full_json(stored: &Stored) -> Value {
+pub(crate) fn full_json(stored: &Stored) -> Value {
     let mut json = short_json(stored);
     json.insert("native".to_owned(), json!(stored.event.native));
     let raw = &stored.event.raw;

@@ -6,6 +6,7 @@
 //! | `cases` | cases, closing and reopening, and the record of it |
 //! | `feedback` | what people say of verdicts, many at once, and what that changes |
 //! | `guard` | who is let in, and the headers of every answer |
+//! | `mcp` | the Model Context Protocol, and what is said to what is none |
 //! | `page` | the pages: what they show, and that log text stays text |
 //! | `queue` | which alert is investigated when, and what a restart remembers |
 //! | `shippers` | what Splunk, Elastic and OpenTelemetry senders are answered, and requests taken in once |
@@ -19,6 +20,7 @@ mod feedback;
 mod fixture;
 mod guard;
 mod lifecycle;
+mod mcp;
 mod page;
 mod queue;
 mod running;

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::http::get;
+use common::http::{get, post};
 use common::{Server, Site, data, root};
 use std::path::PathBuf;
 use std::process::Command;
@@ -58,11 +58,23 @@ fn pages(server: &Server) -> Vec<String> {
             _ => "1".to_owned(),
         };
         let filled = path.replace("{kind}", "host").replace("{value}", "fin02");
-        pages.push(filled.replace("{id}", &name).replace("{name}", &name));
+        pages.push(["{id}", "{name}", "{rule}"].iter().fold(filled, |path, part| path.replace(part, &name)));
     }
     assert!(pages.len() >= 8 && pages.iter().all(|page| !page.contains('{')), "{pages:?}");
     pages.extend(["/search?q=host%3Afin02", "/search?q=password%20of%20a%20user"].map(str::to_owned));
     pages
+}
+
+/// Has the playbook that the first investigation followed tried on it, so that there is a page of what came out.
+fn try_a_playbook(server: &Server) {
+    let ask = |path: &str| get(&server.address, path).unwrap().expect_ok();
+    let followed = ask("/v1/investigations/1")["playbook"]["name"].as_str().unwrap().to_owned();
+    let text = ask(&format!("/v1/playbooks/{followed}"))["text"].clone();
+    let asked = serde_json::json!({ "text": text, "alert": 1 }).to_string();
+    let headers = [("content-type", "application/json")];
+    let answer = post(&server.address, "/v1/playbooks/try", &headers, asked.as_bytes()).unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert_eq!(get(&server.address, "/v1/tries/1/stream").unwrap().status, 200);
 }
 
 #[test]
@@ -76,6 +88,7 @@ fn every_page_is_accessible_light_and_within_its_weight() {
     assert_eq!(site.run(&["investigate", "1", "--model", "none"]).code, 0);
     let server = site.serve();
     let base = format!("http://{}", server.address);
+    try_a_playbook(&server);
     let pages = pages(&server);
     let args: Vec<&str> = std::iter::once(base.as_str()).chain(pages.iter().map(String::as_str)).collect();
     walk(&packages, "pages.mjs", &args);

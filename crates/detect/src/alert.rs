@@ -142,6 +142,7 @@ mod tests {
             tactics: Vec::new(),
             false_positives: Vec::new(),
             path: PathBuf::new(),
+            text: std::sync::Arc::default(),
             raises: true,
         }
     }

@@ -87,6 +87,7 @@ pub(crate) fn rule(sigma: &CorrelationRule, path: &Path) -> Rule {
         tactics,
         false_positives: sigma.falsepositives.clone(),
         path: path.to_path_buf(),
+        text: std::sync::Arc::default(),
         raises: true,
     }
 }

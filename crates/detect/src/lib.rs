@@ -28,6 +28,7 @@
 //! Deliberately not here: storing or folding of alerts, and any opinion on whether a match is an attack.
 
 mod alert;
+mod candidate;
 mod correlation;
 mod correlator;
 mod dash;
@@ -41,6 +42,7 @@ mod strings;
 mod view;
 
 pub use alert::{ALERT_LEVEL, alert, correlation_alert, correlation_fold_key, fold_key, fold_kind};
+pub use candidate::{Candidate, MAX_CANDIDATE_BYTES, Remark};
 pub use correlator::{Correlated, Correlator};
 pub use rule::Rule;
 pub use rules::{Problem, Rules};

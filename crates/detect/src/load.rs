@@ -9,10 +9,10 @@ use rsigma_parser::{CorrelationRule, FilterRule, LogSource, SigmaCollection, Sig
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A rule file that is larger than any rule a person wrote.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-type Hash = sha2::digest::Output<Sha256>;
 
 /// Folders deeper than this are a loop of links.
 const MAX_DEPTH: usize = 32;
@@ -27,23 +27,24 @@ pub(crate) fn load(dirs: &[PathBuf]) -> Result<(Rules, Vec<Problem>)> {
         files.extend(found);
     }
     let (lists, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| Placeholders::is_list(path));
-    let mut loader = Loader::default();
+    let (mut loader, mut placeholders) = (Loader::default(), Placeholders::default());
     let mut hashes = Vec::with_capacity(lists.len() + files.len());
     for path in &lists {
         let read = read_text(path).and_then(|text| {
             hashes.push(Sha256::digest(&text));
-            loader.placeholders.read(&text)
+            placeholders.read(&text)
         });
         if let Err(reason) = read {
             loader.report(path, reason);
         }
     }
+    loader.placeholders = Arc::new(placeholders);
     let read: Vec<_> = files.par_iter().map(|path| read_file(path)).collect();
     for (path, read) in files.iter().zip(read) {
         match read {
-            Ok((hash, collection)) => {
-                hashes.push(hash);
-                loader.take(path, collection);
+            Ok((text, collection)) => {
+                hashes.push(Sha256::digest(&*text));
+                loader.take(path, &text, collection);
             }
             Err(reason) => loader.report(path, reason),
         }
@@ -58,24 +59,32 @@ pub(crate) fn load(dirs: &[PathBuf]) -> Result<(Rules, Vec<Problem>)> {
 
 /// Rules on their way from files to groups.
 #[derive(Default)]
-struct Loader {
+pub(crate) struct Loader {
     rules: Vec<(PathBuf, SigmaRule)>,
     correlations: Vec<(PathBuf, CorrelationRule)>,
-    filters: Vec<(PathBuf, FilterRule)>,
+    pub(crate) filters: Vec<(PathBuf, FilterRule)>,
+    /// Files by their paths.
+    texts: HashMap<PathBuf, Arc<str>>,
     /// Rule ids seen, and where.
     seen: HashMap<String, PathBuf>,
-    placeholders: Placeholders,
+    placeholders: Arc<Placeholders>,
     problems: Vec<Problem>,
 }
 
 impl Loader {
-    fn report(&mut self, path: &Path, reason: String) {
+    /// One whose rules may use these lists.
+    pub(crate) fn with(placeholders: Arc<Placeholders>) -> Self {
+        Self { placeholders, ..Self::default() }
+    }
+
+    pub(crate) fn report(&mut self, path: &Path, reason: String) {
         tracing::debug!(path = %path.display(), reason, "rule left out");
         self.problems.push(Problem { path: path.to_path_buf(), reason });
     }
 
     /// Takes the rules of one file, except those whose id is taken.
-    fn take(&mut self, path: &Path, collection: SigmaCollection) {
+    pub(crate) fn take(&mut self, path: &Path, text: &Arc<str>, collection: SigmaCollection) {
+        self.texts.insert(path.to_owned(), Arc::clone(text));
         for error in collection.errors {
             self.report(path, error);
         }
@@ -103,25 +112,28 @@ impl Loader {
         true
     }
 
-    fn finish(mut self) -> (Rules, Vec<Problem>) {
-        for (path, filter) in std::mem::take(&mut self.filters) {
+    pub(crate) fn finish(mut self) -> (Rules, Vec<Problem>) {
+        let filters = std::mem::take(&mut self.filters);
+        for (path, filter) in &filters {
             let rules = self.rules.iter_mut().map(|(_, rule)| rule);
-            if let Err(reason) = filter::apply(&filter, rules) {
-                self.report(&path, reason);
+            if let Err(reason) = filter::apply(filter, rules) {
+                self.report(path, reason);
             }
         }
-        let placeholders = &self.placeholders;
+        let (placeholders, texts) = (&self.placeholders, &self.texts);
         let compiled: Vec<_> = std::mem::take(&mut self.rules)
             .into_par_iter()
             .map(|(path, sigma)| {
-                let rule = Rule::new(&sigma, &path);
+                let text = texts.get(&path).cloned().unwrap_or_default();
+                let rule = Rule { text, ..Rule::new(&sigma, &path) };
                 let compiled =
                     compile(sigma, placeholders).map_err(|reason| format!("rule {:?}: {reason}", rule.title));
                 (path, rule, compiled)
             })
             .collect();
 
-        let mut rules = Rules::default();
+        let placeholders = Arc::clone(&self.placeholders);
+        let mut rules = Rules { placeholders, filters, ..Rules::default() };
         let mut names: HashMap<String, usize> = HashMap::new();
         let mut groups: BTreeMap<String, Vec<CompiledRule>> = BTreeMap::new();
         for (path, rule, compiled) in compiled {
@@ -171,7 +183,8 @@ impl Loader {
                 let index = rules.rules.len();
                 match Correlation::new(&sigma, index, references) {
                     Ok(correlation) => {
-                        let rule = correlation::rule(&sigma, &path);
+                        let text = self.texts.get(&path).cloned().unwrap_or_default();
+                        let rule = Rule { text, ..correlation::rule(&sigma, &path) };
                         names.extend(sigma.name.clone().map(|name| (name, index)));
                         rules.by_id.insert(rule.id.clone(), index);
                         rules.rules.push(rule);
@@ -239,10 +252,10 @@ fn group_of(source: &LogSource) -> Option<String> {
     (group != "//").then_some(group)
 }
 
-fn read_file(path: &Path) -> std::result::Result<(Hash, SigmaCollection), String> {
+fn read_file(path: &Path) -> std::result::Result<(Arc<str>, SigmaCollection), String> {
     let text = read_text(path)?;
     let collection = parse_sigma_yaml(&text).map_err(|error| error.to_string())?;
-    Ok((Sha256::digest(&text), collection))
+    Ok((text.into(), collection))
 }
 
 fn read_text(path: &Path) -> std::result::Result<String, String> {

@@ -3,6 +3,7 @@
 use casemate_event::Severity;
 use rsigma_parser::{Level, SigmaRule};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A loaded Sigma rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Rule {
     pub false_positives: Vec<String>,
     /// File it was read from: for people and the audit trail.
     pub path: PathBuf,
+    /// The file as it was read, other rules in it too.
+    pub text: Arc<str>,
     /// Whether a match is worth an alert of its own at [`ALERT_LEVEL`](crate::ALERT_LEVEL); not so for rules
     /// that only feed correlation rules.
     pub raises: bool,
@@ -41,6 +44,7 @@ impl Rule {
             tactics,
             false_positives: rule.falsepositives.clone(),
             path: path.to_path_buf(),
+            text: Arc::default(),
             raises: true,
         }
     }

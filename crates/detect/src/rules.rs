@@ -1,14 +1,17 @@
 //! Which rules are there, and which of them match this event?
 
 use crate::correlation::Correlation;
+use crate::expand::Placeholders;
 use crate::logsource::{Sources, is_mapped, sources};
 use crate::view::View;
 use crate::{Correlator, Result, Rule, load};
 use casemate_event::{Event, Format, LogSource};
 use rsigma_eval::Engine;
+use rsigma_parser::FilterRule;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A rule, or a file of rules, that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +44,11 @@ pub struct Rules {
     pub(crate) unwritten: Vec<(usize, [String; 3])>,
     /// SHA-256 over the files.
     pub(crate) sha256: String,
+    /// Lists and filters of the site, which hold for rules that are tried as well.
+    pub(crate) placeholders: Arc<Placeholders>,
+    pub(crate) filters: Vec<(PathBuf, FilterRule)>,
     /// What mapping files say of their formats.
-    log_sources: HashMap<Format, LogSource>,
+    pub(crate) log_sources: HashMap<Format, LogSource>,
 }
 
 impl Rules {

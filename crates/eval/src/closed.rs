@@ -1,12 +1,14 @@
 //! What would be made today of the alerts that this site has closed?
 
 use crate::Error;
+use crate::metrics::Judged;
 use crate::observe::Observed;
 use crate::outcome::Outcome;
 use crate::record::Record;
 use crate::run::{Bench, record};
 use crate::scenario::{Scenario, Truth};
-use casemate_event::Disposition;
+use casemate_event::{AlertId, CaseId, Disposition};
+use casemate_investigate::Investigation;
 use casemate_pipeline::Pipeline;
 use std::sync::Arc;
 
@@ -38,27 +40,7 @@ pub fn observe(
     let mut investigator = (bench.make)(Arc::clone(pipeline))?;
     let mut cases = Vec::new();
     for closed in pipeline.store().closed_alerts(most)? {
-        let scenario = Scenario {
-            id: format!("alert {}", closed.alert.id),
-            source: "site".to_owned(),
-            split: "site".to_owned(),
-            verdict: match closed.closing.verdict {
-                Disposition::Malicious => Truth::Malicious,
-                Disposition::Benign => Truth::Benign,
-            },
-            family: format!("case {}", closed.case),
-            granularity: String::new(),
-            files: Vec::new(),
-            start: None,
-            end: None,
-            techniques: Vec::new(),
-            techniques_assigned: Vec::new(),
-            key_events: Vec::new(),
-            derived_key_events: Vec::new(),
-            suggested_alert: None,
-            label_certainty: "high: closed by a person".to_owned(),
-            licence: Some("of the site".to_owned()),
-        };
+        let scenario = scenario(closed.alert.id, closed.case, closed.closing.verdict);
         let investigation = investigator.investigate(&closed.alert, &mut |_| {})?;
         let observed = Observed {
             scenario: &scenario,
@@ -71,4 +53,35 @@ pub fn observe(
         progress();
     }
     Ok(cases)
+}
+
+/// A closed alert of this case as it was judged in `report`, without what only a run of its own measures.
+pub fn judged(case: CaseId, closed: Disposition, report: &Investigation) -> Judged {
+    let record = Record { investigations: vec![report.clone()], ..Record::default() };
+    Judged::from(&record.outcome(&scenario(report.id, case, closed)))
+}
+
+/// A closed alert as a case of its own; those of one case are one family.
+fn scenario(alert: AlertId, case: CaseId, closed: Disposition) -> Scenario {
+    Scenario {
+        id: format!("alert {alert}"),
+        source: "site".to_owned(),
+        split: "site".to_owned(),
+        verdict: match closed {
+            Disposition::Malicious => Truth::Malicious,
+            Disposition::Benign => Truth::Benign,
+        },
+        family: format!("case {case}"),
+        granularity: String::new(),
+        files: Vec::new(),
+        start: None,
+        end: None,
+        techniques: Vec::new(),
+        techniques_assigned: Vec::new(),
+        key_events: Vec::new(),
+        derived_key_events: Vec::new(),
+        suggested_alert: None,
+        label_certainty: "high: closed by a person".to_owned(),
+        licence: Some("of the site".to_owned()),
+    }
 }

@@ -6,6 +6,7 @@
 //! how busy the machine was.
 
 use crate::Error;
+use casemate_inference::Ticket;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -24,12 +25,18 @@ pub(crate) struct Meter {
     budget: Budget,
     started: Instant,
     tokens: u64,
+    ticket: Ticket,
 }
 
 impl Meter {
     /// Counts from now on.
-    pub(crate) fn start(budget: Budget) -> Self {
-        Self { budget, started: Instant::now(), tokens: 0 }
+    pub(crate) fn start(budget: Budget, ticket: Ticket) -> Self {
+        Self { budget, started: Instant::now(), tokens: 0, ticket }
+    }
+
+    /// With what the models are asked.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket.clone()
     }
 
     /// Whether a step of `tokens` may begin; it then counts as spent.
@@ -57,13 +64,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_with_the_limit() {
-        let mut meter = Meter::start(Budget { seconds: None, tokens: Some(100) });
+        let mut meter = Meter::start(Budget { seconds: None, tokens: Some(100) }, Ticket::default());
         assert!(meter.spend(60).is_ok() && meter.spend(40).is_ok());
         let error = meter.spend(1).unwrap_err().to_string();
         assert!(error.contains("100 tokens"), "{error}");
-        let mut none_left = Meter::start(Budget { seconds: Some(0), tokens: None });
+        let mut none_left = Meter::start(Budget { seconds: Some(0), tokens: None }, Ticket::default());
         assert!(none_left.spend(0).unwrap_err().to_string().contains("0 seconds"));
-        let mut unbounded = Meter::start(Budget::default());
+        let mut unbounded = Meter::start(Budget::default(), Ticket::default());
         assert!(unbounded.spend(u64::MAX / 2).is_ok());
     }
 }

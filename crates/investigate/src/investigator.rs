@@ -14,7 +14,7 @@ use crate::prompt;
 use crate::reader::{self, Reading};
 use crate::relate::{self, Relation};
 use crate::render::{self, Width};
-use crate::replay::{self, Inputs, Replayed};
+use crate::replay::{self, Inputs, Rejudged, Replayed};
 use crate::report::{
     AlertSummary, Evidence, Fact, HeadSummary, Investigation, Method, ModelSummary, PlaybookSummary,
     Provenance, TimelineEntry, Verdict,
@@ -28,7 +28,7 @@ use crate::verdict::{self, Asked, Judgement, Seen, Term};
 use crate::view::View;
 use crate::{Error, Progress, Site};
 use casemate_event::{Alert, AlertId, EntityKind, EventId};
-use casemate_inference::Model;
+use casemate_inference::{Model, Ticket};
 use casemate_pipeline::Pipeline;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,7 +46,8 @@ pub struct LoadedModel {
     pub sha256: String,
 }
 
-/// Investigates alerts, one at a time.
+/// Investigates alerts, one at a time. A copy shares events and models with the one it was copied from.
+#[derive(Clone)]
 pub struct Investigator {
     pipeline: Arc<Pipeline>,
     model: Option<LoadedModel>,
@@ -62,6 +63,7 @@ pub struct Investigator {
     /// Family whose left-out fit judges.
     family: Option<String>,
     reuse: bool,
+    ticket: Ticket,
 }
 
 /// A head with the hash that names it in reports.
@@ -93,7 +95,38 @@ impl Investigator {
             kept_layer: None,
             family: None,
             reuse: false,
+            ticket: Ticket::default(),
         }
+    }
+
+    /// Uses these playbooks from now on.
+    pub fn set_playbooks(&mut self, playbooks: Playbooks) {
+        self.playbooks = playbooks;
+    }
+
+    /// How urgently models are asked from now on, until when, and what ends that. By default as the backlog does.
+    pub fn set_ticket(&mut self, ticket: Ticket) {
+        self.ticket = ticket;
+    }
+
+    /// Where it finds events.
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
+    /// The playbooks it follows.
+    pub fn playbooks(&self) -> &Playbooks {
+        &self.playbooks
+    }
+
+    /// The head it judges by.
+    pub fn head(&self) -> Option<&LoadedHead> {
+        self.head.as_ref()
+    }
+
+    /// What reads for the head's probe.
+    pub fn reader(&self) -> Option<&LoadedModel> {
+        self.reader.as_ref()
     }
 
     /// Bounds what each investigation from now on may cost.
@@ -170,6 +203,41 @@ impl Investigator {
         Ok(Replayed { stored, now })
     }
 
+    /// Makes the stored investigation of `alert` again with the playbooks of now, from what was retrieved for it then
+    /// wherever they would retrieve the same; `then` is the playbook that retrieved, as far as it is known. No verdict
+    /// is used again.
+    ///
+    /// # Errors
+    /// As [`replay`](Self::replay).
+    pub fn rejudge(
+        &mut self,
+        alert: AlertId,
+        then: Option<&Playbook>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Rejudged, Error> {
+        let pipeline = Arc::clone(&self.pipeline);
+        let store = pipeline.store();
+        let stored = replay::stored(store, alert)?;
+        let known = then.filter(|then| then.sha256 == stored.playbook.sha256);
+        let kept = match store.inputs(alert)? {
+            Some(_) => Some(Inputs::of(store, alert)?.judged_anew()),
+            None => None,
+        };
+        let found = match &kept {
+            Some(inputs) => inputs.alert.clone(),
+            None => store.alert(alert)?.ok_or(Error::NoEvents { alert })?,
+        };
+        let subjects = match &kept {
+            Some(inputs) => inputs.subjects(store)?,
+            None => retrieve::subjects(store, &found)?,
+        };
+        let chosen = self.playbooks.choose(&found, subjects.first().map(|stored| &stored.event));
+        let is_same = known.is_some_and(|then| then.retrieval == chosen.retrieval);
+        let kept = kept.filter(|_| is_same);
+        let now = self.run(&found, kept.as_ref(), progress)?;
+        Ok(Rejudged { retrieved_anew: kept.is_none(), made: Replayed { stored, now } })
+    }
+
     fn run(
         &mut self,
         alert: &Alert,
@@ -178,7 +246,7 @@ impl Investigator {
     ) -> Result<Investigation, Error> {
         let started = Instant::now();
         let budget = Budget { seconds: self.budget.seconds.filter(|_| recorded.is_none()), ..self.budget };
-        let mut meter = Meter::start(budget);
+        let mut meter = Meter::start(budget, self.ticket.clone());
         let pipeline = Arc::clone(&self.pipeline);
         let store = pipeline.store();
         progress(Progress::Stage { name: "retrieve" });
@@ -395,7 +463,7 @@ impl Investigator {
             return (None, Some("the model that the head's probe was fitted for is not loaded".to_owned()));
         };
         let lines: Vec<String> = evidence.iter().map(|item| item.structural.clone()).collect();
-        let read = meter.spend(0).and_then(|()| States::read(&reader.model, layer, &lines));
+        let read = meter.spend(0).and_then(|()| States::read(&reader.model, layer, &lines, &meter.ticket()));
         match read {
             Ok(states) => (Some(states), None),
             Err(error) => {

@@ -62,7 +62,7 @@ pub use playbook::Playbooks;
 pub use probe::States;
 pub use progress::Progress;
 pub use relate::Relation;
-pub use replay::Replayed;
+pub use replay::{Rejudged, Replayed};
 pub use report::{Investigation, Verdict};
 pub use site::{
     Administrator, Asset, Maintenance, Period, Place, Scanner, ServiceAccount, Site, Ticket, Tool, Window,

@@ -6,7 +6,7 @@
 
 use crate::Error;
 use crate::head::Pooling;
-use casemate_inference::Model;
+use casemate_inference::{Model, Ticket};
 
 /// Most tokens of one line that are read.
 const MAX_LINE_TOKENS: usize = 160;
@@ -22,7 +22,12 @@ pub struct States {
 
 impl States {
     /// Reads every line and keeps its averaged state after `layer`.
-    pub(crate) fn read(model: &Model, layer: usize, lines: &[String]) -> Result<Self, Error> {
+    pub(crate) fn read(
+        model: &Model,
+        layer: usize,
+        lines: &[String],
+        ticket: &Ticket,
+    ) -> Result<Self, Error> {
         let lead = model.tokens_of_data("Event: ")?;
         let mut states = Vec::with_capacity(lines.len());
         for line in lines {
@@ -32,7 +37,7 @@ impl States {
             if tokens.len() == lead.len() {
                 continue;
             }
-            let mut session = model.session(tokens.len())?;
+            let mut session = model.session_with(tokens.len(), ticket.clone())?;
             let line = lead.len()..tokens.len();
             let pooled = session.read_pooled(&tokens, &[layer], std::slice::from_ref(&line))?;
             states.extend(pooled.into_iter().map(|pooled| pooled.mean));

@@ -76,7 +76,7 @@ pub(crate) fn read(
         };
         meter.spend((asked.prefix.len() + asked.suffix_tokens()) as u64)?;
         let capacity = asked.prefix.len().max(story.len()) + MAX_NARRATIVE_TOKENS + 8;
-        let mut session = model.session(capacity.min(model.info().context_length))?;
+        let mut session = model.session_with(capacity.min(model.info().context_length), meter.ticket())?;
         progress(Progress::Reading { order, tokens: asked.prefix.len() });
         asked.texts().chain([&story]).for_each(|tokens| hash(&mut prompt, tokens));
         let started = Instant::now();

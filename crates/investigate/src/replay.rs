@@ -60,6 +60,11 @@ impl Inputs {
             .map_err(|error| unable(alert, &format!("its inputs do not decode: {error}")))
     }
 
+    /// The same, to be judged by itself and not as an earlier investigation was.
+    pub(crate) fn judged_anew(self) -> Self {
+        Self { reused: None, ..self }
+    }
+
     /// The alert's own events.
     pub(crate) fn subjects(&self, store: &Store) -> Result<Vec<Stored>, Error> {
         self.read(store, &self.subjects)
@@ -129,6 +134,15 @@ pub struct Replayed {
     pub stored: Investigation,
     /// As it comes out now.
     pub now: Investigation,
+}
+
+/// An investigation made again with other playbooks.
+#[derive(Debug, Clone)]
+pub struct Rejudged {
+    /// Both.
+    pub made: Replayed,
+    /// Whether evidence was looked for anew, among the events of now, rather than taken as it was found then.
+    pub retrieved_anew: bool,
 }
 
 impl Replayed {

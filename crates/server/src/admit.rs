@@ -75,6 +75,8 @@ impl Rule {
     pub(crate) const EXPORT: Self = Self::new(Scope::Read, Some(Recorded::Act("export")));
     /// Decisions: their rows stand in the record with what was decided.
     pub(crate) const DECIDE: Self = Self::new(Scope::Investigate, None);
+    /// A text is looked at or tried: its row in the record tells its hash.
+    pub(crate) const TRY: Self = Self::new(Scope::Investigate, None);
     pub(crate) const ASK: Self = Self::new(Scope::Investigate, Some(Recorded::Act("ask")));
     pub(crate) const BACK_UP: Self =
         Self { patient: true, ..Self::new(Scope::Manage, Some(Recorded::Act("backup"))) };

@@ -64,7 +64,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { steps: Mutex::new((Status::Queued, Vec::new())), changed: watch::Sender::new(()) }
     }
 
@@ -77,7 +77,7 @@ impl Job {
     }
 
     /// The last step: `done`, with how it ended.
-    fn end(&self, status: Status, step: Step) {
+    pub(crate) fn end(&self, status: Status, step: Step) {
         self.update(status, step);
     }
 

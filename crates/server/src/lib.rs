@@ -14,6 +14,7 @@ mod gate;
 mod guard;
 mod headline;
 mod hub;
+mod knowledge;
 mod listen;
 mod mcp;
 mod metrics;
@@ -35,6 +36,7 @@ mod turnstile;
 mod worker;
 
 pub use error::{Error, Result};
+pub use knowledge::tries::{Closed, Judge};
 pub use listen::{Address, Listener};
 pub use mcp::{Served, serve_mcp};
 pub use redact::{Redaction, RedactionError};

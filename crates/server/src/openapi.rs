@@ -42,7 +42,7 @@ pub(crate) fn document() -> Value {
         },
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": all_schemas(),
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer", "description": "`casemate token create` makes one." },
                 "session": { "type": "apiKey", "in": "cookie", "name": "casemate", "description": "POST /login sets it." },
@@ -173,6 +173,20 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
         "after" => (text_schema(), "Only events at or after this time (RFC 3339; UTC without a zone)"),
         "before" => (text_schema(), "Only events at or before this time"),
         "entity" => (text_schema(), "kind:value, such as host:ws5; any of several, separated by commas"),
+        "technique" => (text_schema(), "An ATT&CK id; T1059 covers T1059.001"),
+        "level" => (
+            json!({ "type": "string", "enum": ["informational", "low", "medium", "high", "critical"] }),
+            "How bad a match would be",
+        ),
+        "sort" => (
+            json!({ "type": "string", "enum": ["title", "alerts"] }),
+            "By title, or those that raised most first",
+        ),
+        "skip" => (
+            json!({ "type": "integer", "minimum": 0, "default": 0 }),
+            "How many are left out before the first",
+        ),
+        "of" => (text_schema(), "Name of what is in use and is to be edited; none for something new"),
         "reason" => (text_schema(), "Only records quarantined for this reason"),
         "below" => (json!({ "type": "integer" }), "Only records numbered below this, to go on with a list"),
         "limit" => (
@@ -410,6 +424,48 @@ fn operations() -> Vec<Operation> {
             "200",
             schema("McpAnswer"),
         ),
+        Operation::json("/v1/playbooks", "Playbooks in use, how often followed and agreed with", any()),
+        Operation::json("/v1/playbooks/{name}", "One playbook: its questions, what answers mean, its source", any()),
+        Operation::post(
+            "/v1/playbooks/validate",
+            "Whether a text is a playbook, what is wrong with it on which line, and how its tests go",
+            json_body("Text"),
+            "200",
+            schema("Checked"),
+        ),
+        Operation::post(
+            "/v1/playbooks/try",
+            "Make past investigations again with this playbook: that of one alert, or the latest (20) that followed it",
+            json_body("TryPlaybook"),
+            "202",
+            any(),
+        ),
+        Operation::post(
+            "/v1/rules/try",
+            "Match these rules against the latest events (200,000, 2,000,000 at most)",
+            json_body("TryRule"),
+            "202",
+            any(),
+        ),
+        Operation::json("/v1/tries/{id}", "A try: how far it is, and what has come out so far", any()),
+        Operation::get(
+            "/v1/tries/{id}/stream",
+            "Progress of a try as it comes, then `done` (server-sent events)",
+            "text/event-stream",
+            text_schema(),
+        ),
+        Operation::get("/v1/tries/{id}/text", "The text that was tried, as a file", "text/plain", text_schema()),
+        Operation::post("/v1/tries/{id}/stop", "End a try", json!({ JSON: {} }), "200", any()),
+        Operation::json("/v1/rules", "Sigma rules in use that fit, a page at a time", any())
+            .query(&["q", "technique", "level", "sort", "skip", "limit"]),
+        Operation::json("/v1/rules/{rule}", "One rule: its source, what it raised and what came of that", any()),
+        Operation::post(
+            "/v1/rules/validate",
+            "Whether a text holds rules that can be used, and what is wrong with it on which line",
+            json_body("Text"),
+            "200",
+            schema("Checked"),
+        ),
         Operation::get("/healthz", "Whether the process answers", "text/plain", text_schema()),
         Operation::json(
             "/readyz",
@@ -433,12 +489,55 @@ fn operations() -> Vec<Operation> {
         Operation::html("/investigations/{id}", "Page: one investigation"),
         Operation::html("/events/{id}", "Page: one event"),
         Operation::html("/search", "Page: search").query(SEARCH),
+        Operation::html("/playbooks", "Page: playbooks in use"),
+        Operation::html("/playbooks/{name}", "Page: one playbook"),
+        Operation::html("/rules", "Page: Sigma rules in use")
+            .query(&["q", "technique", "level", "sort", "skip", "limit"]),
+        Operation::html("/rules/{rule}", "Page: one rule and what it raised"),
+        Operation::html("/models", "Page: models and the learned head"),
+        Operation::html("/drafts/playbook", "Page: a playbook to be edited").query(&["of"]),
+        Operation { status: "200", ..form("/drafts/playbook", "Form: look at an edited playbook") },
+        Operation::html("/tries/{id}", "Page: what came out of a try"),
+        form("/tries/{id}/stop", "Form: end a try"),
+        Operation::html("/drafts/rule", "Page: rules to be edited").query(&["of"]),
+        Operation { status: "200", ..form("/drafts/rule", "Form: look at edited rules") },
         Operation::get("/assets/{name}", "A style, script or picture of the pages", "*/*", text_schema()),
     ]
 }
 
 fn object(required: &[&str], properties: &Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
+}
+
+/// All schemas; those of texts that are tried apart, as one list of all is more than a macro takes.
+fn all_schemas() -> Value {
+    let mut all = schemas();
+    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), schemas_of_tries()) {
+        all.extend(more);
+    }
+    all
+}
+
+fn schemas_of_tries() -> Value {
+    let (integer, text) = (json!({ "type": "integer" }), text_schema());
+    let list = |items: &Value| json!({ "type": "array", "items": items });
+    let any = json!({ "type": "array", "items": { "type": "object" } });
+    json!({
+        "Text": object(&["text"], &json!({ "text": text })),
+        "TryPlaybook": object(&["text"], &json!({
+            "text": text, "alert": integer, "last": { "type": "integer", "minimum": 1, "maximum": 50 },
+        })),
+        "TryRule": object(&["text"], &json!({
+            "text": text, "events": { "type": "integer", "minimum": 1, "maximum": 2_000_000 },
+            "days": { "type": "integer", "minimum": 1, "maximum": 3650 },
+        })),
+        "Checked": object(&["valid", "sha256", "remarks"], &json!({
+            "valid": { "type": "boolean" }, "sha256": text, "names": list(&text), "replaces": any,
+            "remarks": list(&json!({ "type": "object", "properties": {
+                "line": { "type": ["integer", "null"] }, "fatal": { "type": "boolean" }, "text": text } })),
+            "tests": any, "activate": text,
+        })),
+    })
 }
 
 fn schemas() -> Value {

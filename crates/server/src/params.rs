@@ -4,7 +4,7 @@ use crate::problem::{Problem, Result};
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use casemate_event::Entity;
 use casemate_store::{Order, Query as StoreQuery};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 /// Longest JSON body taken; log data goes to `/v1/ingest`, which takes more.
 const MAX_JSON_BYTES: usize = 1 << 20;
-/// Longest form taken: what encodes the longest reason, and less than an URI may have.
+/// Longest form taken where nothing else is said: what encodes the longest reason.
 const MAX_FORM_BYTES: usize = 48 << 10;
 
 /// Query string as `T`, refused with a problem that names the parameter.
@@ -62,15 +62,14 @@ pub(crate) async fn json_body<T: DeserializeOwned>(body: Body) -> Result<T> {
 
 /// The fields of a form of the page.
 pub(crate) async fn form_body<T: DeserializeOwned>(body: Body) -> Result<T> {
+    long_form_body(body, MAX_FORM_BYTES).await
+}
+
+/// As [`form_body`], for one of at most so many bytes.
+pub(crate) async fn long_form_body<T: DeserializeOwned>(body: Body, most: usize) -> Result<T> {
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the form says more than it may");
-    let bytes = axum::body::to_bytes(body, MAX_FORM_BYTES).await.map_err(|_| too_large())?;
-    // A form is encoded as a query string is.
-    let text = std::str::from_utf8(&bytes).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let uri: Uri = format!("/?{text}").parse().map_err(|error| {
-        Problem::bad_request(format!("the form is not encoded as a browser does it: {error}"))
-    })?;
-    let fields = Query::<T>::try_from_uri(&uri);
-    fields.map(|Query(fields)| fields).map_err(|error| Problem::unprocessable(error.to_string()))
+    let bytes = axum::body::to_bytes(body, most).await.map_err(|_| too_large())?;
+    serde_urlencoded::from_bytes(&bytes).map_err(|error| Problem::unprocessable(error.to_string()))
 }
 
 /// The fields of a form of the page that may come more than once, in order.

@@ -4,6 +4,8 @@ use crate::admit::Denials;
 use crate::error::{Error, Result};
 use crate::headline::Headlines;
 use crate::hub::Hub;
+use crate::knowledge::Knowledge;
+use crate::knowledge::tries::Judge;
 use crate::listen::{Front, Listener};
 use crate::metrics::Requests;
 use crate::model::SharedModel;
@@ -40,6 +42,8 @@ pub struct Config {
     pub redaction: Arc<Redaction>,
     /// Why nothing is investigated for now, though alerts wait for it: the model that should is not to be had, say.
     pub held: Option<String>,
+    /// What judges whether an edited playbook may take the place of one in use, over alerts that people closed.
+    pub judge: Option<Judge>,
     /// Whether every alert is investigated by itself, the most urgent first, or only those asked for.
     pub backlog: bool,
 }
@@ -54,6 +58,7 @@ impl Default for Config {
             access: None,
             held: None,
             redaction: Arc::default(),
+            judge: None,
             backlog: false,
         }
     }
@@ -91,6 +96,7 @@ pub async fn serve_with(
     let (stop, stopping) = watch::channel(false);
     let grace = config.grace;
     let (app, worker) = assemble(config, way, stopping.clone(), pipeline, investigator).await?;
+    let tries = Arc::clone(&app.knowledge.tries);
     let router = crate::router::router(app);
     tokio::spawn(async move {
         shutdown.await;
@@ -98,6 +104,7 @@ pub async fn serve_with(
     });
     tracing::info!("listening on {}", listener.url());
     let served = listener.serve(router, stopping, grace).await;
+    tries.end().await;
     worker.end(grace).await;
     served.map_err(|source| Error::Task { what: "accepting connections", source })
 }
@@ -121,6 +128,7 @@ pub(crate) async fn assemble(
     let (hub, headlines) = (Arc::new(Hub::default()), Arc::new(headlines));
     let backlog = config.backlog;
     let model = investigator.model().cloned().map(|loaded| SharedModel::new(loaded, stopping.clone()));
+    let knowledge = Knowledge::start(investigator.clone(), Arc::clone(&headlines), config.judge)?;
     let tools =
         Tools { store, investigator, hub: Arc::clone(&hub), headlines: Arc::clone(&headlines), backlog };
     let (queue, worker) = worker::start(tools, config.held.clone())?;
@@ -138,6 +146,7 @@ pub(crate) async fn assemble(
         headlines,
         model: model.map(Arc::new),
         requests: Requests::default(),
+        knowledge,
         models,
         backup_dir: config.backup_dir,
         front,

@@ -4,6 +4,7 @@ use crate::admit::Denials;
 use crate::api::once::Taking;
 use crate::headline::Headlines;
 use crate::hub::Hub;
+use crate::knowledge::Knowledge;
 use crate::listen::Front;
 use crate::metrics::Requests;
 use crate::model::SharedModel;
@@ -36,6 +37,8 @@ pub(crate) struct App {
     #[allow(dead_code, reason = "the addresses that ask it follow")]
     pub(crate) model: Option<Arc<SharedModel>>,
     pub(crate) requests: Requests,
+    /// Playbooks, rules and models in use, and what is tried beside them.
+    pub(crate) knowledge: Knowledge,
     /// What `/v1/models` lists.
     pub(crate) models: Vec<Value>,
     /// Directory in which backups are made.

@@ -151,6 +151,13 @@ impl Findings {
         rows.map(|row| self.decode(row.map_err(self.tables.error("read"))?.1.value())).collect()
     }
 
+    pub(crate) fn alerts_after(&self, after: AlertId, most: usize) -> Result<Vec<Alert>> {
+        let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
+        let table = read.open_table(ALERTS).map_err(self.tables.error("read"))?;
+        let rows = table.range(after.0.saturating_add(1)..).map_err(self.tables.error("read"))?;
+        rows.take(most).map(|row| self.decode(row.map_err(self.tables.error("read"))?.1.value())).collect()
+    }
+
     pub(crate) fn investigation(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {
         let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
         let table = read.open_table(INVESTIGATIONS).map_err(self.tables.error("read"))?;

@@ -481,6 +481,14 @@ impl Store {
         self.inner.findings.alerts()
     }
 
+    /// Alerts numbered above `after`, in order, at most `most`.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn alerts_after(&self, after: AlertId, most: usize) -> Result<Vec<Alert>> {
+        self.inner.findings.alerts_after(after, most)
+    }
+
     /// Stores the investigation of `alert`, in place of an earlier one.
     ///
     /// # Errors

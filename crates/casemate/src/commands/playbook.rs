@@ -137,14 +137,13 @@ fn test(global: &Global, args: &PlaybookTestArgs) -> Outcome {
         files.iter().map(|path| Playbooks::read(path)).collect::<Result<_, _>>().map_err(Failure::input)?;
     tested.sort_by(|a, b| a.name.cmp(&b.name));
     // A playbook named apart is chosen among those in use, and takes the place of its namesake.
-    let mut all = tested.clone();
-    if !whole {
+    let playbooks = if whole {
+        Playbooks::new(tested.clone())
+    } else {
         let in_use = Playbooks::load(&setup::config_dir(global, "playbooks")?).map_err(Failure::input)?;
-        all.extend(in_use.iter().filter(|own| tested.iter().all(|other| other.name != own.name)).cloned());
-        let marked = tested.iter().any(|playbook| playbook.criteria.default);
-        all.retain(|playbook| !(marked && playbook.criteria.default && !tested.contains(playbook)));
-    }
-    let playbooks = Playbooks::new(all).map_err(|reason| Failure::input(anyhow!(reason)))?;
+        in_use.with(tested.clone())
+    };
+    let playbooks = playbooks.map_err(|reason| Failure::input(anyhow!(reason)))?;
     let mut lines = Vec::new();
     for playbook in &tested {
         for trial in &playbook.trials {

@@ -8,9 +8,11 @@ use crate::setup::{self, Desk};
 use crate::{door, machine};
 use anyhow::anyhow;
 use casemate_audit::Entry;
+use casemate_event::Disposition;
+use casemate_investigate::Investigation;
 use casemate_pipeline::Pipeline;
 use casemate_receive::{Clients, Intake, Receivers, TlsFiles};
-use casemate_server::{Config, Listener};
+use casemate_server::{Closed, Config, Listener};
 use casemate_store::Limits;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -59,6 +61,7 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: M
         backup_dir,
         access,
         held,
+        judge: Some(Arc::new(judge)),
         redaction,
         backlog: !args.only_when_asked,
         ..Config::default()
@@ -88,6 +91,16 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: M
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What the gate says of a playbook over alerts that people closed: as they were judged, and as they would be.
+fn judge(closed: &[Closed]) -> Value {
+    let judged = |report: fn(&Closed) -> &Investigation| -> Vec<_> {
+        let as_closed = |attack| if attack { Disposition::Malicious } else { Disposition::Benign };
+        let cases = closed.iter();
+        cases.map(|one| casemate_eval::closed::judged(one.case, as_closed(one.attack), report(one))).collect()
+    };
+    json!(casemate_eval::gate::compare(&judged(|one| &one.then), &judged(|one| &one.now), 1))
 }
 
 /// Tells the service manager that we live, as long as the store answers.
@@ -146,4 +159,42 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use casemate_event::{AlertId, CaseId};
+
+    fn report(id: u64, verdict: &str, probability: f64) -> Investigation {
+        serde_json::from_value(json!({
+            "id": id,
+            "alert": {
+                "id": id, "title": "t", "severity": "high", "origin": { "rule": "r" },
+                "first_time": "2026-01-01T00:00:00Z", "last_time": "2026-01-01T00:00:00Z", "event_count": 1,
+            },
+            "verdict": verdict, "confidence": 0.9, "probability": probability, "convergence": 1.0, "summary": "",
+            "method": "model_and_facts", "evidence": [], "cited": [], "facts": [], "answers": [],
+            "contributions": [], "timeline": [], "entities": [], "techniques": [], "missing": [], "next_steps": [],
+            "narrative": [], "narrative_replaced": 0, "playbook": { "name": "p", "version": 1, "sha256": "" },
+            "model": null, "prompt_tokens": 0, "generated_tokens": 0, "seconds": {},
+        }))
+        .unwrap()
+    }
+
+    fn closed(id: u64, attack: bool, then: (&str, f64), now: (&str, f64)) -> Closed {
+        let of = |(verdict, probability)| report(id, verdict, probability);
+        Closed { alert: AlertId(id), case: CaseId(id), attack, then: of(then), now: of(now) }
+    }
+
+    #[test]
+    fn the_gate_refuses_a_playbook_that_misses_what_was_seen() {
+        let (attack, harmless) = (("malicious", 0.95), ("benign", 0.05));
+        let same = judge(&[closed(1, true, attack, attack), closed(2, false, harmless, harmless)]);
+        assert_eq!((&same["allowed"], &same["cases"]), (&json!(true), &json!(2)), "{same}");
+        let worse = judge(&[closed(1, true, attack, harmless), closed(2, false, harmless, harmless)]);
+        assert_eq!(worse["allowed"], false);
+        assert!(worse["reasons"].to_string().contains("alert 1"), "{worse}");
+    }
 }

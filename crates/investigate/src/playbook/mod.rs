@@ -9,10 +9,11 @@ mod written;
 
 pub use trial::{Given, Trial};
 
+use crate::Error;
 use crate::facts::Kind;
-use crate::{Error, hash};
 use casemate_event::{Alert, AlertOrigin, Class, EntityKind, Event, field};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A checked playbook: nothing is optional any more.
@@ -26,6 +27,10 @@ pub struct Playbook {
     pub version: u32,
     /// SHA-256 of the file, in lower-case hex.
     pub sha256: String,
+    /// The file as it was read.
+    pub text: Arc<str>,
+    /// Name of the file, without directories; empty for a text that is in none.
+    pub file: String,
     /// Which alerts it is for.
     pub criteria: Criteria,
     /// Where to look for evidence.
@@ -106,6 +111,13 @@ pub struct Decided {
     pub sentences: [String; 2],
 }
 
+impl Decided {
+    /// Names of the facts of which each means yes.
+    pub fn fact_names(&self) -> impl Iterator<Item = &'static str> {
+        self.facts.iter().map(|kind| kind.entry().name)
+    }
+}
+
 /// Playbooks of a site, exactly one of them the default.
 #[derive(Debug, Clone)]
 pub struct Playbooks(Vec<Playbook>);
@@ -139,7 +151,27 @@ impl Playbooks {
     pub fn read(path: &Path) -> Result<Playbook, Error> {
         let text = fs_err::read_to_string(path)
             .map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
-        parse(&text).map_err(|reason| Error::Playbook { path: path.to_path_buf(), reason })
+        let playbook = parse(&text).map_err(|reason| Error::Playbook { path: path.to_path_buf(), reason })?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Playbook { file, ..playbook })
+    }
+
+    /// These with `others` in place of those of the same names; a default among them takes the place of the default.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with(&self, others: Vec<Playbook>) -> Result<Self, String> {
+        let takes_rest = others.iter().any(|playbook| playbook.criteria.default);
+        let is_kept = |own: &&Playbook| {
+            others.iter().all(|other| other.name != own.name) && !(takes_rest && own.criteria.default)
+        };
+        let kept: Vec<Playbook> = self.0.iter().filter(is_kept).cloned().collect();
+        Self::new(kept.into_iter().chain(others).collect())
+    }
+
+    /// The playbook of this name.
+    pub fn get(&self, name: &str) -> Option<&Playbook> {
+        self.0.iter().find(|playbook| playbook.name == name)
     }
 
     /// Checks that names are unique and that exactly one playbook is the default.
@@ -217,7 +249,7 @@ fn covers(own: &str, technique: &str) -> bool {
 /// Line and column, which key is wrong, why, and what to write instead.
 pub fn parse(text: &str) -> Result<Playbook, String> {
     let file: written::Playbook = toml::from_str(text).map_err(|error| place::of_toml(text, &error))?;
-    file.resolve(hash::sha256_hex(text.as_bytes())).map_err(|wrong| wrong.at(text))
+    file.resolve(text).map_err(|wrong| wrong.at(text))
 }
 
 #[cfg(test)]

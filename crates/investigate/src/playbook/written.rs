@@ -4,6 +4,7 @@ use super::place::{Section, Wrong};
 use super::trial::WrittenTrial;
 use super::{Criteria, Decided, Question, Retrieval};
 use crate::facts::{Kind, fact_names};
+use crate::hash;
 use casemate_event::{Class, EntityKind};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,7 +111,7 @@ enum Resolved {
 }
 
 impl Playbook {
-    pub(super) fn resolve(self, sha256: String) -> Result<super::Playbook, Wrong> {
+    pub(super) fn resolve(self, text: &str) -> Result<super::Playbook, Wrong> {
         let top = Section::Top;
         check_name("name", &self.name).map_err(|wrong| wrong.within(top))?;
         let checks = [
@@ -150,7 +151,9 @@ impl Playbook {
             name: self.name,
             title: self.title,
             version: self.version,
-            sha256,
+            sha256: hash::sha256_hex(text.as_bytes()),
+            text: text.into(),
+            file: String::new(),
             criteria: self.criteria.resolve().map_err(|wrong| wrong.within(Section::Match))?,
             retrieval: self.retrieval.resolve().map_err(|wrong| wrong.within(Section::Retrieval))?,
             questions,

@@ -11,9 +11,11 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Every file that pages link to. `casemate.*` goes with each page; a page's own style and script are named like it.
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 5] = [
     ("casemate.css", CSS, include_str!("../../assets/casemate.css")),
     ("casemate.js", JS, include_str!("../../assets/casemate.js")),
+    ("knowledge.css", CSS, include_str!("../../assets/knowledge.css")),
+    ("knowledge.js", JS, include_str!("../../assets/knowledge.js")),
     ("icon.svg", SVG, include_str!("../../assets/icon.svg")),
 ];
 

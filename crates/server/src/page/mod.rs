@@ -12,6 +12,7 @@ pub(crate) mod escape;
 pub(crate) mod event;
 pub(crate) mod feedback;
 pub(crate) mod investigation;
+pub(crate) mod knowledge;
 pub(crate) mod parts;
 pub(crate) mod problem;
 pub(crate) mod queue;
@@ -39,8 +40,9 @@ pub(crate) fn is_page(path: &str) -> bool {
 /// Whether a path takes a form of the page, which cannot send JSON.
 pub(crate) fn is_form(path: &str) -> bool {
     let ends = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
-    matches!(path, "/login" | "/logout")
+    matches!(path, "/login" | "/logout" | "/drafts/playbook" | "/drafts/rule")
         || path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen", "/feedback"])
+        || path.starts_with("/tries/") && ends(&["/stop"])
         || path.starts_with("/cases/") && ends(&["/close", "/reopen", "/feedback"])
 }
 

@@ -7,6 +7,7 @@
 //! | `feedback` | what people say of verdicts, many at once, and what that changes |
 //! | `guard` | who is let in, and the headers of every answer |
 //! | `mcp` | the Model Context Protocol, and what is said to what is none |
+//! | `knowledge` | playbooks, rules and models: read, looked at, tried |
 //! | `page` | the pages: what they show, and that log text stays text |
 //! | `queue` | which alert is investigated when, and what a restart remembers |
 //! | `shippers` | what Splunk, Elastic and OpenTelemetry senders are answered, and requests taken in once |
@@ -19,6 +20,7 @@ mod client;
 mod feedback;
 mod fixture;
 mod guard;
+mod knowledge;
 mod lifecycle;
 mod mcp;
 mod page;

@@ -124,16 +124,27 @@ fn pages(client: &mut Client) -> anyhow::Result<Vec<String>> {
     let investigations: Value = serde_json::from_slice(&client.get("/v1/investigations")?.1)?;
     let done = investigations["investigations"].as_array().into_iter().flatten();
     let done = done.filter(|row| row["status"] == "done").find_map(|row| row["id"].as_u64());
+    let playbooks: Value = serde_json::from_slice(&client.get("/v1/playbooks")?.1)?;
+    let rules: Value = serde_json::from_slice(&client.get("/v1/rules?limit=1")?.1)?;
+    let named = [("{name}", &playbooks["playbooks"][0]["name"]), ("{rule}", &rules["rules"][0]["id"])];
     let mut pages = Vec::new();
     for (path, operations) in document["paths"].as_object().into_iter().flatten() {
         let is_page = operations["get"]["responses"]["200"]["content"]["text/html"].is_object();
         if !is_page || path.starts_with("/v1/") {
             continue;
         }
-        let id = if path.starts_with("/investigations/") { done } else { Some(1) };
+        let id = match path.split('/').nth(1) {
+            Some("investigations") => done,
+            // Nothing was tried.
+            Some("tries") => None,
+            _ => Some(1),
+        };
         let Some(id) = id else { continue };
-        let filled =
+        let mut filled =
             path.replace("{id}", &id.to_string()).replace("{kind}", "host").replace("{value}", "node17");
+        for (place, name) in &named {
+            filled = filled.replace(place, name.as_str().unwrap_or(place));
+        }
         // What is named otherwise is asked for by whoever measures it.
         if !filled.contains('{') {
             pages.push(filled);

@@ -115,6 +115,14 @@ pub(crate) enum Command {
         \"/var/lib/casemate\"]}"
     )]
     Mcp(McpArgs),
+    /// Ask about a case or the logs in plain words; the answer cites events, or says that it is not known
+    #[command(
+        after_help = "What can be counted is counted in the store; the rest is read by the model from the events found \
+        for it.\n\n\
+        Examples:\n  casemate ask 'Which hosts had failed logons yesterday?'\n  casemate ask --case 3 'Which techniques were used?'\n  \
+        casemate ask --model none --json 'Who ran vssadmin.exe on fs01?'\n  casemate ask --eval tests/data/ask/questions.jsonl"
+    )]
+    Ask(AskArgs),
     /// Measure how good the verdicts are, on labelled cases, beside baselines; decide whether a change may be used
     #[command(after_help = "Figures have intervals of 95 %, drawn over families of cases. `malicious` and \
         `suspicious` count as attack, `inconclusive` as abstained. Labels, titles, file names and paths reach no \
@@ -421,6 +429,30 @@ pub(crate) struct InvestigateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct McpArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// The question
+    #[arg(required_unless_present = "eval", value_name = "QUESTION")]
+    pub(crate) question: Option<String>,
+    /// Number of the case that it is about
+    #[arg(long, value_name = "N", conflicts_with = "alert")]
+    pub(crate) case: Option<u64>,
+    /// Number of the alert, and of its investigation, that it is about
+    #[arg(long, value_name = "N")]
+    pub(crate) alert: Option<u64>,
+    /// Only events not earlier than this (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) after: Option<jiff::Timestamp>,
+    /// Only events not later than this
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Option<jiff::Timestamp>,
+    /// Ask the questions of this file (JSON lines, as tests/data/ask/README.md says), and print how many are answered rightly
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["question", "case", "alert", "after", "before"])]
+    pub(crate) eval: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 }

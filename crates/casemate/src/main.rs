@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(&cli.global, args, &seal, manager),
         Command::Ingest(args) => commands::ingest::run(&cli.global, args),
         Command::Search(args) => commands::search::run(&cli.global, args),
+        Command::Ask(args) => commands::ask::run(&cli.global, args),
         Command::Investigate(args) => commands::investigate::run(&cli.global, args),
         Command::Mcp(args) => commands::mcp::run(&cli.global, args),
         Command::Eval(args) => commands::eval::run(&cli.global, args),

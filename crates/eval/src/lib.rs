@@ -5,6 +5,7 @@
 //! titles, descriptions, file names and paths stay on this side: nothing of them reaches a store, a prompt
 //! or a feature.
 
+pub mod ask;
 pub mod baselines;
 mod cache;
 mod canary;

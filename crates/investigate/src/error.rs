@@ -36,6 +36,12 @@ pub enum Error {
         /// Which key, what is wrong with it and what to write instead.
         reason: String,
     },
+    /// A question cannot be asked.
+    #[error("the question cannot be answered: {reason}")]
+    Question {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// A head file says something it may not.
     #[error("head {path}: {reason}")]
     Head {
@@ -77,4 +83,12 @@ pub enum Error {
     /// The model failed.
     #[error("the model failed: {0}")]
     Inference(#[from] casemate_inference::Error),
+}
+
+impl Error {
+    /// Whether the model had no time for it, or nobody waited any longer: the same may be asked again.
+    pub fn is_busy(&self) -> bool {
+        use casemate_inference::Error::{Busy, Cancelled, Deadline};
+        matches!(self, Self::Inference(Busy { .. } | Cancelled | Deadline))
+    }
 }

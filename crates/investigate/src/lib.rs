@@ -9,6 +9,7 @@
 //! its evidence, and never sees an alert's title, a rule's name or a file's name. This crate fetches no
 //! events of its own, stores nothing and serves nothing.
 
+pub mod ask;
 mod baseline;
 mod budget;
 #[cfg(test)]

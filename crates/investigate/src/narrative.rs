@@ -22,14 +22,19 @@ const MAX_CHARS: usize = 120;
 /// The text of a sentence cannot hold a square bracket, so a citation is always one; it may hold what paths
 /// and command lines hold.
 pub(crate) fn grammar(evidence: &[Evidence]) -> String {
+    grammar_of(evidence, MIN_SENTENCES, MAX_SENTENCES)
+}
+
+/// The same for another number of sentences.
+pub(crate) fn grammar_of(evidence: &[Evidence], least: usize, most: usize) -> String {
     let labels: Vec<&str> = evidence.iter().filter_map(|item| item.label.strip_prefix('E')).collect();
-    let optional = MAX_SENTENCES - MIN_SENTENCES;
+    let optional = most.saturating_sub(least);
     format!(
         "start: {required}{optional}\n\
          sentence: TEXT \"[\" LABEL (\", \" LABEL)? \"].\"\n\
          TEXT: /[A-Z][A-Za-z0-9 ,.:;()$@_%&=+\\/\\\\'-]{{15,{MAX_CHARS}}}/\n\
          LABEL: /E({labels})/\n",
-        required = ["sentence"; MIN_SENTENCES].join(" \" \" "),
+        required = vec!["sentence"; least].join(" \" \" "),
         optional = " (\" \" sentence)?".repeat(optional),
         labels = labels.join("|"),
     )

@@ -416,6 +416,14 @@ pub struct ModelSummary {
     pub sha256: String,
 }
 
+/// As [`figure`], for one that may be absent.
+pub(crate) fn maybe_figure<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => figure(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// Writes a figure with six decimals: more would be noise, and fewer digits read back as the same number.
 pub(crate) fn figure<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((value * 1e6).round() / 1e6)

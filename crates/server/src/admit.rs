@@ -78,6 +78,8 @@ impl Rule {
     /// A text is looked at or tried: its row in the record tells its hash.
     pub(crate) const TRY: Self = Self::new(Scope::Investigate, None);
     pub(crate) const ASK: Self = Self::new(Scope::Investigate, Some(Recorded::Act("ask")));
+    /// Questions: the entry says what was asked and what answered it. A model may take its time.
+    pub(crate) const QUESTION: Self = Self { patient: true, ..Self::new(Scope::Investigate, None) };
     pub(crate) const BACK_UP: Self =
         Self { patient: true, ..Self::new(Scope::Manage, Some(Recorded::Act("backup"))) };
     pub(crate) const RETRY: Self =

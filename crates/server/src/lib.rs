@@ -7,6 +7,9 @@
 //!
 //! Deliberately absent: anything that opens an outgoing connection.
 
+// The schemas of the OpenAPI document are one `json!`.
+#![recursion_limit = "256"]
+
 mod admit;
 mod api;
 mod error;

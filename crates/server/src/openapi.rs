@@ -123,6 +123,7 @@ impl Operation {
 
 const JSON: &str = "application/json";
 const AGGREGATE: &[&str] = &["q", "after", "before", "entity", "by", "most", "buckets"];
+const ABOUT: &[&str] = &["question", "case", "investigation"];
 const SEARCH: &[&str] = &["q", "mode", "filter", "after", "before", "entity", "limit", "order"];
 
 fn schema(name: &str) -> Value {
@@ -158,6 +159,11 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
             "By a query over words and fields; by meaning of the message; or q as plain words, found by words, \
              entities and meaning at once, each event with how it was found",
         ),
+        "question" => (text_schema(), "Stands in the form"),
+        "case" => (json!({ "type": "integer", "minimum": 1 }), "The case that is asked about"),
+        "investigation" => {
+            (json!({ "type": "integer", "minimum": 1 }), "The investigation that is asked about")
+        }
         "filter" => (text_schema(), "With mode hybrid: only events that match this query"),
         "by" => (
             text_schema(),
@@ -415,6 +421,14 @@ fn operations() -> Vec<Operation> {
             text_schema(),
         ),
         Operation::html("/v1/investigations/{id}/report.html", "The report as one self-contained page"),
+        Operation::post(
+            "/v1/ask",
+            "Ask in plain words: the answer with its evidence; with `Accept: text/event-stream` as it comes (`evidence`, \
+             `token` not checked yet, `sentence` checked, then `done` with the answer or `failed`)",
+            json_body("NewQuestion"),
+            "200",
+            schema("Answer"),
+        ),
         Operation::json("/v1/models", "Loaded models", json!({ "type": "object" })),
         Operation::post(
             "/mcp",
@@ -501,6 +515,8 @@ fn operations() -> Vec<Operation> {
         form("/tries/{id}/stop", "Form: end a try"),
         Operation::html("/drafts/rule", "Page: rules to be edited").query(&["of"]),
         Operation { status: "200", ..form("/drafts/rule", "Form: look at edited rules") },
+        Operation::html("/ask", "Page: ask in plain words").query(ABOUT),
+        Operation { method: "post", ..Operation::html("/ask", "Form of the page: the answer, shown") },
         Operation::get("/assets/{name}", "A style, script or picture of the pages", "*/*", text_schema()),
     ]
 }
@@ -607,6 +623,17 @@ fn schemas() -> Value {
             "reason": text, "by": text, "at": time,
         })),
         "Reopen": object(&["by"], &json!({ "by": text })),
+        "NewQuestion": object(&["question"], &json!({
+            "question": text, "case": integer, "investigation": integer, "after": text, "before": text,
+        })),
+        "Answer": object(&["question", "answer", "known", "how", "sentences", "evidence", "seconds", "provenance"], &json!({
+            "question": text, "answer": text, "known": { "type": "boolean" },
+            "how": { "type": "string", "enum": ["counted", "recorded", "read", "unanswered"] },
+            "sentences": any, "values": any, "evidence": any, "query": { "type": ["string", "null"] },
+            "total": { "type": ["integer", "null"] }, "exact": { "type": "boolean" }, "looked_for": list(&text),
+            "missing": list(&text), "removed": integer, "answerable": { "type": ["number", "null"] },
+            "provenance": { "type": "object" }, "seconds": { "type": "object" },
+        })),
         "NewInvestigation": object(&["alert"], &json!({ "alert": integer })),
         "Headline": object(&["id", "status"], &json!({
             "id": integer, "alert": integer, "status": { "type": "string", "enum": ["queued", "running", "done", "failed"] },

@@ -169,7 +169,7 @@ fn entities(text: &str) -> Result<Vec<Entity>> {
 }
 
 /// A time: RFC 3339, or without a zone (as browsers send `datetime-local`) in UTC, or a date.
-fn time(name: &str, text: &str) -> Result<Option<Timestamp>> {
+pub(crate) fn time(name: &str, text: &str) -> Result<Option<Timestamp>> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! How does the server start and end?
 
 use crate::admit::Denials;
+use crate::api::ask::ASKED_AT_ONCE;
 use crate::error::{Error, Result};
 use crate::headline::Headlines;
 use crate::hub::Hub;
@@ -14,6 +15,7 @@ use crate::state::{App, INGEST_AT_ONCE, VERIFIED_AT_ONCE};
 use crate::worker::{self, Tools, Worker};
 use casemate_access::{Access, Sessions};
 use casemate_investigate::Investigator;
+use casemate_investigate::ask::Asker;
 use casemate_pipeline::Pipeline;
 use casemate_receive::{Intake, Tls};
 use serde_json::Value;
@@ -129,6 +131,7 @@ pub(crate) async fn assemble(
     let backlog = config.backlog;
     let model = investigator.model().cloned().map(|loaded| SharedModel::new(loaded, stopping.clone()));
     let knowledge = Knowledge::start(investigator.clone(), Arc::clone(&headlines), config.judge)?;
+    let asker = Asker::new(Arc::clone(&pipeline), investigator.model().cloned());
     let tools =
         Tools { store, investigator, hub: Arc::clone(&hub), headlines: Arc::clone(&headlines), backlog };
     let (queue, worker) = worker::start(tools, config.held.clone())?;
@@ -147,6 +150,8 @@ pub(crate) async fn assemble(
         model: model.map(Arc::new),
         requests: Requests::default(),
         knowledge,
+        asker,
+        asking: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
         models,
         backup_dir: config.backup_dir,
         front,

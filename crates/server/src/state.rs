@@ -12,6 +12,7 @@ use crate::problem::{Problem, Result};
 use crate::redact::Redaction;
 use crate::worker::Queue;
 use casemate_access::{Access, Sessions};
+use casemate_investigate::ask::Asker;
 use casemate_pipeline::Pipeline;
 use casemate_receive::{Intake, Tls};
 use serde_json::Value;
@@ -39,6 +40,9 @@ pub(crate) struct App {
     pub(crate) requests: Requests,
     /// Playbooks, rules and models in use, and what is tried beside them.
     pub(crate) knowledge: Knowledge,
+    /// Answers questions, and how many at once.
+    pub(crate) asker: Asker,
+    pub(crate) asking: Arc<Semaphore>,
     /// What `/v1/models` lists.
     pub(crate) models: Vec<Value>,
     /// Directory in which backups are made.

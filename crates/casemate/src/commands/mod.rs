@@ -1,6 +1,7 @@
 //! One module per subcommand.
 
 pub(crate) mod access;
+pub(crate) mod ask;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;

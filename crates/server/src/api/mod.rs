@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod alerts;
+pub(crate) mod ask;
 pub(crate) mod audit;
 pub(crate) mod cases;
 pub(crate) mod elastic;

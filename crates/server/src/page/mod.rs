@@ -5,6 +5,7 @@
 //! characters.
 
 pub(crate) mod alert;
+pub(crate) mod ask;
 pub(crate) mod assets;
 pub(crate) mod bars;
 pub(crate) mod case;
@@ -40,7 +41,7 @@ pub(crate) fn is_page(path: &str) -> bool {
 /// Whether a path takes a form of the page, which cannot send JSON.
 pub(crate) fn is_form(path: &str) -> bool {
     let ends = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
-    matches!(path, "/login" | "/logout" | "/drafts/playbook" | "/drafts/rule")
+    matches!(path, "/login" | "/logout" | "/ask" | "/drafts/playbook" | "/drafts/rule")
         || path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen", "/feedback"])
         || path.starts_with("/tries/") && ends(&["/stop"])
         || path.starts_with("/cases/") && ends(&["/close", "/reopen", "/feedback"])

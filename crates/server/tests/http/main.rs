@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `api` | every endpoint for programs, and the shape of errors |
+//! | `ask` | questions in plain words |
 //! | `cases` | cases, closing and reopening, and the record of it |
 //! | `feedback` | what people say of verdicts, many at once, and what that changes |
 //! | `guard` | who is let in, and the headers of every answer |
@@ -15,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api;
+mod ask;
 mod cases;
 mod client;
 mod feedback;

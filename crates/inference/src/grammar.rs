@@ -149,6 +149,19 @@ impl Grammar {
         Self::checked(Matcher::new(factory.create_parser_from_init_ext(written, quiet, capabilities, limits)))
     }
 
+    /// Whether `text` is what the grammar describes, whole.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the text cannot be encoded.
+    pub fn matches(mut self, model: &Model, text: &str) -> Result<bool> {
+        for token in model.tokens_of_data(text)? {
+            if self.matcher.is_stopped() || self.matcher.consume_token(token).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(self.matcher.is_accepting().unwrap_or(false))
+    }
+
     fn checked(mut matcher: Matcher) -> Result<Self> {
         match matcher.get_error() {
             Some(error) => Err(Error::Grammar(error)),

@@ -207,6 +207,27 @@ fn grammars_bind() {
     assert!(matches!(Grammar::new(&model, "((("), Err(Error::Grammar(_))));
 }
 
+/// Also where the weights are random.
+#[test]
+fn schemas_bind() {
+    let model = model("llama");
+    let lark = r#"start: %json { "type": "object", "properties": { "a": { "type": "integer", "minimum": 1, "maximum": 9 },
+        "b": { "enum": ["x", "y"] } }, "required": ["a", "b"], "additionalProperties": false,
+        "x-guidance": { "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": " } }"#;
+    let grammar = || Grammar::foreign(&model, lark).unwrap();
+    let written = read(&model, &tokens(20, 1)).generate(&mut grammar(), 60).unwrap();
+    let text = model.text_of(&written);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!((1..=9).contains(&value["a"].as_u64().unwrap()), "{text}");
+    assert!(matches!(value["b"].as_str(), Some("x" | "y")), "{text}");
+    let matches = |text: &str| grammar().matches(&model, text).unwrap();
+    assert!(matches(&text) && matches(r#"{"a": 3, "b": "y"}"#));
+    let whole = [text.as_str(), " "].concat();
+    for wrong in ["", "{}", r#"{"a": 0, "b": "x"}"#, r#"{"a": 3, "b": "x", "c": 1}"#, &whole, &text[1..]] {
+        assert!(!matches(wrong), "{wrong}");
+    }
+}
+
 #[test]
 fn content_cannot_form_special_tokens() {
     let model = model("llama");
@@ -219,6 +240,9 @@ fn content_cannot_form_special_tokens() {
         let chat = model.render_chat(&turns, false).unwrap();
         assert_eq!(chat.iter().filter(|token| **token >= 256).count(), 2, "one turn: one beginning, one end");
     }
+    let parts = vec![Part::Data("a".to_owned()), Part::Marker("<|im_end|>"), Part::Data("b".to_owned())];
+    let chat = model.render_chat(&[Turn { role: Role::User, parts }], false).unwrap();
+    assert_eq!(chat.iter().filter(|token| **token >= 256).count(), 3, "and the one that was meant");
     // The marker of the template's rendering is no way in either.
     let turns = [Turn::text(Role::System, "\u{1}casemate-part:1\u{1}"), Turn::text(Role::User, "b")];
     let chat = model.render_chat(&turns, false).unwrap();

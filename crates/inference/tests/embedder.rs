@@ -214,6 +214,26 @@ impl Tiny {
 }
 
 #[test]
+fn long_texts_come_in_stretches() {
+    let Some(dir) = model_path(MINILM) else { return };
+    let embedder = Embedder::load(&dir).unwrap();
+    assert_eq!(embedder.name(), MINILM);
+    let (short, long) = ("failed login of root", "failed login of root ".repeat(200));
+    let stretches = embedder.stretches(short).unwrap();
+    assert_eq!(stretches.len(), 1);
+    assert_eq!(embedder.embed_tokens(&stretches).unwrap(), embedder.embed(&[short]).unwrap());
+    let stretches = embedder.stretches(&long).unwrap();
+    let counts: Vec<usize> = stretches.iter().map(Vec::len).collect();
+    assert!(counts.len() == 8 && counts[..7].iter().all(|count| *count == 128), "{counts:?}");
+    assert_eq!(counts.iter().sum::<usize>(), 200 * 5 + 8 * 2);
+    let inner: Vec<u32> = stretches.iter().flat_map(|tokens| &tokens[1..tokens.len() - 1]).copied().collect();
+    assert_eq!(embedder.stretches_of(&inner).unwrap(), stretches);
+    assert_eq!(embedder.stretches("").unwrap(), embedder.stretches_of(&[]).unwrap());
+    assert!(embedder.stretches_of(&[1 << 20]).is_err());
+    assert!(embedder.embed_tokens(&[vec![101; 129]]).is_err());
+}
+
+#[test]
 fn tiny_models_agree_with_stock_candle() {
     let mut tiny = Tiny::new();
     tiny.check_against_stock();

@@ -35,6 +35,9 @@ pub(crate) struct Rule {
     record: Option<Recorded>,
     /// Whether a request may take as long as it does.
     patient: bool,
+    /// Whether an answer is made of what was sent alone: nothing of it is masked, and making it ends when whoever asked
+    /// hangs up.
+    own: bool,
 }
 
 /// Who may ask.
@@ -58,7 +61,7 @@ enum Recorded {
 
 impl Rule {
     const fn new(scope: Scope, record: Option<Recorded>) -> Self {
-        Self { needs: Needs::Scope(scope), record, patient: false }
+        Self { needs: Needs::Scope(scope), record, patient: false, own: false }
     }
 
     /// For anybody: says nothing of what is stored.
@@ -80,6 +83,10 @@ impl Rule {
     pub(crate) const ASK: Self = Self::new(Scope::Investigate, Some(Recorded::Act("ask")));
     /// Questions: the entry says what was asked and what answered it. A model may take its time.
     pub(crate) const QUESTION: Self = Self { patient: true, ..Self::new(Scope::Investigate, None) };
+    /// The model is asked; the handler puts on record who asked, with the hash of what.
+    pub(crate) const MODEL: Self = Self { patient: true, own: true, ..Self::new(Scope::Investigate, None) };
+    /// Text is embedded; the handler puts that on record.
+    pub(crate) const EMBED: Self = Self { patient: true, own: true, ..Self::new(Scope::Read, None) };
     pub(crate) const BACK_UP: Self =
         Self { patient: true, ..Self::new(Scope::Manage, Some(Recorded::Act("backup"))) };
     pub(crate) const RETRY: Self =
@@ -152,7 +159,7 @@ pub(crate) async fn admit(
     let response = answer(rule, next, Request::from_parts(parts, body)).await;
     let said = json!({ "status": response.status().as_u16(), "from": from });
     rule.note(&app, &who, &what, said).await;
-    if who.redacted { redact::response(&app, response).await } else { response }
+    if who.redacted && !rule.own { redact::response(&app, response).await } else { response }
 }
 
 /// Reads a body that nobody wants, if it is short: a connection closed over unread bytes is reset, and the answer lost on
@@ -177,7 +184,8 @@ pub(crate) fn may(who: &Principal, needs: Scope) -> Result<()> {
 async fn answer(rule: Rule, next: Next, request: Request) -> Response {
     let answering = async {
         // A task of its own catches what goes wrong in it.
-        let answered = tokio::spawn(next.run(request)).await;
+        let mut task = Ended { task: tokio::spawn(next.run(request)), with_whoever_waits: rule.own };
+        let answered = (&mut task.task).await;
         answered.unwrap_or_else(|error| Problem::internal("answering the request", &error).into_response())
     };
     if rule.patient {
@@ -188,6 +196,20 @@ async fn answer(rule: Rule, next: Next, request: Request) -> Response {
         Err(_) => {
             let detail = format!("no answer came about within {} s; ask for less", ANSWER.as_secs());
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+        }
+    }
+}
+
+/// A task that may end when nobody waits for it any more.
+struct Ended {
+    task: tokio::task::JoinHandle<Response>,
+    with_whoever_waits: bool,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if self.with_whoever_waits {
+            self.task.abort();
         }
     }
 }

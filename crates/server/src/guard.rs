@@ -22,6 +22,7 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 
 /// Checks the request, answers it, and adds the security headers to whatever the answer is.
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let is_page = crate::page::is_page(request.uri().path());
+    let is_openai = crate::api::openai::is_its(request.uri().path());
     let mut response = match check(&request, app.front) {
         Ok(()) => next.run(request).await,
         Err(problem) => {
@@ -31,6 +32,9 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     };
     if is_page {
         response = crate::page::problem::for_people(response);
+    }
+    if is_openai {
+        response = crate::api::openai::for_clients(response);
     }
     let headers = response.headers_mut();
     for (name, value) in [

@@ -21,7 +21,6 @@ mod knowledge;
 mod listen;
 mod mcp;
 mod metrics;
-#[allow(dead_code, reason = "the addresses that ask it follow")]
 mod model;
 mod openapi;
 mod page;
@@ -34,7 +33,6 @@ mod router;
 mod serve;
 mod served;
 mod state;
-#[allow(dead_code, reason = "the addresses that ask it follow")]
 mod turnstile;
 mod worker;
 

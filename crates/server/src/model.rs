@@ -68,6 +68,8 @@ pub(crate) struct Ask {
     samplers: Vec<Sampler>,
     max_tokens: Option<usize>,
     top: Option<usize>,
+    /// Whether the tokens of the prompt are weighed as well.
+    weigh_prompt: bool,
     priority: Priority,
 }
 
@@ -89,7 +91,7 @@ impl Ask {
 
     fn new(prompt: Prompt) -> Self {
         let (samplers, priority) = (vec![Sampler::Greedy], Priority::Interactive);
-        Self { prompt, lark: None, samplers, max_tokens: None, top: None, priority }
+        Self { prompt, lark: None, samplers, max_tokens: None, top: None, weigh_prompt: false, priority }
     }
 
     /// Only what this grammar allows, in llguidance's dialect of Lark; JSON schemas stand in it as `%json { … }`.
@@ -110,6 +112,11 @@ impl Ask {
     /// With log-probabilities, and those of so many alternatives.
     pub(crate) fn with_logprobs(self, top: usize) -> Self {
         Self { top: Some(top), ..self }
+    }
+
+    /// With the log-probabilities of the prompt's own tokens; what was read before is computed again for that.
+    pub(crate) fn weighing_the_prompt(self) -> Self {
+        Self { weigh_prompt: true, ..self }
     }
 
     /// Before whom its passes come.
@@ -183,6 +190,8 @@ pub(crate) struct Answering {
     pub(crate) prompt_tokens: usize,
     /// How many of those had been read before and were not computed again.
     pub(crate) cached_tokens: usize,
+    /// The prompt's tokens after the first, if they were to be weighed.
+    pub(crate) weighed: Vec<Chosen>,
     pieces: mpsc::UnboundedReceiver<Result<Piece, Refused>>,
     enough: Arc<[AtomicBool]>,
     _leash: Leash,
@@ -251,9 +260,9 @@ impl SharedModel {
         self.since
     }
 
-    /// Requests that wait to be answered.
-    pub(crate) fn waiting(&self) -> usize {
-        self.turnstile.waiting()
+    /// Requests that are answered, and that wait for that.
+    pub(crate) fn asked(&self) -> (usize, usize) {
+        (self.turnstile.inside(), self.turnstile.waiting())
     }
 
     /// Ready once the prompt is read and the grammar compiled; what is written comes as it is written.
@@ -285,8 +294,8 @@ impl SharedModel {
             return Err(Refused::Failed);
         }
         // The thread is gone without a word only if it panicked.
-        let (prompt_tokens, cached_tokens) = began.await.unwrap_or(Err(Refused::Failed))?;
-        Ok(Answering { prompt_tokens, cached_tokens, pieces, enough, _leash: leash })
+        let Begun { prompt_tokens, cached_tokens, weighed } = began.await.unwrap_or(Err(Refused::Failed))?;
+        Ok(Answering { prompt_tokens, cached_tokens, weighed, pieces, enough, _leash: leash })
     }
 
     /// How a failure is told; what is nobody's fault but ours is logged.
@@ -306,9 +315,17 @@ impl SharedModel {
     }
 }
 
+/// What is known once a prompt is read.
+struct Begun {
+    prompt_tokens: usize,
+    cached_tokens: usize,
+    weighed: Vec<Chosen>,
+}
+
 /// A prompt that was read, and what may follow it, for each answer.
 struct Prepared<'m> {
     session: Session<'m>,
+    weighed: Vec<Chosen>,
     max_tokens: usize,
     constraints: Vec<Box<dyn Constraint + 'm>>,
 }
@@ -324,13 +341,17 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     /// Says through `begin` how many tokens were read and known, or why not, and then writes.
-    fn run(&self, begin: oneshot::Sender<Result<(usize, usize), Refused>>) {
-        let prepared = match self.prepare() {
+    fn run(&self, begin: oneshot::Sender<Result<Begun, Refused>>) {
+        let mut prepared = match self.prepare() {
             Ok(prepared) => prepared,
             Err(refused) => return gone(begin.send(Err(refused)).is_err()),
         };
-        let counts = (prepared.session.len(), prepared.session.known());
-        if begin.send(Ok(counts)).is_err() {
+        let begun = Begun {
+            prompt_tokens: prepared.session.len(),
+            cached_tokens: prepared.session.known(),
+            weighed: std::mem::take(&mut prepared.weighed),
+        };
+        if begin.send(Ok(begun)).is_err() {
             return gone(true);
         }
         if let Err(error) = self.write(prepared) {
@@ -365,13 +386,19 @@ impl Writing<'_> {
         let constraints = self.ask.samplers.iter().map(constraint).collect::<Result<Vec<_>, _>>()?;
         let mut session =
             model.session_with(tokens.len() + max_tokens, self.ticket.clone()).map_err(failed)?;
-        session.read(tokens, &mut |_| {}).map_err(failed)?;
-        Ok(Prepared { session, max_tokens, constraints })
+        let weighed = match self.ask.top.filter(|_| self.ask.weigh_prompt) {
+            Some(top) => session.read_weighed(tokens, top).map_err(failed)?,
+            None => {
+                session.read(tokens, &mut |_| {}).map_err(failed)?;
+                Vec::new()
+            }
+        };
+        Ok(Prepared { session, weighed, max_tokens, constraints })
     }
 
     /// Writes all answers together.
     fn write(&self, prepared: Prepared<'_>) -> casemate_inference::Result<()> {
-        let Prepared { session, max_tokens, mut constraints } = prepared;
+        let Prepared { session, max_tokens, mut constraints, .. } = prepared;
         let mut sessions = Vec::with_capacity(constraints.len());
         for _ in 1..constraints.len() {
             sessions.push(session.fork()?);

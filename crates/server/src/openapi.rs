@@ -60,11 +60,23 @@ struct Operation {
     status: &'static str,
     media: &'static str,
     schema: Value,
+    /// Media type and schema of what is told when it fails.
+    problem: (&'static str, &'static str),
 }
 
 impl Operation {
     fn get(path: &'static str, summary: &'static str, media: &'static str, schema: Value) -> Self {
-        Self { method: "get", path, summary, query: &[], body: None, status: "200", media, schema }
+        Self {
+            method: "get",
+            path,
+            summary,
+            query: &[],
+            body: None,
+            status: "200",
+            media,
+            schema,
+            problem: PROBLEM,
+        }
     }
 
     fn json(path: &'static str, summary: &'static str, schema: Value) -> Self {
@@ -82,7 +94,12 @@ impl Operation {
         status: &'static str,
         schema: Value,
     ) -> Self {
-        Self { method: "post", path, summary, query: &[], body: Some(body), status, media: JSON, schema }
+        Self { method: "post", body: Some(body), status, ..Self::json(path, summary, schema) }
+    }
+
+    /// As OpenAI's clients expect failures.
+    fn openai(self) -> Self {
+        Self { problem: (JSON, "OpenAiError"), ..self }
     }
 
     fn query(self, query: &'static [&'static str]) -> Self {
@@ -110,7 +127,7 @@ impl Operation {
                 self.status: { "description": "Done.", "content": { self.media: { "schema": self.schema } } },
                 "default": {
                     "description": "A problem.",
-                    "content": { "application/problem+json": { "schema": schema("Problem") } },
+                    "content": { self.problem.0: { "schema": schema(self.problem.1) } },
                 },
             },
         });
@@ -122,6 +139,7 @@ impl Operation {
 }
 
 const JSON: &str = "application/json";
+const PROBLEM: (&str, &str) = ("application/problem+json", "Problem");
 const AGGREGATE: &[&str] = &["q", "after", "before", "entity", "by", "most", "buckets"];
 const ABOUT: &[&str] = &["question", "case", "investigation"];
 const SEARCH: &[&str] = &["q", "mode", "filter", "after", "before", "entity", "limit", "order"];
@@ -429,7 +447,6 @@ fn operations() -> Vec<Operation> {
             "200",
             schema("Answer"),
         ),
-        Operation::json("/v1/models", "Loaded models", json!({ "type": "object" })),
         Operation::post(
             "/mcp",
             "Model Context Protocol (2026-07-28, and 2025-11-25 and 2025-06-18 with initialize), streamable HTTP: one \
@@ -480,6 +497,32 @@ fn operations() -> Vec<Operation> {
             "200",
             schema("Checked"),
         ),
+        Operation::json("/v1/models", "Models, in OpenAI's words and in Casemate's", schema("Models")).openai(),
+        Operation::json("/v1/models/{model}", "One of them (OpenAI)", schema("OpenAiModel")).openai(),
+        Operation::post(
+            "/v1/chat/completions",
+            "What the assistant says next (OpenAI): streamed, under a JSON schema, with tools and log-probabilities",
+            json_body("ChatRequest"),
+            "200",
+            schema("ChatAnswer"),
+        )
+        .openai(),
+        Operation::post(
+            "/v1/completions",
+            "What follows a text (OpenAI)",
+            json_body("CompletionRequest"),
+            "200",
+            schema("CompletionAnswer"),
+        )
+        .openai(),
+        Operation::post(
+            "/v1/embeddings",
+            "Texts as vectors (OpenAI), by the model that search by meaning uses",
+            json_body("EmbeddingRequest"),
+            "200",
+            schema("EmbeddingAnswer"),
+        )
+        .openai(),
         Operation::get("/healthz", "Whether the process answers", "text/plain", text_schema()),
         Operation::json(
             "/readyz",
@@ -530,6 +573,7 @@ fn all_schemas() -> Value {
     let mut all = schemas();
     if let (Some(all), Value::Object(more)) = (all.as_object_mut(), schemas_of_tries()) {
         all.extend(more);
+        all.extend(crate::api::openai::described::schemas());
     }
     all
 }

@@ -79,6 +79,11 @@ impl Problem {
         self
     }
 
+    /// Its headers.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        self.headers.iter().cloned()
+    }
+
     /// Its headers but the one that has a browser ask for a password by itself.
     pub(crate) fn headers_without_challenge(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         self.headers.iter().filter(|(name, _)| name != header::WWW_AUTHENTICATE).cloned()

@@ -12,12 +12,14 @@ use crate::metrics::Requests;
 use crate::model::SharedModel;
 use crate::redact::Redaction;
 use crate::state::{App, INGEST_AT_ONCE, VERIFIED_AT_ONCE};
+use crate::turnstile::Turnstile;
 use crate::worker::{self, Tools, Worker};
 use casemate_access::{Access, Sessions};
 use casemate_investigate::Investigator;
 use casemate_investigate::ask::Asker;
 use casemate_pipeline::Pipeline;
 use casemate_receive::{Intake, Tls};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +27,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+
+/// Requests for embeddings computed at once and waiting, and about how long one takes before one was measured.
+const EMBEDDED_AT_ONCE: usize = 2;
+const MAX_EMBEDDINGS_WAITING: usize = 32;
+const SECONDS_EACH_EMBEDDING: f64 = 0.5;
 
 /// How the server is to run.
 #[derive(Clone)]
@@ -148,6 +155,8 @@ pub(crate) async fn assemble(
         queue,
         headlines,
         model: model.map(Arc::new),
+        embedding: Turnstile::new(EMBEDDED_AT_ONCE, MAX_EMBEDDINGS_WAITING, SECONDS_EACH_EMBEDDING),
+        since: Timestamp::now(),
         requests: Requests::default(),
         knowledge,
         asker,

@@ -10,11 +10,13 @@ use crate::metrics::Requests;
 use crate::model::SharedModel;
 use crate::problem::{Problem, Result};
 use crate::redact::Redaction;
+use crate::turnstile::Turnstile;
 use crate::worker::Queue;
 use casemate_access::{Access, Sessions};
 use casemate_investigate::ask::Asker;
 use casemate_pipeline::Pipeline;
 use casemate_receive::{Intake, Tls};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -35,8 +37,11 @@ pub(crate) struct App {
     pub(crate) queue: Queue,
     pub(crate) headlines: Arc<Headlines>,
     /// The model that investigates, for whoever else asks it; `None` where [`Queue::held`] or `--model none` says why.
-    #[allow(dead_code, reason = "the addresses that ask it follow")]
     pub(crate) model: Option<Arc<SharedModel>>,
+    /// The line before the embedder, of those who ask for embeddings.
+    pub(crate) embedding: Arc<Turnstile>,
+    /// When the server started.
+    pub(crate) since: Timestamp,
     pub(crate) requests: Requests,
     /// Playbooks, rules and models in use, and what is tried beside them.
     pub(crate) knowledge: Knowledge,

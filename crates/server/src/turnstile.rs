@@ -76,6 +76,12 @@ impl Turnstile {
         Full { waiting, seconds: seconds as u32 }
     }
 
+    /// Who is in.
+    pub(crate) fn inside(&self) -> usize {
+        self.at_once.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Who waits.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }

@@ -22,6 +22,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 use crate::error::{Error, Result};
 use crate::kernel::Isa;
 use crate::pool::Pool;
+use crate::tokenizer::Tokens;
 use bert::{Bert, Workspace};
 use stock::Stock;
 
@@ -38,10 +39,15 @@ const ENCODED_AT_ONCE: usize = 8;
 
 /// A text embedder.
 pub struct Embedder {
+    name: String,
     engine: Engine,
     tokenizer: Tokenizer,
+    /// The same without a limit, made when it is first needed.
+    whole: OnceLock<Tokenizer>,
     dimension: usize,
     vocabulary: usize,
+    /// Most tokens read at once.
+    longest: usize,
     pool: Pool,
 }
 
@@ -114,7 +120,22 @@ impl Embedder {
         };
         let engine = engine.map_err(|what| incomplete("model.safetensors", what))?;
         let (dimension, vocabulary) = (config.hidden_size, config.vocab_size);
-        Ok(Self { engine, tokenizer, dimension, vocabulary, pool })
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self {
+            name,
+            engine,
+            tokenizer,
+            whole: OnceLock::new(),
+            dimension,
+            vocabulary,
+            longest: max_length,
+            pool,
+        })
+    }
+
+    /// What its directory is called.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Length of every embedding.
@@ -139,15 +160,66 @@ impl Embedder {
     /// to what is not a number.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         let encoded = self.on_all(texts.len(), ENCODED_AT_ONCE, |index| self.encode(texts[index]));
-        let encoded = encoded.into_iter().collect::<Result<Vec<_>>>()?;
+        self.compute_all(&encoded.into_iter().collect::<Result<Vec<_>>>()?)
+    }
+
+    /// A text of any length as stretches that are read at once, each with the tokens that begin and end it.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if it cannot be encoded.
+    pub fn stretches(&self, text: &str) -> Result<Vec<Tokens>> {
+        let failed = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
+        let whole = match self.whole.get() {
+            Some(whole) => whole,
+            None => {
+                let mut whole = self.tokenizer.clone();
+                whole.with_truncation(None).map_err(failed)?;
+                self.whole.get_or_init(|| whole)
+            }
+        };
+        self.stretches_of(whole.encode_fast(text, false).map_err(failed)?.get_ids())
+    }
+
+    /// The same for a text in tokens of this model's vocabulary, without those that begin and end it.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] for a token that there is not.
+    pub fn stretches_of(&self, tokens: &[u32]) -> Result<Vec<Tokens>> {
+        self.checked(tokens)?;
+        let around = self.encode("")?;
+        if tokens.is_empty() {
+            return Ok(vec![around]);
+        }
+        let (begin, end) = around.split_at(around.len() / 2);
+        let room = self.longest.saturating_sub(around.len()).max(1);
+        Ok(tokens.chunks(room).map(|stretch| [begin, stretch, end].concat()).collect())
+    }
+
+    /// As [`embed`](Self::embed), for stretches.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] for a token that there is not or a stretch that is too long, [`Error::NotFinite`] as there.
+    pub fn embed_tokens(&self, stretches: &[Tokens]) -> Result<Vec<Vec<f32>>> {
+        for stretch in stretches {
+            if stretch.len() > self.longest {
+                let what =
+                    format!("{} tokens are more than the {} read at once", stretch.len(), self.longest);
+                return Err(Error::Tokenizer(what));
+            }
+            self.checked(stretch)?;
+        }
+        self.compute_all(stretches)
+    }
+
+    fn compute_all(&self, encoded: &[Tokens]) -> Result<Vec<Vec<f32>>> {
         // Long texts first: those that share a batch are of like length, and the last batch is a short one.
-        let mut order: Vec<usize> = (0..texts.len()).collect();
+        let mut order: Vec<usize> = (0..encoded.len()).collect();
         order.sort_by_key(|text| std::cmp::Reverse(encoded[*text].len()));
         let vectors = match &self.engine {
-            Engine::Own { model, workspaces } => self.compute(model, workspaces, &encoded, &order),
-            Engine::Stock(stock) => stock.embed(&encoded, &order)?,
+            Engine::Own { model, workspaces } => self.compute(model, workspaces, encoded, &order),
+            Engine::Stock(stock) => stock.embed(encoded, &order)?,
         };
-        let mut embeddings = vec![Vec::new(); texts.len()];
+        let mut embeddings = vec![Vec::new(); encoded.len()];
         for (text, vector) in order.into_iter().zip(vectors) {
             if !vector.iter().all(|x| x.is_finite()) {
                 return Err(Error::NotFinite);
@@ -158,12 +230,14 @@ impl Embedder {
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let failed = |what: String| Error::Tokenizer(what);
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| failed(e.to_string()))?;
-        let tokens = encoding.get_ids();
+        let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| Error::Tokenizer(e.to_string()))?;
+        self.checked(encoding.get_ids())
+    }
+
+    fn checked(&self, tokens: &[u32]) -> Result<Tokens> {
         match tokens.iter().find(|token| **token as usize >= self.vocabulary) {
-            Some(token) => Err(failed(format!(
-                "token {token} is not among the model's {}: tokenizer.json belongs to another model",
+            Some(token) => Err(Error::Tokenizer(format!(
+                "token {token} is not among the model's {}: it belongs to another model",
                 self.vocabulary
             ))),
             None => Ok(tokens.to_vec()),

@@ -235,6 +235,23 @@ pub(super) fn most_probable(count: usize, logits: &[f32], total: f32) -> Vec<(u3
 }
 
 impl Session<'_> {
+    /// Reads tokens and weighs each after the first: how probable it was, and what the `count` most probable ones were.
+    ///
+    /// # Errors
+    /// As [`Session::read`], and [`Error::NotFinite`].
+    pub fn read_weighed(&mut self, tokens: &[u32], count: usize) -> Result<Vec<Chosen>> {
+        let model = self.model;
+        let (mut read, mut failed) = (Vec::new(), None);
+        self.read_logits(tokens, false, &mut |place, logits| {
+            let Some(next) = tokens.get(place + 1) else { return };
+            match model.log_total(logits) {
+                Ok(total) => read.push(weighed(*next, count, logits, total)),
+                Err(error) => failed = Some(error),
+            }
+        })?;
+        failed.map_or(Ok(read), Err)
+    }
+
     /// Computes tokens that were written, without asking what follows.
     fn write(&mut self, tokens: &[u32]) -> Result<()> {
         for chunk in tokens.chunks(CHUNK_ROWS) {

@@ -13,6 +13,7 @@ pub(crate) mod hec;
 pub(crate) mod ingest;
 pub(crate) mod investigations;
 pub(crate) mod once;
+pub(crate) mod openai;
 pub(crate) mod otlp;
 pub(crate) mod playbooks;
 pub(crate) mod quarantine;

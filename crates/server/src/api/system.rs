@@ -1,4 +1,4 @@
-//! Is it well, and what has it done? Health, readiness, metrics, models.
+//! Is it well, and what has it done? Health, readiness, metrics.
 
 use crate::metrics::Text;
 use crate::problem::{Problem, Result};
@@ -49,15 +49,6 @@ pub(crate) async fn back_up(State(app): State<Arc<App>>) -> Result<Response> {
     })
     .await?;
     Ok((StatusCode::CREATED, Json(made)).into_response())
-}
-
-/// `GET /v1/models`
-pub(crate) async fn models(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({
-        "models": app.models,
-        "semantic_search": app.pipeline.has_embedder(),
-        "templates_indexed": app.pipeline.indexed_templates(),
-    }))
 }
 
 /// `GET /v1/sources`
@@ -115,9 +106,21 @@ fn write_metrics(app: &App, counts: &Counts) -> String {
     let held = u64::from(app.queue.held().is_some());
     text.single("casemate_queue_held", "gauge", "Whether nothing is investigated for now.", held);
     write_access(app, &mut text);
+    write_model(app, &mut text);
     write_sources(app, &mut text);
     app.requests.write(&mut text);
     text.finish()
+}
+
+fn write_model(app: &App, text: &mut Text) {
+    let (running, waiting) = app.model.as_ref().map_or((0, 0), |model| model.asked());
+    text.single(
+        "casemate_model_requests_running",
+        "gauge",
+        "Requests that the model answers.",
+        running as u64,
+    );
+    text.single("casemate_model_requests_waiting", "gauge", "Requests that wait for it.", waiting as u64);
 }
 
 fn write_access(app: &App, text: &mut Text) {

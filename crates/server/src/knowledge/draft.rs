@@ -242,17 +242,17 @@ impl RuleDraft {
 /// What to do with the file, as nothing is activated from here.
 pub(crate) fn activate_playbook(file: &str) -> String {
     format!(
-        "Save it as playbooks/{file} in the configuration directory (--config), run `casemate playbook test` and \
-         `casemate eval --gate DIRECTORY`, and start the server again; or put it into a bundle with `casemate-stage \
-         bundle` and apply that with `casemate bundle apply`, which runs the gate itself."
+        "Save it as playbooks/{file} in the configuration directory (--config), run “casemate playbook test” and \
+         “casemate eval --gate DIRECTORY”, and start the server again; or put it into a bundle with “casemate-stage \
+         bundle” and apply that with “casemate bundle apply”, which runs the gate itself."
     )
 }
 
 pub(crate) fn activate_rule(file: &str) -> String {
     format!(
         "Save it as {file} in the configuration directory (--config), or in a directory given with --rules, and start \
-         the server again; or put it into a bundle with `casemate-stage bundle` and apply that with `casemate bundle \
-         apply`, which runs the gate itself."
+         the server again; or put it into a bundle with “casemate-stage bundle” and apply that with “casemate bundle \
+         apply”, which runs the gate itself."
     )
 }
 

@@ -144,7 +144,8 @@ pub(super) fn run(tools: &Tools, one: &Try, own: &Playbook, all: &Playbooks, on:
             }
         });
     }
-    if let Some(judge) = &tools.judge
+    // One case says nothing of a playbook.
+    if let (On::Last(_), Some(judge)) = (on, &tools.judge)
         && !closed.is_empty()
     {
         let gate = judge(&closed);

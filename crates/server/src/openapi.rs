@@ -110,7 +110,8 @@ impl Operation {
         let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let in_path = names.map(|name| {
             let schema = match name {
-                "id" => json!({ "type": "integer", "minimum": 1 }),
+                "id" | "event" => json!({ "type": "integer", "minimum": 1 }),
+                "kind" => json!({ "type": "string", "enum": casemate_event::EntityKind::ALL.map(|kind| kind.name()) }),
                 "format" => format_schema(),
                 _ => text_schema(),
             };
@@ -142,7 +143,11 @@ const JSON: &str = "application/json";
 const PROBLEM: (&str, &str) = ("application/problem+json", "Problem");
 const AGGREGATE: &[&str] = &["q", "after", "before", "entity", "by", "most", "buckets"];
 const ABOUT: &[&str] = &["question", "case", "investigation"];
-const SEARCH: &[&str] = &["q", "mode", "filter", "after", "before", "entity", "limit", "order"];
+const SEARCH: &[&str] = &["q", "mode", "filter", "after", "before", "entity", "limit", "order", "newer"];
+const TAIL: &[&str] = &["q", "filter", "entity", "newer"];
+const SEARCH_PAGE: &[&str] = &[
+    "q", "mode", "filter", "after", "before", "entity", "alert", "order", "cols", "behind", "upto", "count",
+];
 
 fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -182,10 +187,10 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
         "investigation" => {
             (json!({ "type": "integer", "minimum": 1 }), "The investigation that is asked about")
         }
-        "filter" => (text_schema(), "With mode hybrid: only events that match this query"),
+        "filter" => (text_schema(), "Only events that match this query as well"),
         "by" => (
             text_schema(),
-            "What to count by, separated by commas: kinds of entities, class, format or names of fields",
+            "What to count by, separated by commas: kinds of entities, class, format, source, template or names of fields",
         ),
         "most" => {
             (json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 10 }), "Values of each")
@@ -211,6 +216,23 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
             "How many are left out before the first",
         ),
         "of" => (text_schema(), "Name of what is in use and is to be edited; none for something new"),
+        "newer" => (
+            json!({ "type": "integer", "minimum": 0 }),
+            "Only events that arrived after the one with this number",
+        ),
+        "upto" => (json!({ "type": "integer", "minimum": 0 }), "Only events that had arrived by this number"),
+        "alert" => (json!({ "type": "integer", "minimum": 1 }), "Only events of this alert"),
+        "cols" => (
+            text_schema(),
+            "Columns of the table, separated by commas: names of fields, or time, event, message …",
+        ),
+        "behind" => {
+            (text_schema(), "The page behind the event with this time and number, written TIME_NUMBER")
+        }
+        "count" => (
+            json!({ "type": "string", "enum": ["", "all"] }),
+            "all: count every event, however long it takes",
+        ),
         "reason" => (text_schema(), "Only records quarantined for this reason"),
         "below" => (json!({ "type": "integer" }), "Only records numbered below this, to go on with a list"),
         "limit" => (
@@ -336,6 +358,19 @@ fn operations() -> Vec<Operation> {
             "How often an entity, written kind:value, was seen, first and last, among the events that are kept",
             any(),
         ),
+        Operation::json(
+            "/v1/suggest",
+            "How a query could go on: names of fields, or of entities behind host:, user: and the like; 12 at most",
+            any(),
+        )
+        .query(&["q"]),
+        Operation::get(
+            "/v1/events/tail",
+            "Events that match as they arrive, as server-sent events numbered like the events; Last-Event-ID goes on",
+            "text/event-stream",
+            text_schema(),
+        )
+        .query(TAIL),
         Operation::json("/v1/aggregate", "Counts of events that match, by value and over time", any())
             .query(AGGREGATE),
         Operation::post(
@@ -388,6 +423,25 @@ fn operations() -> Vec<Operation> {
             json_body("Reopen"),
             "200",
             schema("Case"),
+        ),
+        Operation::json(
+            "/v1/cases/{id}/evidence",
+            "Events that people saved as evidence of a case, in order of time, with what they said when they were saved",
+            list_of("evidence", "SavedEvidence"),
+        ),
+        Operation::post(
+            "/v1/cases/{id}/evidence",
+            "Save an event as evidence of a case, in place of an earlier note about it",
+            json_body("SaveEvidence"),
+            "201",
+            list_of("evidence", "SavedEvidence"),
+        ),
+        Operation::post(
+            "/v1/cases/{id}/evidence/{event}/remove",
+            "Take a saved event back",
+            json_body("Reopen"),
+            "200",
+            list_of("evidence", "SavedEvidence"),
         ),
         Operation::json("/v1/session", "Who asks, and what they may do", any()),
         Operation::html("/login", "Page: log in"),
@@ -545,7 +599,6 @@ fn operations() -> Vec<Operation> {
         form("/cases/{id}/reopen", "Form of the page: open a case again"),
         Operation::html("/investigations/{id}", "Page: one investigation"),
         Operation::html("/events/{id}", "Page: one event"),
-        Operation::html("/search", "Page: search").query(SEARCH),
         Operation::html("/playbooks", "Page: playbooks in use"),
         Operation::html("/playbooks/{name}", "Page: one playbook"),
         Operation::html("/rules", "Page: Sigma rules in use")
@@ -560,6 +613,12 @@ fn operations() -> Vec<Operation> {
         Operation { status: "200", ..form("/drafts/rule", "Form: look at edited rules") },
         Operation::html("/ask", "Page: ask in plain words").query(ABOUT),
         Operation { method: "post", ..Operation::html("/ask", "Form of the page: the answer, shown") },
+        Operation::html("/search", "Page: search").query(SEARCH_PAGE),
+        Operation::get("/search/tail", "Rows of the page as events arrive", "text/event-stream", text_schema())
+            .query(TAIL),
+        Operation::html("/entities/{kind}/{value}", "Page: everything about one entity"),
+        form("/events/{id}/save", "Form: save an event as evidence of a case"),
+        form("/cases/{id}/evidence/{event}/remove", "Form: take a saved event back"),
         Operation::get("/assets/{name}", "A style, script or picture of the pages", "*/*", text_schema()),
     ]
 }
@@ -709,6 +768,14 @@ fn schemas() -> Value {
         &json!({
             "jsonrpc": { "const": "2.0" }, "id": { "type": ["integer", "string", "null"] },
             "result": { "type": "object" }, "error": { "type": "object" },
+        }),
+    );
+    all["SaveEvidence"] = object(&["event"], &json!({ "event": integer, "note": text, "by": text }));
+    all["SavedEvidence"] = object(
+        &["event", "time", "message", "note", "by", "at"],
+        &json!({
+            "event": integer, "time": time, "format": text, "source": text, "message": text, "raw": text,
+            "note": text, "by": text, "at": time,
         }),
     );
     all

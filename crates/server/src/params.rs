@@ -5,11 +5,9 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use casemate_event::Entity;
-use casemate_store::{Order, Query as StoreQuery};
+use casemate_event::{Entity, EventId};
+use casemate_store::{Order, Query as StoreQuery, parse_time};
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +15,8 @@ use serde::de::DeserializeOwned;
 const MAX_JSON_BYTES: usize = 1 << 20;
 /// Longest form taken where nothing else is said: what encodes the longest reason.
 const MAX_FORM_BYTES: usize = 48 << 10;
+/// Characters of a time that is none that are said back.
+const MAX_SHOWN_CHARS: usize = 60;
 
 /// Query string as `T`, refused with a problem that names the parameter.
 pub(crate) struct Params<T>(pub(crate) T);
@@ -91,7 +91,7 @@ pub(crate) struct SearchParams {
     pub(crate) q: String,
     #[serde(default)]
     pub(crate) mode: Mode,
-    /// What narrows a search whose `q` is plain words, in the query language.
+    /// What narrows the search, in the query language.
     #[serde(default)]
     pub(crate) filter: String,
     #[serde(default)]
@@ -102,6 +102,8 @@ pub(crate) struct SearchParams {
     pub(crate) entity: String,
     pub(crate) limit: Option<usize>,
     pub(crate) order: Option<OrderParam>,
+    /// Only events that arrived after the one with this number.
+    pub(crate) newer: Option<u64>,
 }
 
 /// How to search.
@@ -147,6 +149,8 @@ impl SearchParams {
         };
         Ok(StoreQuery {
             text: text.to_owned(),
+            filter: self.filter.trim().to_owned(),
+            newer_than: self.newer.map(EventId),
             after: time("after", &self.after)?,
             before: time("before", &self.before)?,
             entities: entities(&self.entity)?,
@@ -168,19 +172,17 @@ fn entities(text: &str) -> Result<Vec<Entity>> {
     listed.or_else(|_| text.parse().map(|entity| vec![entity])).map_err(Problem::bad_request)
 }
 
-/// A time: RFC 3339, or without a zone (as browsers send `datetime-local`) in UTC, or a date.
+/// A time: RFC 3339, without a zone (as browsers send `datetime-local`) in UTC, a date, or one relative to now (`-15m`).
 pub(crate) fn time(name: &str, text: &str) -> Result<Option<Timestamp>> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
-    let civil = || text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|date| date.at(0, 0, 0, 0)));
-    let parsed = text
-        .parse::<Timestamp>()
-        .or_else(|_| civil().and_then(|time| time.to_zoned(TimeZone::UTC)).map(|zoned| zoned.timestamp()));
-    parsed.map(Some).map_err(|_| {
+    let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
+    parse_time(text, Timestamp::now()).map(Some).ok_or_else(|| {
         Problem::bad_request(format!(
-            "{name} is {text:?}, which is no time; write 2026-01-31T09:30:00Z (UTC where no zone is given)"
+            "{name} is {shown:?}, which is no time; write 2026-01-31T09:30:00Z (UTC where no zone is given), or -15m, \
+             -24h, -7d for so long ago"
         ))
     })
 }
@@ -201,6 +203,7 @@ mod tests {
         check_time("2026-01-31T09:30", Some("2026-01-31T09:30:00Z"));
         check_time("2026-01-31", Some("2026-01-31T00:00:00Z"));
         check_time("yesterday", None);
+        assert!(time("after", "-15m").is_ok_and(|time| time.is_some()));
         assert!(time("after", "yesterday").is_err());
         assert!(matches!(time("after", " "), Ok(None)));
     }

@@ -2,6 +2,7 @@
 
 use crate::admit::Denials;
 use crate::api::ask::ASKED_AT_ONCE;
+use crate::api::tail::FOLLOWERS;
 use crate::error::{Error, Result};
 use crate::headline::Headlines;
 use crate::hub::Hub;
@@ -174,6 +175,7 @@ pub(crate) async fn assemble(
         stopping,
         ingest_permits: Arc::new(Semaphore::new(INGEST_AT_ONCE)),
         ingest_turn: Mutex::new(()),
+        followers: Arc::new(Semaphore::new(FOLLOWERS)),
         taking: Mutex::default(),
     };
     Ok((Arc::new(app), worker))

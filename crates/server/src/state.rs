@@ -71,6 +71,8 @@ pub(crate) struct App {
     pub(crate) ingest_permits: Arc<Semaphore>,
     /// Held while a body is taken in, so that the event ids of one request are one range.
     pub(crate) ingest_turn: Mutex<()>,
+    /// Those who follow new events.
+    pub(crate) followers: Arc<Semaphore>,
     /// Requests that are to be taken in once.
     pub(crate) taking: Mutex<Taking>,
 }

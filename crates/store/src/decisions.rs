@@ -1,8 +1,8 @@
 //! What did people decide about alerts and cases, what may a model do by itself, and what may be used again?
 
-use crate::findings::{Act, AlertState, Changed, ClosedAlert, Finished, Gate};
+use crate::findings::{Act, AlertState, Changed, ClosedAlert, Finished, Gate, SavedEvidence, Saving};
 use crate::{Result, Store};
-use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Subject};
+use casemate_event::{Alert, AlertId, Case, CaseId, Closing, EventId, Subject};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -102,6 +102,47 @@ impl Store {
     /// The tables cannot be read.
     pub fn closed_alerts(&self, most: usize) -> Result<Vec<ClosedAlert>> {
         self.inner.findings.closed_alerts(most)
+    }
+
+    /// Saves an event as evidence of a case, in place of what was saved of it there before, and notes it in the
+    /// record.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn save_evidence(&self, case: CaseId, saved: &SavedEvidence) -> Result<Saving> {
+        self.inner.audited(self.inner.findings.save_evidence(case, saved))
+    }
+
+    /// Removes what was saved of an event for a case, and notes it in the record. Returns whether there was something.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn remove_evidence(&self, case: CaseId, event: EventId, by: &str, at: Timestamp) -> Result<bool> {
+        self.inner.audited(self.inner.findings.remove_evidence(case, event, by, at))
+    }
+
+    /// What people saved as evidence of a case, in order of time; nothing for a case that does not exist.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn saved_evidence(&self, case: CaseId) -> Result<Vec<SavedEvidence>> {
+        self.inner.findings.saved_evidence(case)
+    }
+
+    /// The latest cases, at most `most`, the newest first.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn latest_cases(&self, most: usize) -> Result<Vec<Case>> {
+        self.inner.findings.latest_cases(most)
+    }
+
+    /// The latest alerts, at most `most`, the newest first.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn latest_alerts(&self, most: usize) -> Result<Vec<Alert>> {
+        self.inner.findings.latest_alerts(most)
     }
 
     /// Stores what the gate said about a model file, in place of what it said before, and notes it in the record.

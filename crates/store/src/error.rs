@@ -11,12 +11,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Bad input: the query text does not parse.
-    #[error("query {text:?} is not understood: {reason}; {hint}")]
+    #[error("query {text:?} is not understood: {reason}, at column {column}; {hint}")]
     Query {
         /// The query, shortened.
         text: String,
         /// What is wrong with it.
         reason: String,
+        /// Where, in characters from 1.
+        column: usize,
         /// What to write instead.
         hint: &'static str,
     },

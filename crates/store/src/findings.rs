@@ -2,17 +2,19 @@
 //! durable.
 //!
 //! [`join`] says which alerts are one case, [`cases`] keeps cases and decisions, [`opinions`] whose alerts are and what
-//! people say of verdicts, [`work`] what the investigation of alerts has to remember from one run to the next;
-//! [`changes`] tells whoever keeps a view what changed.
+//! people say of verdicts, [`evidence`] what people saved for a case, [`work`] what the investigation of alerts has to
+//! remember from one run to the next; [`changes`] tells whoever keeps a view what changed.
 
 mod cases;
 mod changes;
+mod evidence;
 mod join;
 mod opinions;
 mod work;
 
 pub use cases::ClosedAlert;
 pub use changes::{Change, Changed, What};
+pub use evidence::{SavedEvidence, Saving};
 pub use opinions::{Act, AlertState};
 pub use work::{Finished, Gate};
 
@@ -92,6 +94,9 @@ impl Findings {
         if findings.tables.is_new(opinions::FEEDBACK)? {
             findings.write(opinions::create_tables)?;
         }
+        if findings.tables.is_new(evidence::EVIDENCE)? {
+            findings.write(evidence::create_tables)?;
+        }
         Ok(findings)
     }
 
@@ -106,6 +111,7 @@ impl Findings {
             copy_table(read, write, WATERMARKS)?;
             cases::copy_tables(read, write)?;
             opinions::copy_tables(read, write)?;
+            evidence::copy_tables(read, write)?;
             work::copy_tables(read, write)
         })
     }
@@ -156,6 +162,14 @@ impl Findings {
         let table = read.open_table(ALERTS).map_err(self.tables.error("read"))?;
         let rows = table.range(after.0.saturating_add(1)..).map_err(self.tables.error("read"))?;
         rows.take(most).map(|row| self.decode(row.map_err(self.tables.error("read"))?.1.value())).collect()
+    }
+
+    /// The latest alerts, at most `most`, the newest first.
+    pub(crate) fn latest_alerts(&self, most: usize) -> Result<Vec<Alert>> {
+        self.read(|read| {
+            let table = read.open_table(ALERTS)?;
+            table.iter()?.rev().take(most).map(|row| from_json(row?.1.value())).collect()
+        })
     }
 
     pub(crate) fn investigation(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {

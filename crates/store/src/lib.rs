@@ -53,12 +53,16 @@ pub use audit::record_beside;
 pub use backup::Backup;
 pub use counts::Counts;
 pub use error::{Error, Result};
-pub use findings::{Act, AlertState, Change, Changed, ClosedAlert, Finished, Gate, Raise, What};
+pub use findings::{
+    Act, AlertState, Change, Changed, ClosedAlert, Finished, Gate, Raise, SavedEvidence, Saving, What,
+};
 pub use follow::Follow;
 pub use limits::Limits;
 pub use meta::Template;
 pub use quarantine::{QuarantineId, Resolved, StoredQuarantined};
-pub use query::{Order, Query, SearchResult};
+pub use query::{Order, Query, Reading, SearchResult, parse_time, read};
 pub use retention::{Deleted, Retention};
-pub use search::{Aggregation, Clue, Clues, Facet, Ranked, Recurrence, Seen, Spread};
+pub use search::{
+    Aggregation, Budget, Clue, Clues, Facet, Ranked, Recurrence, Seen, Spread, Survey, Surveyed,
+};
 pub use store::{Prepared, Store};

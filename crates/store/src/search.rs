@@ -1,12 +1,12 @@
 //! Which events match? Each part of the store finds its candidates; the best of all are read.
 
 use crate::head::{Head, nanoseconds};
-use crate::query::{Expr, Order, Query, SearchResult, Test, parse};
+use crate::query::{Bound, Expr, Order, Query, SearchResult, Test, parse};
 use crate::segment::Segment;
 use crate::terms::{Bits, Candidates, Rows, TermSource, evaluate};
 use crate::{Result, Store};
 use casemate_event::{EventId, Stored};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use std::cmp::Reverse;
@@ -20,10 +20,12 @@ mod agree;
 mod rank;
 mod recurrence;
 mod relevance;
+mod survey;
 
 pub use aggregate::{Aggregation, Facet, Seen};
 pub use rank::{Clue, Clues, Ranked};
 pub use recurrence::{Recurrence, Spread};
+pub use survey::{Budget, Survey, Surveyed};
 
 /// Longest time spent reading events that the index alone cannot decide on.
 const MAX_READING: Duration = Duration::from_secs(20);
@@ -55,7 +57,11 @@ impl Store {
 
 /// The whole of a query as one expression.
 pub(crate) fn compile(query: &Query) -> Result<Expr> {
-    let mut all = vec![parse(&query.text, Timestamp::now())?];
+    let now = Timestamp::now();
+    let mut all = vec![parse(&query.text, now)?];
+    if !query.filter.is_empty() {
+        all.push(parse(&query.filter, now)?);
+    }
     if query.after.is_some() || query.before.is_some() {
         all.push(Expr::Time(query.after, query.before));
     }
@@ -63,10 +69,34 @@ pub(crate) fn compile(query: &Query) -> Result<Expr> {
         query.entities.iter().map(|entity| Expr::Entity(entity.kind, Test::Is(entity.value.clone())));
     let templates = query.templates.iter().map(|id| Expr::Template(*id));
     let classes = query.classes.iter().map(|class| Expr::Class(Test::Is(class.uid().to_string())));
-    let sets: [Vec<Expr>; 3] = [entities.collect(), templates.collect(), classes.collect()];
+    let ids = query.ids.iter().map(|id| Expr::Id(Test::Is(id.to_string())));
+    let sets: [Vec<Expr>; 4] = [entities.collect(), templates.collect(), classes.collect(), ids.collect()];
+    if query.newer_than.is_some() || query.up_to.is_some() {
+        let low = query.newer_than.map_or(Bound::Open, |id| Bound::Excluded(id.to_string()));
+        let high = query.up_to.map_or(Bound::Open, |id| Bound::Included(id.to_string()));
+        all.push(Expr::Id(Test::Between(low, high)));
+    }
+    if let Some((time, id)) = query.behind {
+        all.extend(behind(query.order, time, id));
+    }
     all.extend(query.values.iter().map(|(name, value)| Expr::Whole(name.clone(), value.clone())));
     all.extend(sets.into_iter().filter(|set| !set.is_empty()).map(Expr::Or));
     Ok(Expr::And(all))
+}
+
+/// What follows the event with this time and number: of the same time those with higher numbers, whichever way time goes.
+fn behind(order: Order, time: Timestamp, id: EventId) -> [Expr; 2] {
+    let moment = SignedDuration::from_nanos(1);
+    let further = match order {
+        Order::OldestFirst => Expr::Time(time.checked_add(moment).ok(), None),
+        Order::NewestFirst | Order::Relevance => Expr::Time(None, time.checked_sub(moment).ok()),
+    };
+    let within = match order {
+        Order::OldestFirst => Expr::Time(Some(time), None),
+        Order::NewestFirst | Order::Relevance => Expr::Time(None, Some(time)),
+    };
+    let later = Expr::Id(Test::Between(Bound::Excluded(id.to_string()), Bound::Open));
+    [within, Expr::Or(vec![further, later])]
 }
 
 /// A segment or head.
@@ -109,6 +139,14 @@ impl Part {
         }
     }
 
+    /// Events in it.
+    fn rows(&self) -> u64 {
+        match self {
+            Self::Segment(segment) => segment.entry.events.into(),
+            Self::Head(head) => head.events(),
+        }
+    }
+
     /// Earliest and latest time in it.
     fn time_range(&self) -> (i64, i64) {
         match self {
@@ -125,7 +163,10 @@ impl Part {
     fn find(&self, expr: &Expr) -> Result<Option<Candidates>> {
         let (first, last) = self.time_range();
         let (from, to) = bounds(expr);
-        if first > last
+        let (lowest, highest) = numbers(expr);
+        let missed = self.first_id() > highest || self.first_id().saturating_add(self.rows()) <= lowest;
+        if missed
+            || first > last
             || from.is_some_and(|from| last < nanoseconds(from))
             || to.is_some_and(|to| first > nanoseconds(to))
         {
@@ -178,6 +219,29 @@ fn bounds(expr: &Expr) -> (Option<Timestamp>, Option<Timestamp>) {
     }
 }
 
+/// Numbers of events that an expression cannot match outside of.
+fn numbers(expr: &Expr) -> (u64, u64) {
+    let number = |bound: &Bound, open| match bound {
+        Bound::Open => open,
+        Bound::Included(text) | Bound::Excluded(text) => text.parse().unwrap_or(open),
+    };
+    match expr {
+        Expr::Id(Test::Between(low, high)) => (number(low, 0), number(high, u64::MAX)),
+        Expr::Id(Test::Is(text)) => text.parse().map_or((0, u64::MAX), |id| (id, id)),
+        Expr::And(parts) => {
+            let both =
+                |(low, high): (u64, u64), (other_low, other_high)| (low.max(other_low), high.min(other_high));
+            parts.iter().map(numbers).fold((0, u64::MAX), both)
+        }
+        Expr::Or(parts) if !parts.is_empty() => {
+            let either =
+                |(low, high): (u64, u64), (other_low, other_high)| (low.min(other_low), high.max(other_high));
+            parts.iter().map(numbers).fold((u64::MAX, 0), either)
+        }
+        _ => (0, u64::MAX),
+    }
+}
+
 struct Within<'a> {
     part: &'a Part,
     range: (i64, i64),
@@ -209,6 +273,8 @@ struct Search<'a, F> {
     total: u64,
     counted: bool,
     checked: u64,
+    /// Events read only to be counted.
+    max_checked: u64,
     /// When reading has taken too long.
     until: Instant,
 }
@@ -231,44 +297,65 @@ impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
             total: 0,
             counted: true,
             checked: 0,
+            max_checked: MAX_CHECKED,
             until: Instant::now() + MAX_READING,
         }
     }
 
     fn run(mut self, mut parts: Vec<Part>) -> Result<SearchResult> {
-        // Those that may hold the best first, so that the others need not be looked through.
-        let rank = self.rank;
-        let best_of = |part: &Part| {
-            let (first, last) = part.time_range();
-            let clamped = |time: i64| rank(time.max(-i64::MAX));
-            if first > last { i64::MIN } else { clamped(first).max(clamped(last)) }
-        };
-        parts.sort_by_cached_key(|part| Reverse(best_of(part)));
+        self.sort(&mut parts);
         let expr = self.expr;
         let found: Vec<Option<Candidates>> =
             parts.par_iter().map(|part| part.find(expr)).collect::<Result<_>>()?;
         for ((place, part), found) in parts.iter().enumerate().zip(found) {
-            let Some(found) = found else { continue };
-            if found.exact {
-                self.total += found.rows.len();
-                if self.limit > 0 && self.would_take_of(best_of(part)) {
-                    self.take_all(place, part, &found)?;
-                }
-            } else {
-                self.take_checked(place, part, &found)?;
+            if let Some(found) = found {
+                self.take(place, part, &found)?;
             }
         }
+        Ok(SearchResult { total: self.total, counted: self.counted, hits: self.hits(&parts)? })
+    }
+
+    /// Sorts parts so that those that may hold the best come first and the others need not be looked through.
+    fn sort(&self, parts: &mut [Part]) {
+        parts.sort_by_cached_key(|part| Reverse(self.best_of(part)));
+    }
+
+    /// The best rank that an event of a part may have.
+    fn best_of(&self, part: &Part) -> i64 {
+        let (first, last) = part.time_range();
+        let clamped = |time: i64| (self.rank)(time.max(-i64::MAX));
+        if first > last { i64::MIN } else { clamped(first).max(clamped(last)) }
+    }
+
+    /// Counts what was found in a part and takes the best of it.
+    fn take(&mut self, place: usize, part: &Part, found: &Candidates) -> Result<()> {
+        if !found.exact {
+            return self.take_checked(place, part, found);
+        }
+        self.total += found.rows.len();
+        if self.limit > 0 && self.would_take_of(self.best_of(part)) {
+            self.take_all(place, part, found)?;
+        }
+        Ok(())
+    }
+
+    /// The best so far, read.
+    fn hits(self, parts: &[Part]) -> Result<Vec<Stored>> {
         let hits = self.best.into_sorted_vec();
         let hits = hits.into_iter().map(|Reverse(hit)| {
             let part = &parts[hit.part];
             part.event((hit.id.0 - part.first_id()) as u32, self.store)
         });
-        Ok(SearchResult { total: self.total, counted: self.counted, hits: hits.collect::<Result<_>>()? })
+        hits.collect()
     }
 
     fn take_all(&mut self, place: usize, part: &Part, found: &Candidates) -> Result<()> {
         let times = part.times()?;
-        for row in &found.rows {
+        let (Some(first), Some(last)) = (found.rows.min(), found.rows.max()) else { return Ok(()) };
+        let better_last = (self.rank)(times.get(first)) < (self.rank)(times.get(last));
+        // From the end that is likely to hold the best, so that most others need not be put among them for a while.
+        let mut rows = found.rows.iter();
+        while let Some(row) = if better_last { rows.next_back() } else { rows.next() } {
             self.offer(self.hit(place, part, row, &times));
         }
         Ok(())
@@ -282,7 +369,7 @@ impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
         hits.sort_unstable_by(|a, b| b.cmp(a));
         let count = hits.len() as u64;
         for (looked_at, hit) in (0..).zip(hits) {
-            if self.checked >= MAX_CHECKED && !self.would_take(&hit) {
+            if self.checked >= self.max_checked && !self.would_take(&hit) {
                 self.total += count - looked_at;
                 self.counted = false;
                 return Ok(());

@@ -4,7 +4,7 @@ use crate::cache::ChunkCache;
 use crate::counts::{Counts, bytes_under};
 use crate::findings::{Findings, Finished, Raise};
 use crate::frame::{Encoded, Side};
-use crate::head::Head;
+use crate::head::{Head, nanoseconds};
 use crate::maintain::{Maintenance, Work};
 use crate::manifest::{Manifest, log_path};
 use crate::merge::damaged_segment;
@@ -18,7 +18,7 @@ use crate::{Error, Limits, Result};
 use casemate_audit::Chain;
 use casemate_disk::{DirLock, FrameOffset};
 use casemate_event::{Alert, AlertId, Batch, EventId, Quarantined, SourceProgress, Stored, TemplateId};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Range;
@@ -269,6 +269,22 @@ impl Store {
         let view = self.inner.view();
         let sealed: u64 = view.segments.iter().map(|slot| u64::from(slot.entry().events)).sum();
         sealed + view.heads.iter().map(|head| head.events()).sum::<u64>()
+    }
+
+    /// Times of the earliest and the latest event that can be asked for.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let view = self.inner.view();
+        let sealed = view.open_segments().map(|segment| segment.time_range());
+        let heads = view.heads.iter().filter_map(|head| {
+            let index = head.index();
+            Some((nanoseconds(index.stats.first_time?), nanoseconds(index.stats.last_time?)))
+        });
+        let (first, last) = sealed
+            .filter(|(first, last)| first <= last)
+            .chain(heads)
+            .reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))?;
+        let at = |time: i64| Timestamp::from_nanosecond(time.into()).unwrap_or_default();
+        Some((at(first), at(last)))
     }
 
     /// Number of the last event; 0 when there has been none.

@@ -132,10 +132,12 @@ fn facet(name: &str) -> Result<Facet> {
     match name {
         "class" => Ok(Facet::Class),
         "format" => Ok(Facet::Format),
+        "source" => Ok(Facet::Source),
+        "template" => Ok(Facet::Template),
         name if field::known(name).is_some() => Ok(Facet::Field(name.to_owned())),
         _ => Err(Problem::bad_request(format!(
-            "events are not counted by {name:?}; use a kind of entity (host, user, ip, process …), class, format or \
-             the name of a normalised field (metadata.event_code)"
+            "events are not counted by {name:?}; use a kind of entity (host, user, ip, process …), class, format, source, \
+             template or the name of a normalised field (metadata.event_code)"
         ))),
     }
 }

@@ -123,7 +123,7 @@ pub(crate) fn find(app: &App, params: &SearchParams, default: Order) -> Result<F
             if params.q.trim().is_empty() {
                 return Err(Problem::bad_request("a hybrid search needs words in q="));
             }
-            let within = params.to_query(params.filter.trim(), default)?;
+            let within = params.to_query("", default)?;
             let found = app.pipeline.find(&params.q, &within).map_err(similar_problem)?;
             let total = found.len() as u64;
             let (events, by) = found.into_iter().map(|found| (found.stored, found.by)).unzip();
@@ -193,7 +193,7 @@ fn way_json(way: &Way) -> Value {
 }
 
 /// An event as lists show it.
-fn short_json(stored: &Stored) -> Map<String, Value> {
+pub(crate) fn short_json(stored: &Stored) -> Map<String, Value> {
     let event = &stored.event;
     let entities: Vec<String> = event.entities().iter().map(ToString::to_string).collect();
     let rows = [

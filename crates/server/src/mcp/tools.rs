@@ -271,7 +271,7 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T> {
 fn search(app: &App, asked: Search) -> Result<Value> {
     let limit = Some(rows(asked.limit)?);
     let Search { query, mode, filter, after, before, entity, order, .. } = asked;
-    let params = SearchParams { q: query, mode, filter, after, before, entity, limit, order };
+    let params = SearchParams { q: query, mode, filter, after, before, entity, limit, order, newer: None };
     let found = events::find(app, &params, casemate_store::Order::Relevance)?.to_json();
     let events = found["events"].as_array().into_iter().flatten();
     let rows: Vec<Value> = events.map(row_of).collect();

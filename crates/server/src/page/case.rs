@@ -1,6 +1,7 @@
 //! `GET /cases` and `/cases/{id}`: which alerts are one thing, and what was decided? And the forms that decide.
 
-use super::feedback::FeedbackView;
+use super::evidence::{SavedRow, saved_rows};
+use super::feedback::{FeedbackView, asks_name};
 use super::parts::{Badge, When, severity, verdict, when};
 use super::render;
 use crate::api::cases::{Close, Gist, Reopen, case, gist};
@@ -56,6 +57,9 @@ struct CasePage {
     related: Vec<u64>,
     members: Vec<MemberRow>,
     feedback: FeedbackView,
+    case_id: u64,
+    evidence: Vec<SavedRow>,
+    asks_name: bool,
 }
 
 struct MemberRow {
@@ -138,6 +142,9 @@ pub(crate) async fn page(
             related: case.related.iter().map(|id| id.0).collect(),
             members,
             feedback: FeedbackView::of_case(&case, gravest.as_deref(), &who),
+            case_id: case.id.0,
+            evidence: saved_rows(app, case.id)?,
+            asks_name: asks_name(&who),
         })
     })
     .await

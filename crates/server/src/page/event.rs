@@ -1,13 +1,16 @@
 //! `GET /events/{id}`: what exactly was logged?
 
+use super::evidence::{Offered, open_cases};
+use super::feedback::asks_name;
 use super::parts::{EntityLink, When, entity_links, when};
 use super::render;
 use crate::api::events::event;
 use crate::problem::Result;
 use crate::state::{App, blocking};
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::Html;
+use casemate_access::Principal;
 use casemate_event::{Fields, TimeQuality};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -29,6 +32,8 @@ struct EventPage {
     position: u64,
     template: String,
     entities: Vec<EntityLink>,
+    cases: Vec<Offered>,
+    asks_name: bool,
     fields: Vec<(String, String)>,
     native: Vec<(String, String)>,
     raw: String,
@@ -38,7 +43,11 @@ struct EventPage {
     next: Option<u64>,
 }
 
-pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Html<String>> {
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Principal>,
+) -> Result<Html<String>> {
     blocking(&app, move |app| {
         let stored = event(app, &id)?;
         let store = app.pipeline.store();
@@ -58,6 +67,8 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
             position: event.position,
             template,
             entities: entity_links(&event.entities()),
+            cases: open_cases(app)?,
+            asks_name: asks_name(&who),
             fields: rows(&event.fields),
             native: rows(&event.native),
             raw_bytes: event.raw.len(),

@@ -9,8 +9,10 @@ pub(crate) mod ask;
 pub(crate) mod assets;
 pub(crate) mod bars;
 pub(crate) mod case;
+pub(crate) mod entity;
 pub(crate) mod escape;
 pub(crate) mod event;
+pub(crate) mod evidence;
 pub(crate) mod feedback;
 pub(crate) mod investigation;
 pub(crate) mod knowledge;
@@ -44,7 +46,8 @@ pub(crate) fn is_form(path: &str) -> bool {
     matches!(path, "/login" | "/logout" | "/ask" | "/drafts/playbook" | "/drafts/rule")
         || path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen", "/feedback"])
         || path.starts_with("/tries/") && ends(&["/stop"])
-        || path.starts_with("/cases/") && ends(&["/close", "/reopen", "/feedback"])
+        || path.starts_with("/cases/") && ends(&["/close", "/reopen", "/feedback", "/remove"])
+        || path.starts_with("/events/") && ends(&["/save"])
 }
 
 /// Renders a template.

@@ -83,7 +83,11 @@ pub(crate) struct EntityLink {
 
 impl From<&Entity> for EntityLink {
     fn from(entity: &Entity) -> Self {
-        let href = format!("/search?entity={}", url_encode(&entity.to_string()));
+        let href = match entity.value.as_str() {
+            // Browsers take these for directories, however they are written.
+            "." | ".." => format!("/search?q={}:%22{}%22", entity.kind.name(), entity.value),
+            value => format!("/entities/{}/{}", entity.kind.name(), url_encode(value)),
+        };
         Self { kind: entity.kind.name(), value: entity.value.clone(), href }
     }
 }
@@ -163,8 +167,9 @@ mod tests {
     #[test]
     fn entities_link_to_their_events() {
         use casemate_event::EntityKind::{File, Host};
-        check_link(Host, "WS5", "/search?entity=host:ws5");
-        check_link(File, r"C:\a b&c=%.exe", "/search?entity=file:c:%5Ca%20b%26c%3D%25.exe");
+        check_link(File, "..", "/search?q=file:%22..%22");
+        check_link(Host, "WS5", "/entities/host/ws5");
+        check_link(File, r"C:\a b&c=%.exe", "/entities/file/c:%5Ca%20b%26c%3D%25.exe");
     }
 
     #[test]

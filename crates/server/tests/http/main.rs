@@ -11,6 +11,7 @@
 //! | `knowledge` | playbooks, rules and models: read, looked at, tried |
 //! | `page` | the pages: what they show, and that log text stays text |
 //! | `queue` | which alert is investigated when, and what a restart remembers |
+//! | `search` | how a text is read, counts, pages, pivots, following, evidence |
 //! | `shippers` | what Splunk, Elastic and OpenTelemetry senders are answered, and requests taken in once |
 //! | `lifecycle` | start, port in use, shutdown |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -28,4 +29,5 @@ mod mcp;
 mod page;
 mod queue;
 mod running;
+mod search;
 mod shippers;

@@ -31,7 +31,7 @@ fn alerts_are_listed_with_a_button_and_then_a_verdict() {
     let alert = server.ingest_intrusion();
     let before = html(&server, "/");
     assert!(before.contains(&format!("action=\"/alerts/{alert}/investigate\"")));
-    assert!(before.contains("href=\"/search?entity=host:ws5\""));
+    assert!(before.contains("href=\"/entities/host/ws5\""));
     server.investigate(alert);
     let after = html(&server, "/");
     assert!(after.contains("confidence "));
@@ -106,7 +106,7 @@ fn events_are_shown_as_received_and_harmless() {
     assert!(page.contains("‹U+202E›"));
     assert!(page.contains("process.cmd_line"));
     assert!(page.contains("ParentImage"));
-    assert!(page.contains("href=\"/search?entity=user:alice\""));
+    assert!(page.contains("href=\"/entities/user/alice\""));
     assert!(page.contains("href=\"/events/3\" rel=\"prev\""));
 }
 
@@ -114,7 +114,7 @@ fn events_are_shown_as_received_and_harmless() {
 fn search_finds_and_explains() {
     let server = start();
     server.ingest(INTRUSION);
-    assert!(html(&server, "/search").contains("Words are searched"));
+    assert!(html(&server, "/search").contains("phrases, and how parts are joined"));
     let found = html(&server, "/search?q=whoami&entity=host:ws5&after=2026-03-02T09:00&before=");
     assert!(found.contains("1 event<") && found.contains("href=\"/events/2\""), "{found}");
     assert!(html(&server, "/search?q=nothinglikethis").contains("Nothing matches"));

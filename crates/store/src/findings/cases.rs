@@ -137,6 +137,11 @@ fn has_room(
     Ok(span <= MAX_SPAN)
 }
 
+/// Whether there is such a case.
+pub(super) fn case_exists(write: &WriteTransaction, id: CaseId) -> Result<bool, redb::Error> {
+    Ok(write.open_table(CASES)?.get(id.0)?.is_some())
+}
+
 fn get_case(cases: &impl ReadableTable<u64, &'static [u8]>, id: u64) -> Result<Case, redb::Error> {
     let value = cases.get(id)?.ok_or_else(|| redb::Error::Corrupted(format!("case {id} is missing")))?;
     from_json(value.value())
@@ -152,6 +157,14 @@ impl Findings {
 
     pub(crate) fn cases(&self) -> Result<Vec<Case>> {
         self.read(|read| read.open_table(CASES)?.iter()?.map(|row| from_json(row?.1.value())).collect())
+    }
+
+    /// The latest cases, at most `most`, the newest first.
+    pub(crate) fn latest_cases(&self, most: usize) -> Result<Vec<Case>> {
+        self.read(|read| {
+            let cases = read.open_table(CASES)?;
+            cases.iter()?.rev().take(most).map(|row| from_json(row?.1.value())).collect()
+        })
     }
 
     pub(crate) fn case_of(&self, alert: AlertId) -> Result<Option<CaseId>> {

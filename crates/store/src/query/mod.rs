@@ -11,9 +11,10 @@ pub(crate) use expr::{Bound, Expr, Test};
 pub(crate) use glob::Glob;
 pub(crate) use matches::class_name;
 pub(crate) use parse::parse;
+pub use parse::{Reading, read};
 pub(crate) use words::{MAX_WORD, each_word, words};
 
-use casemate_event::{Class, Entity, Stored, TemplateId};
+use casemate_event::{Class, Entity, EventId, Stored, TemplateId};
 use jiff::Timestamp;
 
 /// Which events, how many and in which order. Every part narrows the result.
@@ -23,6 +24,8 @@ pub struct Query {
     /// process.cmd_line:*enc* earliest=-24h`. Words without a field are looked for in messages and names of
     /// entities, and all have to occur. Empty for all events.
     pub text: String,
+    /// What it is narrowed to, in the same language, read apart from the text. Empty for no narrowing.
+    pub filter: String,
     /// Not earlier than this.
     pub after: Option<Timestamp>,
     /// Not later than this.
@@ -36,6 +39,14 @@ pub struct Query {
     /// With these whole values of normalised fields (name and value, regardless of case), each of them. What a log
     /// says can be asked for as it stands here, without the escapes of the language.
     pub values: Vec<(String, String)>,
+    /// Any of these; empty for no matter which.
+    pub ids: Vec<EventId>,
+    /// Arrived after this one: what is new since a search.
+    pub newer_than: Option<EventId>,
+    /// Arrived no later than this one: what was there when a search began.
+    pub up_to: Option<EventId>,
+    /// Behind the event with this time and number in an order by time: the next page. Not for other orders.
+    pub behind: Option<(Timestamp, EventId)>,
     /// Most events to return. The total is counted in any case.
     pub limit: usize,
     /// Order of the events returned.
@@ -64,4 +75,10 @@ pub struct SearchResult {
     pub counted: bool,
     /// The first of them, at most as many as asked for.
     pub hits: Vec<Stored>,
+}
+
+/// Reads a time as people write it: RFC 3339, a date with or without a time of day (UTC), or one relative to `now`, as
+/// in `-15m`, `-24h`, `now-7d`, `-1d@d`.
+pub fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
+    time::parse(text.trim(), now)
 }

@@ -51,6 +51,39 @@ pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Expr> {
     Ok(expr)
 }
 
+/// What a person typed into a box that takes queries and plain words alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Nothing: every event.
+    Everything,
+    /// Words without any operator, field or pattern, and how many.
+    Words(usize),
+    /// A query.
+    Query,
+}
+
+/// Says what `text` is read as.
+///
+/// # Errors
+/// [`Error::Query`] with the place and what to write instead.
+pub fn read(text: &str) -> Result<Reading> {
+    // The end of a question stands for no character.
+    let question =
+        text.trim_end().strip_suffix('?').filter(|question| question.contains(char::is_whitespace));
+    let text = question.unwrap_or(text);
+    let expr = parse(text, Timestamp::UNIX_EPOCH)?;
+    let is_word = |expr: &Expr| matches!(expr, Expr::Phrase(_) | Expr::All);
+    let words = match &expr {
+        Expr::And(parts) if parts.iter().all(is_word) => parts.len(),
+        Expr::Phrase(_) => 1,
+        Expr::All if text.trim().is_empty() => return Ok(Reading::Everything),
+        _ => return Ok(Reading::Query),
+    };
+    // What is in quotes is meant as it stands, and so is what is joined by hand.
+    let joined = text.split_whitespace().any(|word| matches!(word, "AND" | "&&") || word.starts_with('+'));
+    Ok(if joined || text.contains(['"', '(', '*']) { Reading::Query } else { Reading::Words(words) })
+}
+
 struct Parser<'a> {
     text: &'a str,
     rest: &'a str,
@@ -162,7 +195,9 @@ impl<'a> Parser<'a> {
         }
         if let Some(rest) = after.strip_prefix(':').filter(|rest| is_name(name) && !rest.starts_with('\\')) {
             if !known {
-                return Err(self.refused(&format!("there is no field {name:?}"), FIELDS));
+                let meant =
+                    nearest(name).map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
+                return Err(self.refused(&format!("there is no field {name:?}{meant}"), FIELDS));
             }
             self.rest = rest;
             return self.value(name);
@@ -194,8 +229,13 @@ impl<'a> Parser<'a> {
             let expr = self.any_of(Some(name))?;
             return self.closed(expr);
         }
+        let start = self.rest;
         let test = self.test()?;
-        self.about(name, test)
+        // What is wrong with a value is told of where it starts.
+        let behind = std::mem::replace(&mut self.rest, start);
+        let expr = self.about(name, test)?;
+        self.rest = behind;
+        Ok(expr)
     }
 
     fn test(&mut self) -> Result<Test> {
@@ -334,9 +374,12 @@ impl<'a> Parser<'a> {
 
     /// What follows `earliest=` or `latest=`.
     fn bound(&mut self, earliest: bool) -> Result<Expr> {
+        let start = self.rest;
         let text = self.plain()?;
-        let time = time::parse(&text, self.now);
-        let time = time.ok_or_else(|| self.refused(&format!("{text:?} is no time"), TIMES))?;
+        let Some(time) = time::parse(&text, self.now) else {
+            self.rest = start;
+            return Err(self.refused(&format!("{text:?} is no time"), TIMES));
+        };
         Ok(if earliest { Expr::Time(Some(time), None) } else { Expr::Time(None, Some(time)) })
     }
 
@@ -435,7 +478,7 @@ impl<'a> Parser<'a> {
     fn refused(&self, reason: &str, hint: &'static str) -> Error {
         let column = self.text[..self.text.len() - self.rest.len()].chars().count() + 1;
         let text = self.text.chars().take(200).collect();
-        Error::Query { text, reason: format!("{reason}, at column {column}"), hint }
+        Error::Query { text, reason: reason.to_owned(), column, hint }
     }
 }
 
@@ -475,10 +518,36 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '@')
 }
 
+/// Fields that are neither entities nor normalised.
+const OWN: [&str; 11] =
+    ["message", "entity", "template", "time", "id", "raw", "source", "format", "class", "earliest", "latest"];
+
+/// The name of a field that `name` may be a slip of.
+fn nearest(name: &str) -> Option<&'static str> {
+    let kinds = EntityKind::ALL.into_iter().map(EntityKind::name);
+    let all = kinds.chain(OWN).chain(casemate_event::field::ALL);
+    let near = all.map(|known| (distance(&name.to_lowercase(), known), known));
+    near.min()
+        .filter(|(distance, known)| *distance <= 2 && *distance * 2 <= known.len())
+        .map(|(_, known)| known)
+}
+
+/// Characters to be added, removed or changed to make one of the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (place, one) in a.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], place + 1);
+        for (column, other) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(one != other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[row.len() - 1]
+}
+
 fn is_known(name: &str) -> bool {
-    const OWN: [&str; 9] =
-        ["message", "entity", "template", "time", "id", "raw", "source", "format", "class"];
-    OWN.contains(&name)
+    OWN[..9].contains(&name)
         || UNDOTTED.contains(&name)
         || entity_kind(name).is_some()
         || is_name(name) && name.trim_end_matches('.').contains('.')
@@ -564,6 +633,27 @@ mod tests {
     }
 
     #[test]
+    fn plain_words_are_told_from_queries() {
+        for (text, expected) in [
+            ("  ", Reading::Everything),
+            ("whoami", Reading::Words(1)),
+            ("10.0.0.1:443", Reading::Words(1)),
+            ("who dumped lsass - and why?", Reading::Words(6)),
+            ("who AND what", Reading::Query),
+            ("\"who what\"", Reading::Query),
+            ("user:alice", Reading::Query),
+            ("who -what", Reading::Query),
+            ("who*", Reading::Query),
+            ("*", Reading::Query),
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+        assert!(read("colour:red").is_err());
+        let error = read("hots:ws5").unwrap_err().to_string();
+        assert!(error.contains("did you mean host?"), "{error}");
+    }
+
+    #[test]
     fn mistakes_say_where() {
         for (text, column) in [
             ("a (b", 5),
@@ -572,7 +662,8 @@ mod tests {
             ("a AND", 6),
             ("a)", 2),
             ("host:", 6),
-            ("earliest=x", 11),
+            ("earliest=x", 10),
+            ("a template:x b", 12),
         ] {
             let error = parse(text, Timestamp::UNIX_EPOCH).unwrap_err().to_string();
             assert!(error.contains(&format!("at column {column}")), "{text}: {error}");

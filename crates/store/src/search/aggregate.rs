@@ -2,7 +2,7 @@
 
 use super::{Part, compile};
 use crate::query::{Expr, Query, Test};
-use crate::terms::{Candidates, Kind, field_key, key};
+use crate::terms::{Bits, Candidates, Kind, field_key, key};
 use crate::{Result, Store};
 use casemate_event::{Entity, EntityKind, EventId};
 use jiff::Timestamp;
@@ -21,6 +21,10 @@ pub enum Facet {
     Class,
     /// Format, by name.
     Format,
+    /// Where records came from.
+    Source,
+    /// Template, by identity.
+    Template,
 }
 
 /// When and how often something was seen, among the events that are kept.
@@ -59,6 +63,12 @@ impl Store {
         let (mut events, mut first, mut last) = (0, i64::MAX, i64::MIN);
         for part in &self.parts() {
             let Some(found) = self.noticing(part.find(&expr))? else { continue };
+            let (earliest, latest) = part.time_range();
+            if found.exact && (found.rows.is_empty() || first <= earliest && latest <= last) {
+                // Nothing in it is earlier or later than what is known.
+                events += found.rows.len();
+                continue;
+            }
             let times = part.times()?;
             for row in &found.rows {
                 // Names too long to be indexed whole are told apart by reading.
@@ -104,14 +114,8 @@ impl Store {
             }
             found.push((part, of_part.candidates.rows));
         }
-        let named = |facet: &Facet, counts: HashMap<Vec<u8>, u64>| {
-            let mut values: Vec<(String, u64)> =
-                counts.into_iter().map(|(token, count)| (facet.name_of(&token), count)).collect();
-            values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            values.truncate(most);
-            values
-        };
-        aggregation.facets = facets.iter().zip(counts).map(|(facet, counts)| named(facet, counts)).collect();
+        aggregation.facets =
+            facets.iter().zip(counts).map(|(facet, counts)| facet.most_of(counts, most)).collect();
         aggregation.histogram = histogram(&found, buckets)?;
         Ok(aggregation)
     }
@@ -120,35 +124,78 @@ impl Store {
 /// What a part adds.
 struct Counted {
     candidates: Candidates,
-    facets: Vec<Vec<(Vec<u8>, u64)>>,
+    facets: Vec<Tokens>,
 }
 
 fn count_part(part: &Part, expr: &Expr, facets: &[Facet]) -> Result<Option<Counted>> {
     let Some(candidates) = part.find(expr)?.filter(|found| !found.rows.is_empty()) else { return Ok(None) };
-    let count = |facet: &Facet| {
-        let mut counts = Vec::new();
-        let mut add = |token: &[u8], count: u64| counts.push((token.to_vec(), count));
-        part.with_terms(|terms| terms.count(&facet.prefix(), &candidates.rows, &mut add))?;
-        Ok(counts)
-    };
-    let facets = facets.iter().map(count).collect::<Result<_>>()?;
+    let facets = count_facets(part, &candidates.rows, facets)?;
     Ok(Some(Counted { candidates, facets }))
 }
 
+/// Tokens of a facet, and how many rows have each.
+pub(super) type Tokens = Vec<(Vec<u8>, u64)>;
+
+/// What rows of a part are made of, facet by facet.
+pub(super) fn count_facets(part: &Part, rows: &RoaringBitmap, facets: &[Facet]) -> Result<Vec<Tokens>> {
+    if facets.is_empty() {
+        return Ok(Vec::new());
+    }
+    part.with_terms(|terms| {
+        let bits = Bits::of_rows(rows, terms.rows());
+        let count = |facet: &Facet| {
+            let mut counts = Tokens::new();
+            if *facet == Facet::Template {
+                let column = terms.place_column()?;
+                let mut places: Vec<u64> = Vec::new();
+                for place in rows.iter().filter_map(|row| column.get(row)) {
+                    // A place without a template is damage, and would take any memory.
+                    if place as usize >= places.len() && terms.template_at(place).is_some() {
+                        places.resize(place as usize + 1, 0);
+                    }
+                    if let Some(count) = places.get_mut(place as usize) {
+                        *count += 1;
+                    }
+                }
+                let found = (0..).zip(places).filter(|(_, count)| *count > 0);
+                let token = |place| Some(terms.template_at(place)?.to_be_bytes().to_vec());
+                counts.extend(found.filter_map(|(place, count)| Some((token(place)?, count))));
+                return Ok(counts);
+            }
+            let mut add = |token: &[u8], count: u64| counts.push((token.to_vec(), count));
+            terms.count(&facet.prefix(), &bits, &mut add)?;
+            Ok(counts)
+        };
+        facets.iter().map(count).collect()
+    })
+}
+
 impl Facet {
-    /// What the keys of its terms begin with.
+    /// The most frequent values by name; of equals the first by name.
+    pub(super) fn most_of(&self, counts: HashMap<Vec<u8>, u64>, most: usize) -> Vec<(String, u64)> {
+        let mut values: Vec<(String, u64)> =
+            counts.into_iter().map(|(token, count)| (self.name_of(&token), count)).collect();
+        values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        values.truncate(most);
+        values
+    }
+
+    /// What the keys of its terms begin with; templates have a column instead.
     fn prefix(&self) -> Vec<u8> {
         match self {
             Self::Entity(kind) => key(Kind::Entity, format!("{}:", kind.name()).as_bytes()),
             Self::Field(name) => field_key(Kind::Value, name, b""),
             Self::Class => key(Kind::Class, b""),
             Self::Format => key(Kind::Format, b""),
+            Self::Source => key(Kind::Source, b""),
+            Self::Template => key(Kind::Place, b""),
         }
     }
 
     fn name_of(&self, token: &[u8]) -> String {
         let text = String::from_utf8_lossy(token);
         match self {
+            Self::Template => token.iter().fold(String::new(), |name, byte| name + &format!("{byte:02x}")),
             // A class is indexed by name and number.
             Self::Class => text.split('\0').next().unwrap_or_default().to_owned(),
             _ => text.into_owned(),

@@ -1,7 +1,7 @@
 //! How are terms gathered while events come in? Every term once in one buffer, and per term a chain of rows.
 
 use super::dictionary::Writer;
-use super::{Kind, MAX_ENTITY, MAX_VALUE, PlaceColumn, TermSource};
+use super::{Bits, Kind, MAX_ENTITY, MAX_VALUE, PlaceColumn, TermSource};
 use crate::Result;
 use crate::query::{MAX_WORD, class_name, each_word};
 use casemate_event::{Class, EntityKind, Event, Format, entities};
@@ -239,13 +239,18 @@ impl Builder {
     /// Rows of a term, ascending, put into `rows`.
     fn chain(&self, term: u32, rows: &mut Vec<u32>) {
         rows.clear();
-        let mut at = self.tails[term as usize];
-        while at != NONE {
-            let link = self.links[at as usize];
-            rows.push(link.row);
-            at = link.before;
-        }
+        rows.extend(self.links_of(term));
         rows.reverse();
+    }
+
+    /// Rows of a term, the last one first.
+    fn links_of(&self, term: u32) -> impl Iterator<Item = u32> {
+        let mut at = self.tails[term as usize];
+        std::iter::from_fn(move || {
+            let link = *self.links.get(at as usize).filter(|_| at != NONE)?;
+            at = link.before;
+            Some(link.row)
+        })
     }
 
     /// Rows of all terms, those of a term together and ascending, and where those of each end.
@@ -321,16 +326,40 @@ impl TermSource for Builder {
         Ok(union)
     }
 
-    fn count(&self, prefix: &[u8], rows: &RoaringBitmap, found: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
+    fn count(&self, prefix: &[u8], rows: &Bits, found: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
+        let full = rows.is_full();
         for term in 0..self.tails.len() as u32 {
             if let Some(token) = key_at(&self.keys, &self.key_ends, term).strip_prefix(prefix) {
-                let count = self.bitmap(term).intersection_len(rows);
+                let count = if full {
+                    self.counts[term as usize].into()
+                } else {
+                    self.links_of(term).filter(|row| rows.contains(*row)).count() as u64
+                };
                 if count > 0 {
                     found(token, count);
                 }
             }
         }
         Ok(())
+    }
+
+    fn names(&self, prefix: &[u8], next: &mut dyn FnMut(&[u8], u32) -> bool) -> Result<()> {
+        for term in 0..self.tails.len() as u32 {
+            let count = self.counts[term as usize];
+            let token = key_at(&self.keys, &self.key_ends, term).strip_prefix(prefix);
+            if let Some(token) = token.filter(|_| count > 0)
+                && !next(token, count)
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn first(&self, key: &[u8]) -> Result<Option<u32>> {
+        let hash = hash_of(&self.hasher, key);
+        let found = self.by_key.find(hash, |term| key_at(&self.keys, &self.key_ends, *term) == key);
+        Ok(found.and_then(|term| self.links_of(*term).last()))
     }
 
     fn place(&self, template: u64) -> Option<u32> {

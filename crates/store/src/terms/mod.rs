@@ -86,7 +86,14 @@ pub(crate) trait TermSource {
 
     /// Hands over each term whose key begins with `prefix` and that any of `rows` has: what follows the prefix, and
     /// how many of them have it.
-    fn count(&self, prefix: &[u8], rows: &RoaringBitmap, found: &mut dyn FnMut(&[u8], u64)) -> Result<()>;
+    fn count(&self, prefix: &[u8], rows: &Bits, found: &mut dyn FnMut(&[u8], u64)) -> Result<()>;
+
+    /// Hands over each term whose key begins with `prefix`, in order of keys for sealed ones, while told to go on: what
+    /// follows the prefix, and how many rows it has.
+    fn names(&self, prefix: &[u8], next: &mut dyn FnMut(&[u8], u32) -> bool) -> Result<()>;
+
+    /// The first row of the term with this key.
+    fn first(&self, key: &[u8]) -> Result<Option<u32>>;
 
     /// Place of the template with this identity.
     fn place(&self, template: u64) -> Option<u32>;

@@ -80,6 +80,57 @@ impl Bits {
         Self { all, bytes: vec![0; (all as usize).div_ceil(8)] }
     }
 
+    /// These rows, of which there are `all` at most.
+    pub(crate) fn of_rows(rows: &RoaringBitmap, all: u32) -> Self {
+        let mut bits = Self::new(all);
+        for run in rows.iter().filter(|row| *row < all) {
+            bits.bytes[run as usize / 8] |= 1 << (run % 8);
+        }
+        bits
+    }
+
+    /// Whether each row is in it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() == u64::from(self.all)
+    }
+
+    /// How many rows are in it.
+    pub(crate) fn len(&self) -> u64 {
+        let (words, rest) = self.bytes.as_chunks::<8>();
+        let ones = words.iter().map(|word| u64::from(u64::from_le_bytes(*word).count_ones()));
+        ones.chain(rest.iter().map(|byte| u64::from(byte.count_ones()))).sum()
+    }
+
+    pub(crate) fn contains(&self, row: u32) -> bool {
+        self.bytes.get(row as usize / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1)
+    }
+
+    /// How many of the rows that `bytes` are (below `all`) are in it; `None` stands for damage.
+    pub(crate) fn count(&self, bytes: &[u8], all: u32) -> Option<u64> {
+        if let [BITS, rest @ ..] = bytes {
+            let both = self.bytes.iter().zip(rest).map(|(a, b)| u64::from((a & b).count_ones()));
+            return Some(both.sum());
+        }
+        let mut count = 0;
+        each_run(bytes, all, &mut |first, end| {
+            count += if end - first > 16 {
+                self.count_between(first, end)
+            } else {
+                (first..end).filter(|row| self.contains(*row)).count() as u64
+            };
+            Some(())
+        })?;
+        Some(count)
+    }
+
+    fn count_between(&self, first: u32, end: u32) -> u64 {
+        let (inner, outer) = (first.next_multiple_of(8), end / 8 * 8);
+        let whole = self.bytes.get(inner as usize / 8..outer as usize / 8).unwrap_or_default();
+        let ones: u64 = whole.iter().map(|byte| u64::from(byte.count_ones())).sum();
+        let ends = (first..inner).chain(outer..end);
+        ones + ends.filter(|row| self.contains(*row)).count() as u64
+    }
+
     /// Rows whose flag is set.
     pub(crate) fn of(flags: impl ExactSizeIterator<Item = bool>) -> Self {
         let mut bits = Self::new(flags.len() as u32);
@@ -187,6 +238,11 @@ mod tests {
             let decoded = decode(&out[1..], 3000, rows.len() as u32).unwrap();
             let mut bits = Bits::new(3000);
             bits.add(&out[1..]).unwrap();
+            let some: RoaringBitmap = (0..3000).filter(|row| row % 3 != 1 && row / 100 != 7).collect();
+            let some = Bits::of_rows(&some, 3000);
+            let expected = rows.iter().filter(|row| some.contains(**row)).count() as u64;
+            prop_assert_eq!(some.count(&out[1..], 3000), Some(expected));
+            prop_assert_eq!(bits.len(), rows.len() as u64);
             prop_assert_eq!(&bits.into_rows(), &decoded);
             prop_assert!(decode(&out[1..], 3000, rows.len() as u32 + 1).is_none());
             prop_assert_eq!(decoded.iter().collect::<Vec<_>>(), rows.clone());

@@ -52,6 +52,15 @@ impl SealedTerms<'_> {
         self.dictionary.find(key).ok_or_else(|| (self.damaged)("its terms do not decode"))
     }
 
+    /// Hands over what follows `prefix` in the keys that begin with it, while told to go on.
+    fn each(&self, prefix: &[u8], next: &mut dyn FnMut(&[u8], &Place) -> bool) -> Result<()> {
+        let read = self.dictionary.each_from(prefix, &mut |key, place| match key.strip_prefix(prefix) {
+            Some(token) => next(token, &place),
+            None => false,
+        });
+        read.ok_or_else(|| (self.damaged)("its terms do not decode"))
+    }
+
     /// What rows, and places of templates, lie below.
     fn all(&self) -> u32 {
         self.rows.max((self.templates.len() / 8) as u32)
@@ -78,41 +87,50 @@ impl TermSource for SealedTerms<'_> {
 
     fn union(&self, prefix: &[u8], wanted: &mut dyn FnMut(&[u8], u32) -> bool) -> Result<RoaringBitmap> {
         let mut places = Vec::new();
-        let read = self.dictionary.each_from(prefix, &mut |key, place| {
-            let Some(token) = key.strip_prefix(prefix) else { return false };
+        self.each(prefix, &mut |token, place| {
             if wanted(token, place.count()) {
-                places.push(place);
+                places.push(place.clone());
             }
             true
-        });
-        read.ok_or_else(|| (self.damaged)("its terms do not decode"))?;
+        })?;
         self.any_of(&places)
     }
 
-    fn count(&self, prefix: &[u8], rows: &RoaringBitmap, found: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
+    fn count(&self, prefix: &[u8], rows: &Bits, found: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
+        let (full, all) = (rows.is_full(), self.all());
         let mut failed = None;
-        let read = self.dictionary.each_from(prefix, &mut |key, place| {
-            let Some(token) = key.strip_prefix(prefix) else { return false };
-            let count = match &place {
-                Place::Row(row) => Ok(u64::from(rows.contains(*row))),
-                place => self.bitmap(place).map(|with| with.intersection_len(rows)),
+        self.each(prefix, &mut |token, place| {
+            let count = match place {
+                place if full => Some(place.count().into()),
+                Place::Row(row) => Some(u64::from(rows.contains(*row))),
+                Place::Posting(_, range) => match (self.postings)(range.clone()) {
+                    Ok(bytes) => rows.count(bytes, all),
+                    Err(error) => {
+                        failed = Some(error);
+                        return false;
+                    }
+                },
             };
             match count {
-                Ok(0) => true,
-                Ok(count) => {
-                    found(token, count);
-                    true
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    false
-                }
+                Some(0) => {}
+                Some(count) => found(token, count),
+                None => failed = Some(self.undecodable()),
             }
-        });
-        match failed {
-            Some(error) => Err(error),
-            None => read.ok_or_else(|| (self.damaged)("its terms do not decode")),
-        }
+            failed.is_none()
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn names(&self, prefix: &[u8], next: &mut dyn FnMut(&[u8], u32) -> bool) -> Result<()> {
+        self.each(prefix, &mut |token, place| next(token, place.count()))
+    }
+
+    fn first(&self, key: &[u8]) -> Result<Option<u32>> {
+        Ok(match self.find(key)? {
+            None => None,
+            Some(Place::Row(row)) => Some(row),
+            Some(place) => self.bitmap(&place)?.min(),
+        })
     }
 
     fn place(&self, template: u64) -> Option<u32> {

@@ -2,7 +2,7 @@ use super::*;
 use casemate_event::{
     Alert, AlertId, AlertOrigin, Assigned, CaseId, Closing, Disposition, EventId, Feedback, Severity, Subject,
 };
-use casemate_store::{Act, Error, Finished, Gate, Raise};
+use casemate_store::{Act, Error, Finished, Gate, Raise, SavedEvidence, Saving};
 use jiff::SignedDuration;
 
 const WINDOW: SignedDuration = SignedDuration::from_mins(10);
@@ -487,4 +487,54 @@ fn changes_are_told() {
     let told: Vec<_> = changed.changes.iter().map(|change| (change.alert.0, change.what)).collect();
     assert_eq!(told, [(1, Raised), (1, Grown), (2, Raised), (1, Investigated), (1, Decided)]);
     assert_eq!((changed.next, changed.missed), (store.next_change(), false));
+}
+
+fn saved(n: u64, note: &str) -> SavedEvidence {
+    SavedEvidence {
+        event: EventId(n),
+        time: event(n).time,
+        format: "windows_json".into(),
+        source: "events.json".into(),
+        message: event(n).message,
+        raw: String::from_utf8(event(n).raw).unwrap(),
+        note: note.into(),
+        by: "mira".into(),
+        at: event(n).time,
+    }
+}
+
+#[test]
+fn evidence_is_kept_with_its_case_and_its_row_in_the_record() {
+    let (dir, store) = check(&[(1, 0)], &[1]);
+    let case = CaseId(1);
+    assert_eq!(store.save_evidence(CaseId(9), &saved(1, "")).unwrap(), Saving::NoCase);
+    assert_eq!(store.saved_evidence(CaseId(9)).unwrap(), []);
+    for (n, note) in [(5, "later"), (2, "first"), (5, "again")] {
+        assert_eq!(store.save_evidence(case, &saved(n, note)).unwrap(), Saving::Saved);
+    }
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.saved_evidence(case).unwrap(), [saved(2, "first"), saved(5, "again")]);
+    let copy = tempfile::tempdir().unwrap();
+    store.backup(&copy.path().join("copy")).unwrap();
+    assert_eq!(open(&copy.path().join("copy")).saved_evidence(case).unwrap().len(), 2);
+    let now = event(9).time;
+    assert!(store.remove_evidence(case, EventId(2), "jo", now).unwrap());
+    assert!(!store.remove_evidence(case, EventId(2), "jo", now).unwrap());
+    assert_eq!(store.saved_evidence(case).unwrap(), [saved(5, "again")]);
+    let said = store.audit(u64::MAX, 20).unwrap();
+    let said: Vec<_> = said.into_iter().filter(|line| line.action.ends_with(" evidence")).collect();
+    assert_eq!((&*said[0].action, &*said[0].subject), ("remove evidence", "event 2 of case 1"));
+    assert_eq!((said[0].previous.as_str(), &*said[0].by), (Some("first"), "jo"));
+    assert_eq!((&*said[1].action, said[1].previous.as_str()), ("save evidence", Some("later")));
+}
+
+#[test]
+fn a_case_takes_so_much_evidence_and_no_more() {
+    let (_dir, store) = check(&[(1, 0)], &[1]);
+    for n in 1..=SavedEvidence::MAX_PER_CASE as u64 {
+        assert_eq!(store.save_evidence(CaseId(1), &saved(n, "")).unwrap(), Saving::Saved);
+    }
+    assert_eq!(store.save_evidence(CaseId(1), &saved(5000, "")).unwrap(), Saving::Full);
+    assert_eq!(store.save_evidence(CaseId(1), &saved(7, "changed")).unwrap(), Saving::Saved);
 }

@@ -1,6 +1,7 @@
 use super::*;
 use casemate_event::{Entity, EntityKind, EventId};
-use casemate_store::{Clue, Clues, Error, Facet, Order, Spread};
+use casemate_store::{Budget, Clue, Clues, Error, Facet, Order, Spread, Survey};
+use std::time::Duration;
 
 fn filled() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -362,4 +363,130 @@ fn events_are_found_in_order_of_time_whatever_the_order_of_arrival() {
     check(&store);
     drop(store);
     check(&open(dir.path()));
+}
+
+#[test]
+fn a_survey_finds_and_counts_as_the_others_do() {
+    let (_dir, store) = filled();
+    let facets = [
+        Facet::Entity(EntityKind::Host),
+        Facet::Template,
+        Facet::Source,
+        Facet::Field("metadata.event_code".into()),
+    ];
+    for text in [
+        "",
+        "host:ws3",
+        "user:user2 OR host:ws3",
+        "-host:ws3",
+        "no-such-word",
+        "process:powershell.exe run-41",
+    ] {
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let query = Query { limit: 7, order, ..query(text) };
+            let asked = Survey { query: &query, facets: &facets, most: 4, buckets: 10, budget: None };
+            let found = store.survey(&asked).unwrap();
+            let searched = store.search(&query).unwrap();
+            let counted = store.aggregate(&query, &facets, 4, 10).unwrap();
+            assert_eq!((&found.hits, found.total), (&searched.hits, searched.total), "{text}");
+            assert_eq!(found.facets, counted.facets, "{text}");
+            assert!(found.complete && found.is_total && found.certain && found.looked == 100, "{found:?}");
+            assert_eq!(found.histogram.iter().map(|(_, count)| count).sum::<u64>(), found.total);
+            for hit in &found.hits {
+                assert!(found.has(hit.id));
+            }
+            let names = ["ws3".to_owned(), "ws4".to_owned()];
+            let split = store.split(&found, EntityKind::Host, &names).unwrap();
+            let of_host =
+                found.facets[0].iter().find(|(name, _)| name == "ws3").map_or(0, |(_, count)| *count);
+            assert_eq!(split[0].iter().sum::<u64>(), of_host, "{text}");
+        }
+    }
+    let query = query("no-such-word");
+    let asked = Survey { query: &query, facets: &facets, most: 4, buckets: 10, budget: None };
+    let none = store.survey(&asked).unwrap();
+    assert!(none.hits.is_empty() && none.histogram.is_empty() && !none.has(EventId(1)));
+}
+
+#[test]
+fn without_time_the_newest_are_counted_and_all_are_found() {
+    let (_dir, store) = filled();
+    let facets = [Facet::Entity(EntityKind::Host)];
+    let ask = |query: &Query, counting, finding| {
+        let budget = Some(Budget { counting, finding });
+        store.survey(&Survey { query, facets: &facets, most: 20, buckets: 10, budget }).unwrap()
+    };
+    let (no, much) = (Duration::ZERO, Duration::from_secs(60));
+    // Many: the newest parts are enough.
+    let many = Query { order: Order::NewestFirst, limit: 5, ..query("") };
+    let found = ask(&many, no, much);
+    assert_eq!(found.hits.iter().map(|hit| hit.id.0).collect::<Vec<_>>(), [100, 99, 98, 97, 96]);
+    assert!(
+        !found.complete && !found.is_total && (20..100).contains(&found.looked) && found.of == 100,
+        "{found:?}"
+    );
+    assert_eq!(found.facets[0].iter().map(|(_, count)| count).sum::<u64>(), found.looked);
+    // Few: all are found, and the total is known.
+    let few = Query { order: Order::NewestFirst, limit: 50, ..query("run-3 OR run-97") };
+    let found = ask(&few, no, much);
+    assert_eq!(found.hits.iter().map(|hit| hit.id.0).collect::<Vec<_>>(), [98, 4]);
+    assert!(found.is_total && found.total == 2 && found.given_up_at.is_none());
+    // No time for that either: it says how far it came.
+    let found = ask(&few, no, no);
+    assert_eq!(found.hits.iter().map(|hit| hit.id.0).collect::<Vec<_>>(), [98]);
+    let between = event(3).time..event(97).time;
+    assert!(!found.is_total && found.given_up_at.is_some_and(|time| between.contains(&time)), "{found:?}");
+}
+
+#[test]
+fn pages_stay_while_events_arrive() {
+    let (_dir, store) = filled();
+    // All of one second, so that only numbers tell them apart.
+    let mut same = batch(0..30);
+    same.events.iter_mut().for_each(|event| event.time = Timestamp::from_second(START + 50).unwrap());
+    store.append(&same).unwrap();
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let there = Query { order, up_to: Some(EventId(130)), ..query("-host:ws3") };
+        let whole = ids(&store, &there);
+        assert_eq!(whole.len(), 117);
+        let (mut paged, mut behind) = (Vec::new(), None);
+        loop {
+            let page = store.search(&Query { limit: 9, behind, ..there.clone() }).unwrap().hits;
+            let Some(last) = page.last() else { break };
+            behind = Some((last.event.time, last.id));
+            paged.extend(page.iter().map(|hit| hit.id.0));
+            // One more arrives between two pages.
+            let mut late = batch(40..41);
+            late.events[0].time = Timestamp::from_second(START + 60).unwrap();
+            store.append(&late).unwrap();
+        }
+        assert_eq!(paged, whole);
+    }
+    let newer = ids(&store, &Query { newer_than: Some(EventId(130)), ..query("-host:ws3") });
+    assert!(!newer.is_empty() && newer.iter().all(|id| *id > 130));
+    let some = vec![EventId(7), EventId(9), EventId(4)];
+    assert_eq!(ids(&store, &Query { ids: some, filter: "-host:ws3".into(), ..query("") }), [7, 9]);
+    let wrong = store.search(&Query { filter: "colour:red".into(), ..query("") });
+    assert!(matches!(wrong, Err(Error::Query { column: 1, .. })));
+}
+
+#[test]
+fn names_and_first_events_of_entities() {
+    let (_dir, store) = filled();
+    let second = Duration::from_secs(1);
+    let found = store.names(EntityKind::Process, "power", 5, second).unwrap();
+    assert_eq!(found, [("powershell.exe".to_owned(), 25)]);
+    assert_eq!(store.names(EntityKind::Host, "ws", 3, second).unwrap().len(), 3);
+    assert!(store.names(EntityKind::Host, "x", 3, second).unwrap().is_empty());
+    assert_eq!(store.distinct(EntityKind::Host, 1000, second).unwrap(), (10, true));
+    assert_eq!(store.distinct(EntityKind::Host, 4, second).unwrap(), (4, false));
+    let entities = [
+        Entity::new(EntityKind::Host, "ws3"),
+        Entity::new(EntityKind::User, "nobody"),
+        Entity::new(EntityKind::User, "user6"),
+    ];
+    let first = store.first_events(&entities).unwrap();
+    assert_eq!(first, [Some((EventId(4), event(3).time)), None, Some((EventId(7), event(6).time))]);
+    let seen = store.seen(&entities[0]).unwrap().unwrap();
+    assert_eq!((seen.events, seen.first, seen.last), (10, event(3).time, event(93).time));
 }

@@ -8,7 +8,7 @@ mod common;
 use casemate_event::{Alert, AlertOrigin, Stored};
 use casemate_store::Store;
 use common::http::{get, post};
-use common::{Server, Site, data};
+use common::{Server, Site, data, root};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::TcpStream;
@@ -40,7 +40,7 @@ const SAMPLES: [Sample; 19] = [
     Sample { file: "suricata.json", product: "Suricata", title: "ET MALWARE Cobalt Strike Beacon Observed", severity: "high", techniques: &["T1071"], entities: &["ip:10.1.2.3", "ip:203.0.113.5"], uid: "", link: "" },
     Sample { file: "zeek_notice.json", product: "Zeek", title: "SSH::Password_Guessing", severity: "medium", techniques: &[], entities: &["ip:203.0.113.9", "ip:10.1.2.9"], uid: "", link: "" },
     Sample { file: "defender.json", product: "Microsoft Defender", title: "Suspicious execution of hidden file", severity: "high", techniques: &["T1564.001"], entities: &[WS5, ALICE, "process:mssense.exe", "ip:203.0.113.5"], uid: "da637551227677560813_-961444813", link: "https://security.microsoft.com/alerts/" },
-    Sample { file: "sentinel_alert.json", product: "Microsoft Sentinel", title: "Sign-in from an unfamiliar place", severity: "medium", techniques: &["T1078"], entities: &["host:alice-laptop"], uid: "8ee46bc5-68b4-9a49-4e07-9a4b6d3f0001", link: "https://portal.azure.com/" },
+    Sample { file: "sentinel_alert.json", product: "Microsoft Sentinel", title: "Sign-in from an unfamiliar place", severity: "medium", techniques: &["T1078"], entities: &["host:alice-laptop", "user:alice"], uid: "8ee46bc5-68b4-9a49-4e07-9a4b6d3f0001", link: "https://portal.azure.com/" },
     Sample { file: "sentinel_incident.json", product: "Microsoft Sentinel", title: "Multi-stage incident on one endpoint", severity: "high", techniques: &["T1078", "T1059"], entities: &[], uid: "2b1b0c2e", link: "https://portal.azure.com/" },
     Sample { file: "crowdstrike_detection.json", product: "CrowdStrike Falcon", title: "Credential Dumping", severity: "high", techniques: &["T1003"], entities: &[WS5, ALICE, "ip:10.1.2.3", "process:rundll32.exe"], uid: "ldt:0123456789abcdef0123456789abcdef:38684386611", link: "https://falcon.crowdstrike.com/" },
     Sample { file: "crowdstrike_alert.json", product: "CrowdStrike Falcon", title: "LsassDumpByComsvcs", severity: "high", techniques: &["T1003.001"], entities: &[WS5, ALICE, "process:cmd.exe"], uid: "0123456789abcdef:ind:", link: "https://falcon.crowdstrike.com/" },
@@ -185,4 +185,80 @@ fn what_sensors_rate_low_is_context() {
     assert_eq!(site.ingest_bytes("low.json", lines.as_bytes()).code, 0);
     let store = Store::open(&site.data_dir()).unwrap();
     assert_eq!((store.event_count(), store.alerts().unwrap().len()), (2, 0));
+}
+
+#[test]
+fn tables_of_sentinel_are_read_as_csv_too() {
+    let site = Site::new();
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    for file in ["sentinel_alert.json", "sentinel_incident.json"] {
+        let sample = SAMPLES.iter().find(|sample| sample.file == file).unwrap();
+        let row: Value = serde_json::from_slice(&bytes(sample)).unwrap();
+        let row = row.as_object().unwrap();
+        let names: Vec<String> =
+            row.keys().map(|name| name.replace("TimeGenerated", "TimeGenerated [UTC]")).collect();
+        let values: Vec<String> = row
+            .values()
+            .map(|value| quoted(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .collect();
+        let table = format!("{}\n{}\n", names.join(","), values.join(","));
+        assert_eq!(site.ingest_bytes("export.csv", table.as_bytes()).code, 0);
+        // The same, as JSON: the same alert.
+        assert_eq!(site.ingest_bytes("export.json", &bytes(sample)).code, 0);
+        let store = Store::open(&site.data_dir()).unwrap();
+        let alerts = store.alerts().unwrap();
+        let found = alerts.iter().find(|alert| alert.title == sample.title);
+        let alert = found.unwrap_or_else(|| panic!("{file}: {alerts:#?}"));
+        assert_eq!((alert.event_count, alert.severity.name()), (2, sample.severity), "{alerts:#?}");
+        assert!(
+            sample.techniques.iter().all(|id| alert.techniques.iter().any(|known| known == id)),
+            "{alert:#?}"
+        );
+    }
+}
+
+/// The rows of a table whose values may be quoted and span lines.
+fn rows(text: &str, delimiter: char) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut value, mut in_quotes) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if in_quotes && characters.next_if_eq(&'"').is_some() => value.push('"'),
+            '"' => in_quotes = !in_quotes,
+            _ if in_quotes => value.push(character),
+            '\r' => {}
+            '\n' => {
+                row.push(std::mem::take(&mut value));
+                rows.push(std::mem::take(&mut row));
+            }
+            _ if character == delimiter => row.push(std::mem::take(&mut value)),
+            _ => value.push(character),
+        }
+    }
+    rows
+}
+
+/// Rows of Sentinel's table as a real tenant had them: the incidents of ExCyTIn-Bench.
+#[test]
+fn real_rows_of_sentinel_are_one_alert_each() {
+    let path = root().join("../shared/data/excytin/SecRL/alerts_incident_5.csv");
+    let Ok(text) = fs_err::read_to_string(&path) else {
+        eprintln!("skipped: {} is not there", path.display());
+        return;
+    };
+    let rows = rows(&text, '\u{2756}');
+    let (names, rows) = rows.split_first().unwrap();
+    let object = |row: &Vec<String>| -> Value {
+        names.iter().cloned().zip(row.iter().map(|value| json!(value))).collect()
+    };
+    let lines: String = rows.iter().map(|row| format!("{}\n", object(row))).collect();
+    let site = Site::new();
+    let taken = site.ingest_bytes("SecurityAlert.json", lines.as_bytes());
+    assert_eq!((taken.code, &taken.json["events"]["sentinel_alert"]), (0, &json!(rows.len())), "{taken:?}");
+    let store = Store::open(&site.data_dir()).unwrap();
+    let alerts = store.alerts().unwrap();
+    assert_eq!(alerts.len(), rows.len());
+    assert!(alerts.iter().all(|alert| alert.first_time.to_string().starts_with("2024-")));
+    let about = alerts.iter().filter(|alert| !alert.entities.is_empty()).count();
+    assert!(about * 10 >= alerts.len() * 9, "{about} of {} name anything", alerts.len());
 }

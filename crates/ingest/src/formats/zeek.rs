@@ -315,6 +315,18 @@ fn by_path(draft: &mut Draft, path: &str) -> &'static [&'static str] {
         "notice" => {
             draft.class = Class::DetectionFinding;
             draft.copy(field::FINDING_TITLE, &["note"]);
+            // Zeek rates nothing; what every network shows by the hour is context.
+            const ROUTINE: [&str; 6] = [
+                "SSL::Invalid_",
+                "SSL::Certificate_",
+                "SSL::Weak_",
+                "CaptureLoss::",
+                "PacketFilter::",
+                "Stats::",
+            ];
+            let note = draft.native("note");
+            let is_routine = ROUTINE.iter().any(|start| note.starts_with(start));
+            draft.set(field::SEVERITY, if is_routine { "Low" } else { "Medium" });
             &["note", "msg", "sub"]
         }
         "files" => {

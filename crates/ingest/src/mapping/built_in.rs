@@ -1,7 +1,7 @@
 //! Which mapping files does the program bring along? Those of `config/mappings/`, as a test holds.
 
 /// Names and texts.
-pub(super) const FILES: [(&str, &str); 56] = [
+pub(super) const FILES: [(&str, &str); 58] = [
     ("apache_error", include_str!("../../../../config/mappings/apache_error.toml")),
     ("azure_activity", include_str!("../../../../config/mappings/azure_activity.toml")),
     ("cef", include_str!("../../../../config/mappings/cef.toml")),
@@ -45,7 +45,9 @@ pub(super) const FILES: [(&str, &str); 56] = [
     ("paloalto_traffic", include_str!("../../../../config/mappings/paloalto_traffic.toml")),
     ("paloalto_userid", include_str!("../../../../config/mappings/paloalto_userid.toml")),
     ("sentinel_alert", include_str!("../../../../config/mappings/sentinel_alert.toml")),
+    ("sentinel_alert_csv", include_str!("../../../../config/mappings/sentinel_alert_csv.toml")),
     ("sentinel_incident", include_str!("../../../../config/mappings/sentinel_incident.toml")),
+    ("sentinel_incident_csv", include_str!("../../../../config/mappings/sentinel_incident_csv.toml")),
     ("sigma_chainsaw", include_str!("../../../../config/mappings/sigma_chainsaw.toml")),
     ("sigma_hayabusa", include_str!("../../../../config/mappings/sigma_hayabusa.toml")),
     ("sigma_zircolite", include_str!("../../../../config/mappings/sigma_zircolite.toml")),

@@ -1,6 +1,8 @@
 //! What may be typed. Resolution of defaults that depend on the machine happens in [`crate::setup`].
 
 use casemate_access::{Role, Scopes};
+use casemate_export::Format;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -137,6 +139,16 @@ pub(crate) enum Command {
         casemate cases close 3 --verdict benign --reason 'the scanner of change 4711' --by mira\n  \
         casemate cases close --alert 7 --verdict malicious --reason 'dumped LSASS' --by mira")]
     Cases(CasesArgs),
+    /// Write an investigation or a case as a file: a report, or what another tool takes
+    #[command(
+        after_help = "Formats: md, html and json for people and programs; stix.json (a STIX 2.1 bundle), \
+        navigator.json (a layer of the ATT&CK Navigator), ocsf.json (findings of OCSF 1.6), timeline.csv (also for \
+        Timesketch), thehive.json and iris.json (for the API of TheHive and DFIR-IRIS).\n\n\
+        Examples:\n  casemate export investigation 3 --format html --out report.html\n  \
+        casemate export case 2 --format stix.json,navigator.json,timeline.csv --out case-2/\n  \
+        casemate export case 2 --format timeline.csv | less -S"
+    )]
+    Export(ExportArgs),
     /// Add, change and list users of API and page
     #[command(
         after_help = "The password is asked for, or read from standard input where that is no terminal. Roles: \
@@ -1115,6 +1127,37 @@ pub(crate) struct PlaceArgs {
     /// Directory of the backup
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// What is written
+    pub(crate) what: Exported,
+    /// Number of the alert that was investigated, or of the case
+    pub(crate) id: u64,
+    /// In which formats, separated by commas
+    #[arg(long, value_name = "FORMAT", required = true, value_delimiter = ',', value_parser = format_parser())]
+    pub(crate) format: Vec<Format>,
+    /// File, or a directory for files named after what they are; several formats need a directory [default: standard
+    /// output]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// What can be exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Exported {
+    /// The investigation of one alert
+    Investigation,
+    /// A case with all its investigations
+    Case,
+}
+
+/// Formats by their extensions.
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::extension)).try_map(|extension| {
+        Format::of_extension(&extension).ok_or_else(|| format!("there is no format {extension}"))
+    })
 }
 
 #[derive(Debug, Args)]

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Command::Mcp(args) => commands::mcp::run(&cli.global, args),
         Command::Eval(args) => commands::eval::run(&cli.global, args),
         Command::Cases(args) => commands::cases::run(&cli.global, args),
+        Command::Export(args) => commands::export::run(&cli.global, args),
         Command::User(args) => commands::access::users(&cli.global, args),
         Command::Token(args) => commands::access::tokens(&cli.global, args),
         Command::Access(args) => commands::access::access(&cli.global, args),

@@ -1,11 +1,7 @@
-//! What does an analyst get? The investigation as data, and as Markdown.
+//! What does an analyst get? The investigation as data; `casemate-export` makes reports of it.
 //!
 //! Everything but `seconds` is the same, byte for byte, for the same events, model file, playbook and site
 //! file.
-
-mod markdown;
-
-pub use markdown::markdown;
 
 use crate::relate::Relation;
 use casemate_event::{AlertId, AlertOrigin, Entity, EventId, Severity};

@@ -4,6 +4,7 @@
 
 use crate::router::Route;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 /// `GET /openapi.json`.
@@ -54,7 +55,7 @@ pub(crate) fn document() -> Value {
 struct Operation {
     method: &'static str,
     path: &'static str,
-    summary: &'static str,
+    summary: Cow<'static, str>,
     query: &'static [&'static str],
     body: Option<Value>,
     status: &'static str,
@@ -65,7 +66,13 @@ struct Operation {
 }
 
 impl Operation {
-    fn get(path: &'static str, summary: &'static str, media: &'static str, schema: Value) -> Self {
+    fn get(
+        path: &'static str,
+        summary: impl Into<Cow<'static, str>>,
+        media: &'static str,
+        schema: Value,
+    ) -> Self {
+        let summary = summary.into();
         Self {
             method: "get",
             path,
@@ -258,7 +265,33 @@ fn form(path: &'static str, summary: &'static str) -> Operation {
     Operation { method: "post", status: "303", ..Operation::html(path, summary) }
 }
 
+/// The address of a file of an investigation or a case.
+fn exported(path: &'static str) -> Operation {
+    let format = crate::api::exports::format_of(path);
+    let (media, name) = format.map_or((JSON, "report"), |format| (format.media(), format.name()));
+    let media = media.split(';').next().unwrap_or(JSON);
+    let of = if path.starts_with("/v1/cases/") {
+        "A case with all its investigations"
+    } else {
+        "An investigation"
+    };
+    let summary = format!("{of} as a file: {name}");
+    let schema = match path {
+        "/v1/investigations/{id}/report.json" => schema("Investigation"),
+        _ if media.ends_with("json") => json!({ "type": ["object", "array"] }),
+        _ => text_schema(),
+    };
+    Operation::get(path, summary, media, schema)
+}
+
 fn operations() -> Vec<Operation> {
+    let mut operations = described();
+    operations.extend(crate::api::exports::PATHS.map(exported));
+    operations
+}
+
+/// Those that say what they do in words of their own.
+fn described() -> Vec<Operation> {
     let json_body = |name: &str| json!({ JSON: { "schema": schema(name) } });
     let log_body = json!({ "application/octet-stream": {}, JSON: {} });
     vec![
@@ -485,14 +518,6 @@ fn operations() -> Vec<Operation> {
             "text/event-stream",
             text_schema(),
         ),
-        Operation::json("/v1/investigations/{id}/report.json", "The report", schema("Investigation")),
-        Operation::get(
-            "/v1/investigations/{id}/report.md",
-            "The report in Markdown",
-            "text/markdown",
-            text_schema(),
-        ),
-        Operation::html("/v1/investigations/{id}/report.html", "The report as one self-contained page"),
         Operation::post(
             "/v1/ask",
             "Ask in plain words: the answer with its evidence; with `Accept: text/event-stream` as it comes (`evidence`, \

@@ -91,8 +91,15 @@ fn mask(found: &Captures<'_>) -> String {
     }
 }
 
-/// An answer with its text masked.
+/// Goes with an answer in which everything was masked before it was rendered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Masked;
+
+/// An answer with its text masked, unless its handler did that.
 pub(crate) async fn response(app: &Arc<App>, response: Response) -> Response {
+    if response.extensions().get::<Masked>().is_some() {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     if kind.starts_with("text/event-stream") {

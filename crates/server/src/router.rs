@@ -37,6 +37,13 @@ fn on_put<H: Handler<T, Arc<App>>, T: 'static>(rule: Rule, path: &'static str, h
 
 /// Every route there is.
 pub(crate) fn table() -> Vec<Route> {
+    let mut table = named();
+    table.extend(api::exports::PATHS.map(|path| on_get(Rule::EXPORT, path, api::exports::report)));
+    table
+}
+
+/// Those with a handler of their own.
+fn named() -> Vec<Route> {
     vec![
         on_post(Rule::INGEST, "/v1/ingest/{format}", api::ingest::ingest),
         on_post(Rule::INGEST, "/v1/logs", api::otlp::logs),
@@ -97,9 +104,6 @@ pub(crate) fn table() -> Vec<Route> {
         on_post(Rule::ASK, "/v1/investigations", api::investigations::create),
         on_get(Rule::LOOK, "/v1/investigations/{id}", api::investigations::one),
         on_get(Rule::STATE, "/v1/investigations/{id}/stream", api::stream::stream),
-        on_get(Rule::EXPORT, "/v1/investigations/{id}/report.json", api::investigations::report_json),
-        on_get(Rule::EXPORT, "/v1/investigations/{id}/report.md", api::investigations::report_markdown),
-        on_get(Rule::EXPORT, "/v1/investigations/{id}/report.html", page::investigation::report_html),
         on_post(Rule::BACK_UP, "/v1/backups", api::system::back_up),
         on_post(Rule::TALK, "/mcp", mcp::post),
         on_get(Rule::STATE, "/v1/playbooks", api::playbooks::list),

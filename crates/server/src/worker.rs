@@ -7,11 +7,11 @@
 use crate::error::{Error, Result};
 use crate::headline::Headlines;
 use crate::hub::{Hub, Job, Status, Step, lock};
-use crate::page::escape::visible;
 use crate::queue::{Full, Lines, Next, Waiting};
 use crate::record::Record;
 use crate::served::{Served, Times};
 use casemate_event::{Alert, AlertId};
+use casemate_export::text::visible;
 use casemate_investigate::{Investigation, Investigator, Progress};
 use casemate_store::{Finished, Store};
 use jiff::Timestamp;

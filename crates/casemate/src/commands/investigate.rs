@@ -8,7 +8,8 @@ use crate::setup::{self, Desk};
 use crate::story::{Pace, Story};
 use anyhow::anyhow;
 use casemate_event::{Alert, AlertId};
-use casemate_investigate::{Investigation, Investigator, report};
+use casemate_export::markdown;
+use casemate_investigate::{Investigation, Investigator};
 use casemate_pipeline::Pipeline;
 use casemate_store::Finished;
 use serde::Serialize;
@@ -63,7 +64,7 @@ pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
             story.end(&investigation)?;
             continue;
         }
-        let markdown = report::markdown(&investigation);
+        let markdown = markdown(&investigation);
         if args.markdown {
             output::line(&markdown)?;
         } else {

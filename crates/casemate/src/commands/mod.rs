@@ -9,6 +9,7 @@ pub(crate) mod bundle;
 pub(crate) mod cases;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod ingest;
 pub(crate) mod investigate;
 pub(crate) mod manual;

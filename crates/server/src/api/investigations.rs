@@ -9,10 +9,10 @@ use crate::state::{App, blocking};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use casemate_event::AlertId;
-use casemate_investigate::{Investigation, report};
+use casemate_investigate::Investigation;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -85,35 +85,15 @@ pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
-/// `GET /v1/investigations/{id}/report.json`
-pub(crate) async fn report_json(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response> {
-    let id = AlertId(number(&id, "investigation")?);
-    let json = blocking(&app, move |app| stored_bytes(app, id)).await?;
-    Ok((download(id, "application/json", "json"), json).into_response())
-}
-
-/// `GET /v1/investigations/{id}/report.md`
-pub(crate) async fn report_markdown(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response> {
-    let id = AlertId(number(&id, "investigation")?);
-    let investigation = blocking(&app, move |app| stored(app, id)).await?;
-    let headers = download(id, "text/markdown; charset=utf-8", "md");
-    Ok((headers, report::markdown(&investigation)).into_response())
-}
-
-/// Headers under which a browser saves a report.
-pub(crate) fn download(id: AlertId, media: &'static str, extension: &str) -> [(HeaderName, HeaderValue); 2] {
-    let name = format!("attachment; filename=\"investigation-{id}.{extension}\"");
-    let disposition = HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("attachment"));
-    [(header::CONTENT_TYPE, HeaderValue::from_static(media)), (header::CONTENT_DISPOSITION, disposition)]
-}
-
 /// A finished investigation as stored.
 pub(crate) fn stored_bytes(app: &App, id: AlertId) -> Result<Vec<u8>> {
-    app.pipeline.store().investigation(id)?.ok_or_else(|| {
-        Problem::not_found(format!(
-            "there is no finished investigation of alert {id}; POST /v1/investigations {{\"alert\": {id}}} starts one"
-        ))
-    })
+    app.pipeline.store().investigation(id)?.ok_or_else(|| not_finished(id))
+}
+
+pub(crate) fn not_finished(id: AlertId) -> Problem {
+    Problem::not_found(format!(
+        "there is no finished investigation of alert {id}; POST /v1/investigations {{\"alert\": {id}}} starts one"
+    ))
 }
 
 /// A finished investigation.

@@ -8,6 +8,7 @@ pub(crate) mod cases;
 pub(crate) mod elastic;
 pub(crate) mod events;
 pub(crate) mod evidence;
+pub(crate) mod exports;
 pub(crate) mod feedback;
 pub(crate) mod framed;
 pub(crate) mod hec;

@@ -4,6 +4,7 @@
 //! other formatting characters are written as `‹U+202E›`. Line feeds and tabs stay.
 
 use askama::filters::Escaper;
+use casemate_export::text::is_hidden;
 use std::fmt::{self, Write};
 
 /// The escaper of every template (see `askama.toml`).
@@ -32,33 +33,6 @@ impl Escaper for Visible {
             plain_from = index + character.len_utf8();
         }
         dest.write_str(&string[plain_from..])
-    }
-}
-
-/// `text` with what hides made visible and no markup escaped: for JSON that a script shows as text.
-pub(crate) fn visible(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
-        if is_hidden(character) {
-            // Writing to a String cannot fail.
-            let _ = write!(shown, "‹U+{:04X}›", u32::from(character));
-        } else {
-            shown.push(character);
-        }
-        shown
-    })
-}
-
-/// Characters that change how others look, or show nothing.
-fn is_hidden(character: char) -> bool {
-    match character {
-        '\n' | '\t' => false,
-        _ if character.is_control() => true,
-        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' => true,
-        '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' => true,
-        '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' => true,
-        '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' => true,
-        '\u{E0000}'..='\u{E0FFF}' => true,
-        _ => false,
     }
 }
 
@@ -91,7 +65,6 @@ mod tests {
         check("a\u{200B}b\u{FEFF}", "a‹U+200B›b‹U+FEFF›");
         check("a\0b\u{1b}[31m\r\n\tc", "a‹U+0000›b‹U+001B›[31m‹U+000D›\n\tc");
         check("tag\u{E0041}", "tag‹U+E0041›");
-        assert_eq!(visible("<b>\u{202E}"), "<b>‹U+202E›");
     }
 
     proptest! {

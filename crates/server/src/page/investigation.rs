@@ -4,7 +4,7 @@ use super::bars::{self, Bars};
 use super::parts::{Badge, EntityLink, When, entity_links, percent, severity, verdict, when};
 use super::timeline::{self, Item, Timeline};
 use super::{render, running};
-use crate::api::investigations::{download, stored};
+use crate::api::investigations::stored;
 use crate::hub::Status;
 use crate::params::number;
 use crate::problem::Result;
@@ -23,12 +23,6 @@ use std::sync::Arc;
 #[derive(Template)]
 #[template(path = "investigation.html")]
 struct InvestigationPage {
-    case: CaseView,
-}
-
-#[derive(Template)]
-#[template(path = "report.html")]
-struct ReportFile {
     case: CaseView,
 }
 
@@ -133,17 +127,6 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
         }
     })
     .await
-}
-
-/// `GET /v1/investigations/{id}/report.html`
-pub(crate) async fn report_html(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response> {
-    let id = AlertId(number(&id, "investigation")?);
-    let html = blocking(&app, move |app| {
-        let case = stored(app, id)?;
-        render(&ReportFile { case: CaseView::new(&case, true) })
-    })
-    .await?;
-    Ok((download(id, "text/html; charset=utf-8", "html"), html.0).into_response())
 }
 
 impl CaseView {

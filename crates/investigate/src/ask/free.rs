@@ -18,7 +18,7 @@ use crate::relate::Relation;
 use crate::render::{self, Width};
 use crate::report::{Evidence, ModelSummary};
 use crate::{Error, hash};
-use casemate_event::{Entity, EntityKind, Stored, TemplateId};
+use casemate_event::{Alert, Entity, EntityKind, EventId, Stored, TemplateId};
 use casemate_inference::{
     Constraint, Grammar, Model, Part, Question, Role, Session, Ticket, TokenMask, Tokens, Turn,
 };
@@ -33,6 +33,11 @@ const RETRIEVED: usize = 40;
 const MAX_LINES: usize = 14;
 /// Lines of one template that are shown.
 const EACH_TEMPLATE: usize = 2;
+/// Titles of alerts that a question is compared with, the least cosine that makes one near, and alerts whose first events
+/// are taken.
+const MAX_TITLES: usize = 200;
+const MIN_TITLE: f64 = 0.4;
+const OF_ALERTS: usize = 3;
 /// Events of the same words within so many seconds are shown once.
 const SAME_SECONDS: i64 = 60;
 /// Events of a case that join what was retrieved.
@@ -180,6 +185,19 @@ fn retrieve(pipeline: &Pipeline, asked: &Asked<'_>) -> Result<Found, Error> {
             }
         }
     }
+    for (place, id) in of_alerts(pipeline, asked)?.into_iter().enumerate() {
+        let score = 1.0 / (60.0 + place as f64);
+        match ranked.iter_mut().find(|(_, stored)| stored.id == id) {
+            Some(known) => known.0 += score,
+            None => ranked.extend(store.get(id)?.map(|stored| (score, stored))),
+        }
+    }
+    for (score, stored) in &mut ranked {
+        // What talks to its reader is shown without what it says: there is little to learn from it.
+        if talks(&stored.event) {
+            *score /= 10.0;
+        }
+    }
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
     let mut of_template: BTreeMap<TemplateId, usize> = BTreeMap::new();
     let mut events: Vec<Stored> = Vec::new();
@@ -196,6 +214,41 @@ fn retrieve(pipeline: &Pipeline, asked: &Asked<'_>) -> Result<Found, Error> {
         }
     }
     Ok(Found { events, similarity })
+}
+
+/// First events of the alerts whose titles are nearest to the question, within its time and about what it names.
+fn of_alerts(pipeline: &Pipeline, asked: &Asked<'_>) -> Result<Vec<EventId>, Error> {
+    if asked.case.is_some() {
+        return Ok(Vec::new());
+    }
+    let mut alerts = pipeline.store().alerts()?;
+    alerts.retain(|alert| {
+        let known = asked
+            .names
+            .iter()
+            .filter_map(|name| if let What::Known(known) = &name.what { Some(known) } else { None });
+        asked.span.from.is_none_or(|from| alert.last_time >= from)
+            && asked.span.to.is_none_or(|to| alert.first_time <= to)
+            && known
+                .flatten()
+                .filter(|entity| matches!(entity.kind, EntityKind::Host | EntityKind::User | EntityKind::Ip))
+                .all(|entity| alert.entities.contains(entity))
+    });
+    // The latest of each title.
+    let mut latest: BTreeMap<String, Alert> = BTreeMap::new();
+    for alert in alerts {
+        latest.insert(alert.title.clone(), alert);
+    }
+    let latest: Vec<Alert> = latest.into_values().take(MAX_TITLES).collect();
+    let texts: Vec<&str> =
+        std::iter::once(asked.text).chain(latest.iter().map(|alert| alert.title.as_str())).collect();
+    let Some(vectors) = pipeline.embed(&texts)? else { return Ok(Vec::new()) };
+    let Some((question, titles)) = vectors.split_first() else { return Ok(Vec::new()) };
+    let cosine = |title: &[f32]| -> f32 { question.iter().zip(title).map(|(a, b)| a * b).sum() };
+    let mut near: Vec<(f32, &Alert)> = titles.iter().map(|title| cosine(title)).zip(&latest).collect();
+    near.retain(|(cosine, _)| f64::from(*cosine) >= MIN_TITLE);
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
+    Ok(near.into_iter().take(OF_ALERTS).flat_map(|(_, alert)| alert.events.iter().take(2).copied()).collect())
 }
 
 /// Lines of evidence, best first, not labelled by time yet.

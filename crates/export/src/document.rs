@@ -1,5 +1,5 @@
-//! What does the report say, in which order? One document of an investigation or a case, which [`crate::markdown`],
-//! [`crate::html`] and [`crate::pdf`] each render in their way.
+//! What does the report say, in which order? One document of an investigation or a case, which [`crate::markdown`] and
+//! [`crate::html`] each render in their way.
 //!
 //! Texts here are as they were stored: how they are kept from becoming markup, or from hiding, is for each renderer.
 

@@ -4,7 +4,7 @@
 use super::parts::{Badge, EntityLink, EventRow, When, event_row, severity, shorten, url_encode, when};
 use super::render;
 use super::search::grouped;
-use super::search::overview::{Histogram, histogram, roughly};
+use super::search::overview::{BUCKETS, Histogram, histogram, roughly};
 use crate::api::suggest::clause;
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
@@ -25,7 +25,6 @@ const MOST_HOSTS: usize = 10_000;
 const COUNTED: usize = 1000;
 const SHOWN: usize = 8;
 const LANES: usize = 6;
-const BUCKETS: usize = 60;
 const EVENTS: usize = 20;
 /// Alerts looked through, and shown.
 const ALERTS: usize = 2000;

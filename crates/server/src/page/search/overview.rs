@@ -20,8 +20,8 @@ pub(super) const FACETS: [Counted; 7] = [
 ];
 /// Values shown of each.
 pub(super) const VALUES: usize = 6;
-/// Intervals of the histogram.
-pub(super) const BUCKETS: usize = 60;
+/// Intervals of the histogram: so few that each bar is wide enough to be hit (24 px).
+pub(crate) const BUCKETS: usize = 40;
 const VALUE_CHARS: usize = 48;
 const TEMPLATE_CHARS: usize = 70;
 

@@ -12,6 +12,7 @@ mod lock;
 mod log;
 mod map;
 mod pages;
+mod room;
 mod sealed;
 
 pub use atomic::{create_private_dir, open_private, write_atomic, write_private};
@@ -22,4 +23,5 @@ pub use lock::DirLock;
 pub use log::{Frame, FrameOffset, Frames, Log, LogFollower, MAX_FRAME, Mark, PendingSync, Recovery, Torn};
 pub use map::{Map, mapped_bytes};
 pub use pages::{few_arenas, give_memory_back, prefer_huge_pages};
+pub use room::{Room, room};
 pub use sealed::{Sealed, write_sealed};

@@ -37,6 +37,21 @@ pub struct Drift {
     pub warnings: Vec<String>,
 }
 
+/// An investigation, as far as drift goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judged {
+    /// When the alert's first event was.
+    pub first_time: Timestamp,
+    /// The verdict's name.
+    pub verdict: &'static str,
+    /// Of an attack.
+    pub probability: f64,
+    /// Share of re-runs that reach the verdict.
+    pub convergence: f64,
+    /// What people decided that it was.
+    pub truth: Option<Disposition>,
+}
+
 /// The investigations of alerts of one week.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Week {
@@ -60,8 +75,7 @@ impl Drift {
         for one in store.closed_alerts(MOST)? {
             closed.insert(one.alert.id, one.closing.verdict);
         }
-        let mut drift = Self::default();
-        let mut weeks: BTreeMap<String, Vec<Investigation>> = BTreeMap::new();
+        let mut judged = Vec::new();
         for id in store.investigations()?.into_iter().rev().take(MOST) {
             // What another version wrote and this one cannot read says nothing of this one's verdicts.
             let Some(case) = store.investigation(id)?.and_then(|json| serde_json::from_slice(&json).ok())
@@ -69,26 +83,44 @@ impl Drift {
                 continue;
             };
             let case: Investigation = case;
-            if let Some(truth) = closed.get(&id) {
-                drift.count(*truth, &case);
+            judged.push(Judged {
+                first_time: case.alert.first_time,
+                verdict: case.verdict.name(),
+                probability: case.probability,
+                convergence: case.convergence,
+                truth: closed.get(&id).copied(),
+            });
+        }
+        Ok(Self::over(judged))
+    }
+
+    /// Looks at these investigations.
+    pub fn over(judged: impl IntoIterator<Item = Judged>) -> Self {
+        let mut drift = Self::default();
+        let mut weeks: BTreeMap<String, Vec<Judged>> = BTreeMap::new();
+        for case in judged {
+            if let Some(truth) = case.truth {
+                drift.count(truth, &case);
             }
-            weeks.entry(monday(case.alert.first_time)).or_default().push(case);
+            weeks.entry(monday(case.first_time)).or_default().push(case);
         }
         drift.mean_probability /= drift.closed.max(1) as f64;
         drift.weeks = weeks.into_iter().map(|(from, cases)| Week::of(from, &cases)).collect();
         drift.warnings = drift.warn();
-        Ok(drift)
+        drift
     }
 
-    fn count(&mut self, truth: Disposition, case: &Investigation) {
+    fn count(&mut self, truth: Disposition, case: &Judged) {
         self.closed += 1;
         self.mean_probability += case.probability;
         match truth {
             Disposition::Malicious => {
                 self.attacks += 1;
-                self.missed += usize::from(case.verdict == Verdict::Benign);
+                self.missed += usize::from(case.verdict == Verdict::Benign.name());
             }
-            Disposition::Benign => self.false_alarms += usize::from(case.verdict == Verdict::Malicious),
+            Disposition::Benign => {
+                self.false_alarms += usize::from(case.verdict == Verdict::Malicious.name());
+            }
         }
     }
 
@@ -128,9 +160,9 @@ impl Drift {
 }
 
 impl Week {
-    fn of(from: String, cases: &[Investigation]) -> Self {
+    fn of(from: String, cases: &[Judged]) -> Self {
         let n = cases.len().max(1) as f64;
-        let open = cases.iter().filter(|case| case.verdict == Verdict::Inconclusive).count();
+        let open = cases.iter().filter(|case| case.verdict == Verdict::Inconclusive.name()).count();
         let convergence = cases.iter().map(|case| case.convergence).sum::<f64>() / n;
         Self { from, investigations: cases.len(), abstained: open as f64 / n, convergence }
     }

@@ -27,7 +27,7 @@ use crate::techniques;
 use crate::verdict::{self, Asked, Judgement, Seen, Term};
 use crate::view::View;
 use crate::{Error, Progress, Site};
-use casemate_event::{Alert, AlertId, EntityKind, EventId};
+use casemate_event::{Alert, AlertId, EventId};
 use casemate_inference::{Model, Ticket};
 use casemate_pipeline::Pipeline;
 use std::collections::{BTreeMap, BTreeSet};
@@ -158,8 +158,22 @@ impl Investigator {
 
     /// Whether the alert is about a host that the site calls critical.
     pub fn is_critical(&self, alert: &Alert) -> bool {
-        let mut hosts = alert.entities.iter().filter(|entity| entity.kind == EntityKind::Host);
-        hosts.any(|host| self.site.asset(&host.value).is_some_and(|asset| asset.critical))
+        self.site.is_critical(alert)
+    }
+
+    /// What judges beside the model: role, name and SHA-256 of the head's file, and of the model that reads for it.
+    pub fn beside_model(&self) -> Vec<(&'static str, String, String)> {
+        let head = self.head.as_ref().map(|loaded| ("head", loaded.head.name.clone(), loaded.sha256.clone()));
+        let reader = self
+            .reader
+            .as_ref()
+            .map(|loaded| ("reader", loaded.model.info().name.clone(), loaded.sha256.clone()));
+        head.into_iter().chain(reader).collect()
+    }
+
+    /// What the site says of itself.
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
     /// The model, if there is one.

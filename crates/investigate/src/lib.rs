@@ -17,7 +17,7 @@ mod calibration;
 pub mod canary;
 mod context;
 mod decode;
-mod drift;
+pub mod drift;
 mod error;
 mod exemplar;
 mod facts;

@@ -4,7 +4,7 @@ use crate::hub::lock;
 use casemate_event::AlertId;
 use casemate_store::Store;
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 /// The head of an investigation: the keys of its JSON that lists need.
@@ -13,6 +13,9 @@ pub(crate) struct Headline {
     pub(crate) verdict: String,
     pub(crate) confidence: f64,
     pub(crate) convergence: f64,
+    /// Of an attack.
+    #[serde(default)]
+    pub(crate) probability: f64,
     #[serde(default)]
     pub(crate) summary: String,
     #[serde(default)]
@@ -23,6 +26,9 @@ pub(crate) struct Headline {
     /// The head that judged.
     #[serde(default, deserialize_with = "file")]
     head: Option<FileId>,
+    /// Seconds of machine time, `total` and by stage.
+    #[serde(default)]
+    seconds: BTreeMap<String, f64>,
 }
 
 /// Which playbook an investigation followed.
@@ -51,13 +57,28 @@ fn file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FileId>, D:
     Ok(named.and_then(|named| FileId::of(&named.sha256)))
 }
 
+impl Headline {
+    pub(crate) fn total_seconds(&self) -> f64 {
+        self.seconds.get(TOTAL).copied().unwrap_or_default()
+    }
+}
+
+/// The name of the seconds of all stages together.
+pub(crate) const TOTAL: &str = "total";
+/// Investigations whose seconds by stage are kept.
+const KEPT_STAGES: usize = 256;
+
 /// Headlines of all stored investigations.
-pub(crate) struct Headlines(Mutex<BTreeMap<AlertId, Headline>>);
+pub(crate) struct Headlines {
+    all: Mutex<BTreeMap<AlertId, Headline>>,
+    /// Seconds by stage of the latest.
+    stages: Mutex<VecDeque<BTreeMap<String, f64>>>,
+}
 
 impl Headlines {
     /// Reads all investigations once.
     pub(crate) fn load(store: &Store) -> casemate_store::Result<Self> {
-        let headlines = Self(Mutex::default());
+        let headlines = Self { all: Mutex::default(), stages: Mutex::default() };
         for id in store.investigations()? {
             if let Some(json) = store.investigation(id)? {
                 headlines.remember(id, &json);
@@ -68,9 +89,19 @@ impl Headlines {
 
     /// Takes the head of a stored investigation; one that cannot be read is logged and not listed.
     pub(crate) fn remember(&self, alert: AlertId, json: &[u8]) {
-        match serde_json::from_slice(json) {
-            Ok(headline) => {
-                lock(&self.0).insert(alert, headline);
+        match serde_json::from_slice::<Headline>(json) {
+            Ok(mut headline) => {
+                let seconds = std::mem::take(&mut headline.seconds);
+                headline.seconds.extend(seconds.get_key_value(TOTAL).map(|(name, all)| (name.clone(), *all)));
+                let mut all = lock(&self.all);
+                // Told of twice, it took its time once.
+                if all.insert(alert, headline.clone()).is_none_or(|before| before != headline) {
+                    let mut stages = lock(&self.stages);
+                    stages.push_back(seconds);
+                    if stages.len() > KEPT_STAGES {
+                        stages.pop_front();
+                    }
+                }
             }
             Err(error) => {
                 tracing::warn!(%alert, %error, "a stored investigation cannot be read; investigate again");
@@ -79,17 +110,22 @@ impl Headlines {
     }
 
     pub(crate) fn get(&self, alert: AlertId) -> Option<Headline> {
-        lock(&self.0).get(&alert).cloned()
+        lock(&self.all).get(&alert).cloned()
     }
 
     pub(crate) fn all(&self) -> Vec<(AlertId, Headline)> {
-        lock(&self.0).iter().map(|(id, headline)| (*id, headline.clone())).collect()
+        lock(&self.all).iter().map(|(id, headline)| (*id, headline.clone())).collect()
+    }
+
+    /// Seconds by stage of the latest investigations.
+    pub(crate) fn stages(&self) -> Vec<BTreeMap<String, f64>> {
+        lock(&self.stages).iter().cloned().collect()
     }
 
     /// How many investigations followed each playbook.
     pub(crate) fn by_playbook(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for headline in lock(&self.0).values() {
+        for headline in lock(&self.all).values() {
             match counts.get_mut(&headline.playbook.name) {
                 Some(count) => *count += 1,
                 None => {
@@ -104,19 +140,19 @@ impl Headlines {
     pub(crate) fn resting_on(&self, sha256: &str) -> usize {
         let file = FileId::of(sha256);
         let rests = |headline: &&Headline| file.is_some() && [headline.model, headline.head].contains(&file);
-        lock(&self.0).values().filter(rests).count()
+        lock(&self.all).values().filter(rests).count()
     }
 
     /// Alerts whose investigations followed this playbook, the latest first, at most `most`.
     pub(crate) fn of_playbook(&self, name: &str, most: usize) -> Vec<AlertId> {
-        let all = lock(&self.0);
+        let all = lock(&self.all);
         let followed = all.iter().rev().filter(|(_, headline)| headline.playbook.name == name);
         followed.map(|(id, _)| *id).take(most).collect()
     }
 
     /// The latest alerts that were investigated, each with the playbook that was followed, at most `most`.
     pub(crate) fn latest(&self, most: usize) -> Vec<(AlertId, String)> {
-        let all = lock(&self.0);
+        let all = lock(&self.all);
         let latest = all.iter().rev().take(most);
         latest.map(|(id, headline)| (*id, headline.playbook.name.clone())).collect()
     }
@@ -124,7 +160,7 @@ impl Headlines {
     /// How many investigations ended with each verdict.
     pub(crate) fn by_verdict(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for headline in lock(&self.0).values() {
+        for headline in lock(&self.all).values() {
             *counts.entry(headline.verdict.clone()).or_default() += 1;
         }
         counts

@@ -4,8 +4,10 @@
 //! on and waits for more, so nobody misses a step and a slow follower holds nobody up. Steps live in memory only:
 //! the finished investigation is in the store.
 
+use crate::live::Live;
 use casemate_event::AlertId;
 use serde::Serialize;
+use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -108,6 +110,7 @@ impl Job {
 #[derive(Default)]
 pub(crate) struct Hub {
     jobs: Mutex<Jobs>,
+    live: Arc<Live>,
 }
 
 #[derive(Default)]
@@ -117,6 +120,16 @@ struct Jobs {
 }
 
 impl Hub {
+    /// One that tells followers how jobs stand.
+    pub(crate) fn new(live: Arc<Live>) -> Self {
+        Self { jobs: Mutex::default(), live }
+    }
+
+    /// Tells followers how a job stands.
+    pub(crate) fn tell(&self, alert: AlertId, status: Status) {
+        self.live.say("investigation", &json!({ "id": alert, "status": status }));
+    }
+
     pub(crate) fn job(&self, alert: AlertId) -> Option<Arc<Job>> {
         lock(&self.jobs).by_alert.get(&alert).cloned()
     }
@@ -149,6 +162,7 @@ impl Hub {
         let job = Arc::new(Job::new());
         jobs.finished.retain(|finished| *finished != alert);
         jobs.by_alert.insert(alert, Arc::clone(&job));
+        self.tell(alert, Status::Queued);
         Ok((job, true))
     }
 
@@ -157,6 +171,7 @@ impl Hub {
         let mut jobs = lock(&self.jobs);
         let Some(job) = jobs.by_alert.get(&alert).cloned() else { return };
         job.end(status, step);
+        self.tell(alert, status);
         jobs.finished.push_back(alert);
         if jobs.finished.len() > KEPT_FINISHED
             && let Some(oldest) = jobs.finished.pop_front()

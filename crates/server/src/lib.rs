@@ -12,6 +12,7 @@
 
 mod admit;
 mod api;
+mod board;
 mod error;
 mod gate;
 mod guard;
@@ -19,6 +20,7 @@ mod headline;
 mod hub;
 mod knowledge;
 mod listen;
+mod live;
 mod mcp;
 mod metrics;
 mod model;
@@ -27,6 +29,7 @@ mod page;
 mod params;
 mod problem;
 mod queue;
+mod rates;
 mod record;
 mod redact;
 mod router;
@@ -36,6 +39,7 @@ mod state;
 mod turnstile;
 mod worker;
 
+pub use api::about::{About, Release, Releases};
 pub use error::{Error, Result};
 pub use knowledge::tries::{Closed, Judge};
 pub use listen::{Address, Listener};

@@ -240,6 +240,7 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
             json!({ "type": "string", "enum": ["", "all"] }),
             "all: count every event, however long it takes",
         ),
+        "ids" => (text_schema(), "Numbers of alerts, separated by commas, at most 75"),
         "reason" => (text_schema(), "Only records quarantined for this reason"),
         "below" => (json!({ "type": "integer" }), "Only records numbered below this, to go on with a list"),
         "limit" => (
@@ -496,6 +497,17 @@ fn described() -> Vec<Operation> {
             any(),
         ),
         Operation::json(
+            "/v1/system",
+            "How the machine itself is doing: queue, seconds per alert, drift, intake, models, egress, disk, bundles",
+            any(),
+        ),
+        Operation::get(
+            "/v1/stream",
+            "What happens, as it happens: alert, case, investigation, queue, gap (server-sent events, resumed by Last-Event-ID)",
+            "text/event-stream",
+            text_schema(),
+        ),
+        Operation::json(
             "/v1/investigations",
             "All investigations in short, newest first",
             list_of("investigations", "Headline"),
@@ -611,6 +623,7 @@ fn described() -> Vec<Operation> {
         Operation::get("/metrics", "Counters (Prometheus text format)", "text/plain", text_schema()),
         Operation::json("/openapi.json", "This document", json!({ "type": "object" })),
         Operation::html("/", "Page: alerts; to shippers that want JSON, the version of Elastic spoken"),
+        Operation::html("/alerts/rows", "Part of the page of alerts: the rows of some of them").query(&["ids"]),
         Operation::html("/alerts/{id}", "Page: one alert and its events"),
         form("/alerts/{id}/investigate", "Form of the page: investigate, then show it"),
         form("/alerts/feedback", "Form of the page: decide about the alerts that are marked"),
@@ -623,6 +636,7 @@ fn described() -> Vec<Operation> {
         form("/cases/{id}/close", "Form of the page: close a case"),
         form("/cases/{id}/reopen", "Form of the page: open a case again"),
         Operation::html("/investigations/{id}", "Page: one investigation"),
+        Operation::html("/system", "Page: how the machine itself is doing"),
         Operation::html("/events/{id}", "Page: one event"),
         Operation::html("/playbooks", "Page: playbooks in use"),
         Operation::html("/playbooks/{name}", "Page: one playbook"),

@@ -1,16 +1,20 @@
 //! How does the server start and end?
 
 use crate::admit::Denials;
+use crate::api::about::About;
 use crate::api::ask::ASKED_AT_ONCE;
 use crate::api::tail::FOLLOWERS;
+use crate::board::Board;
 use crate::error::{Error, Result};
 use crate::headline::Headlines;
 use crate::hub::Hub;
 use crate::knowledge::Knowledge;
 use crate::knowledge::tries::Judge;
 use crate::listen::{Front, Listener};
+use crate::live::{self, Live};
 use crate::metrics::Requests;
 use crate::model::SharedModel;
+use crate::rates::Rates;
 use crate::redact::Redaction;
 use crate::state::{App, INGEST_AT_ONCE, VERIFIED_AT_ONCE};
 use crate::turnstile::Turnstile;
@@ -54,6 +58,8 @@ pub struct Config {
     pub held: Option<String>,
     /// What judges whether an edited playbook may take the place of one in use, over alerts that people closed.
     pub judge: Option<Judge>,
+    /// What the page *System* says of the program around the server.
+    pub about: About,
     /// Whether every alert is investigated by itself, the most urgent first, or only those asked for.
     pub backlog: bool,
 }
@@ -69,6 +75,7 @@ impl Default for Config {
             held: None,
             redaction: Arc::default(),
             judge: None,
+            about: About::default(),
             backlog: false,
         }
     }
@@ -107,7 +114,8 @@ pub async fn serve_with(
     let grace = config.grace;
     let (app, worker) = assemble(config, way, stopping.clone(), pipeline, investigator).await?;
     let tries = Arc::clone(&app.knowledge.tries);
-    let router = crate::router::router(app);
+    let router = crate::router::router(Arc::clone(&app));
+    let following = live::follow(app)?;
     tokio::spawn(async move {
         shutdown.await;
         stop.send_replace(true);
@@ -116,6 +124,7 @@ pub async fn serve_with(
     let served = listener.serve(router, stopping, grace).await;
     tries.end().await;
     worker.end(grace).await;
+    following.ended().await;
     served.map_err(|source| Error::Task { what: "accepting connections", source })
 }
 
@@ -129,19 +138,32 @@ pub(crate) async fn assemble(
     let store = Arc::clone(pipeline.store());
     let loading = tokio::task::spawn_blocking({
         let store = Arc::clone(&store);
-        move || Headlines::load(&store)
+        let site = investigator.site().clone();
+        move || {
+            let headlines = Headlines::load(&store)?;
+            let board = Board::load(&store, &headlines, site)?;
+            Ok::<_, casemate_store::Error>((headlines, board))
+        }
     });
-    let headlines = loading.await.map_err(|error| Error::Task {
+    let (headlines, board) = loading.await.map_err(|error| Error::Task {
         what: "reading the stored investigations",
         source: io::Error::other(error),
     })??;
-    let (hub, headlines) = (Arc::new(Hub::default()), Arc::new(headlines));
+    let live = Arc::new(Live::default());
+    let hub = Arc::new(Hub::new(Arc::clone(&live)));
+    let (headlines, board) = (Arc::new(headlines), Arc::new(board));
     let backlog = config.backlog;
     let model = investigator.model().cloned().map(|loaded| SharedModel::new(loaded, stopping.clone()));
     let knowledge = Knowledge::start(investigator.clone(), Arc::clone(&headlines), config.judge)?;
     let asker = Asker::new(Arc::clone(&pipeline), investigator.model().cloned());
-    let tools =
-        Tools { store, investigator, hub: Arc::clone(&hub), headlines: Arc::clone(&headlines), backlog };
+    let tools = Tools {
+        store,
+        investigator,
+        hub: Arc::clone(&hub),
+        headlines: Arc::clone(&headlines),
+        board: Arc::clone(&board),
+        backlog,
+    };
     let (queue, worker) = worker::start(tools, config.held.clone())?;
     let intake = config.intake.unwrap_or_else(|| {
         let own = Arc::new(Intake::new(Arc::clone(&pipeline)));
@@ -158,10 +180,14 @@ pub(crate) async fn assemble(
         model: model.map(Arc::new),
         embedding: Turnstile::new(EMBEDDED_AT_ONCE, MAX_EMBEDDINGS_WAITING, SECONDS_EACH_EMBEDDING),
         since: Timestamp::now(),
+        board,
+        live,
         requests: Requests::default(),
         knowledge,
         asker,
         asking: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
+        rates: Rates::default(),
+        about: config.about,
         models,
         backup_dir: config.backup_dir,
         front,

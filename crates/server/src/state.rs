@@ -1,14 +1,18 @@
 //! What do all request handlers share?
 
 use crate::admit::Denials;
+use crate::api::about::About;
 use crate::api::once::Taking;
+use crate::board::Board;
 use crate::headline::Headlines;
 use crate::hub::Hub;
 use crate::knowledge::Knowledge;
 use crate::listen::Front;
+use crate::live::Live;
 use crate::metrics::Requests;
 use crate::model::SharedModel;
 use crate::problem::{Problem, Result};
+use crate::rates::Rates;
 use crate::redact::Redaction;
 use crate::turnstile::Turnstile;
 use crate::worker::Queue;
@@ -42,12 +46,20 @@ pub(crate) struct App {
     pub(crate) embedding: Arc<Turnstile>,
     /// When the server started.
     pub(crate) since: Timestamp,
+    /// What lists say of alerts and cases.
+    pub(crate) board: Arc<Board>,
+    /// What has just happened, for whoever follows.
+    pub(crate) live: Arc<Live>,
     pub(crate) requests: Requests,
     /// Playbooks, rules and models in use, and what is tried beside them.
     pub(crate) knowledge: Knowledge,
     /// Answers questions, and how many at once.
     pub(crate) asker: Asker,
     pub(crate) asking: Arc<Semaphore>,
+    /// How fast sources send.
+    pub(crate) rates: Rates,
+    /// What the program around this server says of itself.
+    pub(crate) about: About,
     /// What `/v1/models` lists.
     pub(crate) models: Vec<Value>,
     /// Directory in which backups are made.

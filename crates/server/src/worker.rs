@@ -4,11 +4,11 @@
 //! tried again when asked for, or after a restart. At shutdown the running one is finished if it ends within the
 //! grace period and otherwise abandoned: nothing of it is stored, and it is begun again after the restart.
 
+use crate::board::Board;
 use crate::error::{Error, Result};
 use crate::headline::Headlines;
 use crate::hub::{Hub, Job, Status, Step, lock};
 use crate::queue::{Full, Lines, Next, Waiting};
-use crate::record::Record;
 use crate::served::{Served, Times};
 use casemate_event::{Alert, AlertId};
 use casemate_export::text::visible;
@@ -58,6 +58,7 @@ pub(crate) struct Tools {
     pub(crate) investigator: Investigator,
     pub(crate) hub: Arc<Hub>,
     pub(crate) headlines: Arc<Headlines>,
+    pub(crate) board: Arc<Board>,
     /// Whether alerts are investigated without being asked for.
     pub(crate) backlog: bool,
 }
@@ -153,7 +154,7 @@ impl Worker {
 }
 
 fn run(mut tools: Tools, shared: &Shared) {
-    let mut intake = Intake::new(&tools.store, &tools.headlines);
+    let mut intake = Intake::new();
     while !shared.stop_after_this.load(Ordering::Relaxed) {
         if tools.backlog {
             intake.refill(&tools, shared);
@@ -172,6 +173,7 @@ fn run(mut tools: Tools, shared: &Shared) {
             Err(Full) => continue,
         };
         *lock(&shared.running) = Some(next.alert);
+        tools.hub.tell(next.alert, Status::Running);
         let outcome = catch_unwind(AssertUnwindSafe(|| tools.investigate(&next, &job, shared)));
         // Counted before it no longer runs: who sees nothing running sees all that ran.
         if let Ok(Ok(_)) = &outcome {
@@ -179,8 +181,7 @@ fn run(mut tools: Tools, shared: &Shared) {
         }
         *lock(&shared.running) = None;
         let failure = match outcome {
-            Ok(Ok((alert, investigation))) => {
-                intake.record.learn(&alert, investigation.verdict.name());
+            Ok(Ok(investigation)) => {
                 tools.hub.finish(next.alert, Status::Done, done_step(next.alert, &investigation));
                 continue;
             }
@@ -211,16 +212,11 @@ struct Intake {
     seen: AlertId,
     /// Alerts whose investigation failed: not tried again by itself.
     failed: BTreeSet<AlertId>,
-    record: Record,
 }
 
 impl Intake {
-    fn new(store: &Store, headlines: &Headlines) -> Self {
-        let record = Record::load(store, headlines).unwrap_or_else(|error| {
-            tracing::error!(%error, "past verdicts cannot be read; every rule is taken as untried");
-            Record::default()
-        });
-        Self { seen: AlertId(0), failed: BTreeSet::new(), record }
+    fn new() -> Self {
+        Self { seen: AlertId(0), failed: BTreeSet::new() }
     }
 
     /// Reads the alerts raised since the last time.
@@ -244,7 +240,7 @@ impl Intake {
             for (alert, raised) in &found {
                 self.seen = alert.id;
                 if !self.failed.contains(&alert.id) {
-                    lock(&shared.lines).add(self.waiting(tools, alert, raised.unwrap_or(now)), now);
+                    lock(&shared.lines).add(waiting(tools, alert, raised.unwrap_or(now)), now);
                 }
             }
             if found.len() < READ_AT_ONCE {
@@ -252,15 +248,15 @@ impl Intake {
             }
         }
     }
+}
 
-    fn waiting(&self, tools: &Tools, alert: &Alert, raised: Timestamp) -> Waiting {
-        Waiting {
-            alert: alert.id,
-            severity: alert.severity,
-            critical_asset: tools.investigator.is_critical(alert),
-            probability: self.record.probability(alert),
-            raised,
-        }
+fn waiting(tools: &Tools, alert: &Alert, raised: Timestamp) -> Waiting {
+    Waiting {
+        alert: alert.id,
+        severity: alert.severity,
+        critical_asset: tools.investigator.is_critical(alert),
+        probability: tools.board.guess(alert),
+        raised,
     }
 }
 
@@ -273,7 +269,7 @@ impl Tools {
         next: &Next,
         job: &Job,
         shared: &Shared,
-    ) -> std::result::Result<(Alert, Investigation), String> {
+    ) -> std::result::Result<Investigation, String> {
         let id = next.alert;
         let alert = self.read_alert(id)?;
         // Who asks for an investigation wants one.
@@ -296,7 +292,7 @@ impl Tools {
         self.headlines.remember(id, &json);
         crate::gate::close_if_allowed(&self.store, &alert, &investigation)
             .map_err(|error| format!("it is stored and the alert could not be closed: {error}"))?;
-        Ok((alert, investigation))
+        Ok(investigation)
     }
 
     fn read_alert(&self, id: AlertId) -> std::result::Result<Alert, String> {

@@ -5,14 +5,15 @@ use crate::failure::{Failure, Outcome};
 use crate::seal::Seal;
 use crate::service::Manager;
 use crate::setup::{self, Desk};
-use crate::{door, machine};
+use crate::{door, machine, models};
 use anyhow::anyhow;
 use casemate_audit::Entry;
+use casemate_bundle::Bundles;
 use casemate_event::Disposition;
-use casemate_investigate::Investigation;
+use casemate_investigate::{Investigation, Investigator};
 use casemate_pipeline::Pipeline;
 use casemate_receive::{Clients, Intake, Receivers, TlsFiles};
-use casemate_server::{Closed, Config, Listener};
+use casemate_server::{About, Closed, Config, Listener, Release};
 use casemate_store::Limits;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -53,6 +54,17 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: M
         "authentication": access.is_some(),
         "sealed_by": seal.by(),
     });
+    let about = About {
+        sealed_by: seal.by().into_iter().map(str::to_owned).collect(),
+        not_sealed: seal.missing.clone(),
+        judges: judges(global, &investigator, &pipeline),
+        data_dir: Some(global.data_dir.clone()),
+        retention: args.keep.retention(),
+        releases: Some(Arc::new({
+            let bundles = setup::bundles(global);
+            move || releases(&bundles)
+        })),
+    };
     let by = machine::operator();
     pipeline.store().record(&Entry::new(&by, "start", "server", began))?;
     let config = Config {
@@ -64,6 +76,7 @@ pub(crate) fn run(global: &Global, args: &ServeArgs, seal: &Seal, mut manager: M
         judge: Some(Arc::new(judge)),
         redaction,
         backlog: !args.only_when_asked,
+        about,
         ..Config::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -101,6 +114,41 @@ fn judge(closed: &[Closed]) -> Value {
         cases.map(|one| casemate_eval::closed::judged(one.case, as_closed(one.attack), report(one))).collect()
     };
     json!(casemate_eval::gate::compare(&judged(|one| &one.then), &judged(|one| &one.now), 1))
+}
+
+/// What judges beside the model: the head, what reads for it, and what finds similar events.
+fn judges(global: &Global, investigator: &Investigator, pipeline: &Pipeline) -> Vec<Value> {
+    let beside = investigator.beside_model().into_iter();
+    let mut judges: Vec<Value> =
+        beside.map(|(role, name, sha256)| json!({ "role": role, "name": name, "sha256": sha256 })).collect();
+    if pipeline.has_embedder() {
+        let note = "finds what resembles; `casemate doctor` compares its file with the catalogue";
+        let name = models::embedder_dir(&global.model_dirs());
+        let name = name.ok().and_then(|dir| Some(dir.file_name()?.to_string_lossy().into_owned()));
+        judges.push(json!({ "role": "embedder", "name": name, "sha256": "", "note": note }));
+    }
+    judges
+}
+
+/// What bundles brought, the newest first.
+fn releases(bundles: &Bundles) -> Result<Vec<Release>, String> {
+    let listed = bundles.list().map_err(|error| error.to_string())?;
+    let mut releases: Vec<Release> = listed
+        .into_iter()
+        .map(|(release, state)| Release {
+            number: release.number,
+            state: json!(state).as_str().unwrap_or_default().to_owned(),
+            staged: release.staged,
+            parts: release
+                .components
+                .iter()
+                .map(|(name, part)| format!("{name} of {} {}", part.bundle, part.version))
+                .collect(),
+            overrides: release.overrides.len(),
+        })
+        .collect();
+    releases.sort_by_key(|release| std::cmp::Reverse(release.number));
+    Ok(releases)
 }
 
 /// Tells the service manager that we live, as long as the store answers.

@@ -17,7 +17,7 @@ pub use written::Place;
 
 use crate::relate::is_loopback;
 use crate::view::View;
-use casemate_event::{Entity, EntityKind};
+use casemate_event::{Alert, Entity, EntityKind};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -240,6 +240,12 @@ impl Site {
     pub(crate) fn scanner(&self, ip: &str) -> Option<&Scanner> {
         let ip: IpAddr = ip.parse().ok()?;
         self.scanners.iter().find(|scanner| scanner.ip == ip)
+    }
+
+    /// Whether an alert is about a host that the site calls critical.
+    pub fn is_critical(&self, alert: &Alert) -> bool {
+        let mut hosts = alert.entities.iter().filter(|entity| entity.kind == EntityKind::Host);
+        hosts.any(|host| self.asset(&host.value).is_some_and(|asset| asset.critical))
     }
 
     /// The asset with this host name.

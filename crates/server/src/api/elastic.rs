@@ -32,7 +32,7 @@ pub(crate) async fn root(
     state: State<Arc<App>>,
     Extension(who): Extension<Principal>,
     headers: HeaderMap,
-    filter: Params<crate::page::queue::Filter>,
+    filter: Params<crate::page::filter::Filter>,
 ) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     if accepts.contains("json") && !accepts.contains("text/html") {
@@ -57,7 +57,7 @@ pub(crate) async fn root(
     if let Err(problem) = crate::admit::may(&who, Scope::Read) {
         return problem.into_response();
     }
-    crate::page::queue::page(state, filter).await.into_response()
+    crate::page::queue::page(state, filter, Extension(who)).await.into_response()
 }
 
 /// `GET /_license` and `/_xpack`

@@ -1,5 +1,6 @@
 //! What do other programs get? One module per kind of thing; JSON in, JSON out.
 
+pub(crate) mod about;
 pub(crate) mod aggregate;
 pub(crate) mod alerts;
 pub(crate) mod ask;
@@ -14,6 +15,7 @@ pub(crate) mod framed;
 pub(crate) mod hec;
 pub(crate) mod ingest;
 pub(crate) mod investigations;
+pub(crate) mod live;
 pub(crate) mod once;
 pub(crate) mod openai;
 pub(crate) mod otlp;

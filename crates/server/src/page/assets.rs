@@ -11,7 +11,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Every file that pages link to. `casemate.*` goes with each page; a page's own style and script are named like it.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("ask.css", CSS, include_str!("../../assets/ask.css")),
     ("ask.js", JS, include_str!("../../assets/ask.js")),
     ("casemate.css", CSS, include_str!("../../assets/casemate.css")),
@@ -20,6 +20,9 @@ const FILES: [(&str, &str, &str); 9] = [
     ("knowledge.js", JS, include_str!("../../assets/knowledge.js")),
     ("search.css", CSS, include_str!("../../assets/search.css")),
     ("search.js", JS, include_str!("../../assets/search.js")),
+    ("queue.css", CSS, include_str!("../../assets/queue.css")),
+    ("queue.js", JS, include_str!("../../assets/queue.js")),
+    ("system.css", CSS, include_str!("../../assets/system.css")),
     ("icon.svg", SVG, include_str!("../../assets/icon.svg")),
 ];
 

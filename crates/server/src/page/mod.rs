@@ -14,6 +14,7 @@ pub(crate) mod escape;
 pub(crate) mod event;
 pub(crate) mod evidence;
 pub(crate) mod feedback;
+pub(crate) mod filter;
 pub(crate) mod investigation;
 pub(crate) mod knowledge;
 pub(crate) mod parts;
@@ -22,6 +23,7 @@ pub(crate) mod queue;
 pub(crate) mod running;
 pub(crate) mod search;
 pub(crate) mod session;
+pub(crate) mod system;
 pub(crate) mod ticks;
 pub(crate) mod timeline;
 

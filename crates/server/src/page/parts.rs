@@ -3,7 +3,7 @@
 use crate::headline::Headline;
 use crate::hub::Status;
 use casemate_event::{Entity, Severity, Stored};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::fmt::Write;
 
 /// A word with a sign of its own shape, so that nothing is told by colour alone.
@@ -94,6 +94,27 @@ impl From<&Entity> for EntityLink {
 
 pub(crate) fn entity_links<'a>(entities: impl IntoIterator<Item = &'a Entity>) -> Vec<EntityLink> {
     entities.into_iter().map(EntityLink::from).collect()
+}
+
+/// A link to everything about an entity written kind:value.
+pub(crate) fn entity_link(written: &str) -> Option<EntityLink> {
+    Some(EntityLink::from(&written.parse::<Entity>().ok()?))
+}
+
+/// How long ago, in short.
+pub(crate) fn age(passed: SignedDuration) -> String {
+    let seconds = passed.as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// Seconds of machine time, in short.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
 }
 
 /// Percent-encodes everything but RFC 3986's unreserved characters and the colon.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `api` | every endpoint for programs, and the shape of errors |
 //! | `ask` | questions in plain words |
+//! | `board` | lists and their filters, the stream of what happens, the page of the system |
 //! | `cases` | cases, closing and reopening, and the record of it |
 //! | `feedback` | what people say of verdicts, many at once, and what that changes |
 //! | `guard` | who is let in, and the headers of every answer |
@@ -18,6 +19,7 @@
 
 mod api;
 mod ask;
+mod board;
 mod cases;
 mod client;
 mod feedback;

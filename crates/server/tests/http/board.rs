@@ -1,0 +1,273 @@
+//! The lists of alerts and cases: filters that are an address, and that they follow what happens.
+
+use crate::client::{get, post_json, send};
+use crate::running::{Running, start};
+use casemate_event::{Alert, AlertId, AlertOrigin, EventId, Severity};
+use casemate_store::Raise;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// Raises an alert of another product; gives its number.
+fn raise(server: &Running, title: &str, severity: &str, product: &str, techniques: &[&str]) -> u64 {
+    let alert = json!({
+        "title": title, "severity": severity, "product": product, "techniques": techniques,
+        "time": "2026-03-02T09:00:00Z",
+    });
+    post_json(server.addr, "/v1/alerts", &alert).json()["id"].as_u64().unwrap()
+}
+
+/// The alerts that a page lists, in its order.
+#[track_caller]
+fn listed(server: &Running, path: &str) -> Vec<u64> {
+    let page = get(server.addr, path);
+    assert_eq!(page.status, 200, "{path}: {}", page.text());
+    let page = page.text();
+    page.split("data-id=\"").skip(1).map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn filters_are_an_address_and_combine() {
+    let server = start();
+    let low = raise(&server, "Odd child", "low", "edr", &["T1059.001"]);
+    let high = raise(&server, "Encoded command", "high", "edr", &["T1059.001", "T1027"]);
+    let ids = raise(&server, "Port scan <b>", "medium", "ids, the old one", &["T1046"]);
+    let critical = raise(&server, "Dump", "critical", "edr", &["T1003.001"]);
+    assert_eq!(listed(&server, "/"), [critical, high, ids, low], "by priority");
+    assert_eq!(listed(&server, "/?order=newest"), [critical, ids, high, low]);
+    assert_eq!(listed(&server, "/?severity=high,low"), [high, low]);
+    assert_eq!(listed(&server, "/?technique=T1059.001&severity=low"), [low]);
+    assert_eq!(listed(&server, "/?source=ids%2C+the+old+one"), [ids], "a name may hold a comma");
+    assert_eq!(listed(&server, "/?q=ENCODED+edr"), [high]);
+    assert_eq!(listed(&server, &format!("/?q=%23{ids}")), [ids]);
+    assert_eq!(listed(&server, "/?q=t1046"), [ids]);
+    assert_eq!(listed(&server, "/?before=2026-03-01"), Vec::<u64>::new());
+    assert_eq!(listed(&server, "/?after=2026-03-01&verdict=none"), [critical, high, ids, low]);
+    assert_eq!(listed(&server, "/?verdict=malicious"), Vec::<u64>::new());
+    assert_eq!(get(server.addr, "/?after=yesterday").status, 400);
+    for odd in [
+        "/?start=999",
+        "/?start=x&severity=&verdict=,,&entity=:::&assignee=%00",
+        "/?q=%23999999999999999999999",
+    ] {
+        assert_eq!(get(server.addr, odd).status, 200, "{odd}");
+    }
+    // Each value says how many it would leave under the other filters.
+    let page = get(server.addr, "/?severity=high").text();
+    assert!(
+        page.contains("href=\"/?severity=high%2Clow\"") && !page.contains("Port scan &lt;b&gt;"),
+        "{page}"
+    );
+    assert!(page.contains("severity</span> high"), "{page}");
+
+    let assign = json!({ "alerts": [low, high], "act": "assign", "to": "mira", "by": "jo" });
+    post_json(server.addr, "/v1/alerts/feedback", &assign).expect_ok();
+    assert_eq!(listed(&server, "/?assignee=mira"), [high, low]);
+    assert_eq!(listed(&server, "/?assignee=none"), [critical, ids]);
+    let close = json!({ "act": "close", "verdict": "benign", "reason": "r", "by": "jo" });
+    post_json(server.addr, &format!("/v1/alerts/{high}/feedback"), &close).expect_ok();
+    assert_eq!(listed(&server, "/"), [critical, ids, low], "seen at once");
+    assert_eq!(listed(&server, "/?state=closed"), [high]);
+    assert_eq!(listed(&server, "/?state=all&assignee=mira"), [low, high], "what is closed comes last");
+    assert!(get(server.addr, "/cases?state=open&verdict=&order=newest").text().contains("href=\"/cases/"));
+    assert_eq!(get(server.addr, "/cases?state=x&start=-1&verdict=odd").status, 200);
+
+    let rows = get(server.addr, &format!("/alerts/rows?ids={low},{high},999,x"));
+    assert_eq!((rows.status, rows.text().matches("<tr ").count()), (200, 2));
+    let many: Vec<String> = (0..76).map(|n| n.to_string()).collect();
+    assert_eq!(get(server.addr, &format!("/alerts/rows?ids={}", many.join(","))).status, 400);
+}
+
+/// A follower of `/v1/stream`.
+struct Follower(BufReader<TcpStream>);
+
+/// One event: its name, id and data.
+#[derive(Debug)]
+struct Event {
+    name: String,
+    id: String,
+    data: serde_json::Value,
+}
+
+impl Follower {
+    fn new(server: &Running, last: Option<&str>) -> Self {
+        let mut stream = TcpStream::connect(server.addr).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let last = last.map_or_else(String::new, |id| format!("Last-Event-ID: {id}\r\n"));
+        let head = format!("GET /v1/stream HTTP/1.1\r\nHost: {}\r\n{last}\r\n", server.addr);
+        stream.write_all(head.as_bytes()).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// The next event; nothing at the end of the stream.
+    fn next(&mut self) -> Option<Event> {
+        let mut event = Event { name: String::new(), id: String::new(), data: json!(null) };
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            match line.trim_end().split_once(':') {
+                Some(("event", name)) => event.name = name.trim().to_owned(),
+                Some(("id", id)) => event.id = id.trim().to_owned(),
+                Some(("data", data)) => event.data = serde_json::from_str(data).unwrap(),
+                None if line.trim_end().is_empty() && !event.name.is_empty() => return Some(event),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next event that is wanted.
+    #[track_caller]
+    fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let event = self.next().expect("the stream ended");
+            if wanted(&event) {
+                return event;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_happens_is_told_as_it_happens() {
+    let mut server = start();
+    let mut follower = Follower::new(&server, None);
+    assert_eq!(follower.until(|event| event.name == "hello").data["waiting"], 0);
+    let alert = server.ingest_intrusion();
+    let raised = follower.until(|event| event.name == "alert" && event.data["id"] == alert);
+    assert_eq!((&raised.data["what"], &raised.data["closed"]), (&json!("raised"), &json!(null)));
+    server.investigate(alert);
+    // The verdict is told once it is stored, which is before the investigation is over.
+    let (mut statuses, mut verdicts) = (Vec::new(), 0);
+    while !(verdicts > 0 && statuses.contains(&json!("done"))) {
+        let event = follower.next().unwrap();
+        match event.name.as_str() {
+            "investigation" => statuses.push(event.data["status"].clone()),
+            "alert" if event.data["verdict"].is_string() => verdicts += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(statuses, ["queued", "running", "done"]);
+    let close = json!({ "act": "close", "verdict": "benign", "reason": "r", "by": "jo" });
+    post_json(server.addr, &format!("/v1/alerts/{alert}/feedback"), &close).expect_ok();
+    let closed = follower.until(|event| event.name == "alert" && event.data["what"] == "decided");
+    assert_eq!(closed.data["closed"], "benign");
+    follower.until(|event| event.name == "case");
+
+    // Who comes back goes on where they were; who was away too long is told so.
+    let mut again = Follower::new(&server, Some(&raised.id));
+    again.until(|event| event.name == "hello");
+    again.until(|event| event.id == closed.id);
+    let mut other = Follower::new(&server, Some("1-1"));
+    assert_eq!(other.next().unwrap().name, "gap");
+    // It ends with the server.
+    server.end();
+    while follower.next().is_some() {}
+}
+
+#[test]
+fn followers_are_bounded() {
+    let server = start();
+    let mut all = Vec::new();
+    for _ in 0..64 {
+        let mut follower = Follower::new(&server, None);
+        follower.until(|event| event.name == "hello");
+        all.push(follower);
+    }
+    let refused = send(server.addr, "GET", "/v1/stream", &[], b"");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "60"));
+}
+
+fn alert(n: u64) -> Alert {
+    let time = Timestamp::from_second(1_772_000_000 + n as i64 % 1_000_000).unwrap();
+    let severity = [Severity::Low, Severity::Medium, Severity::High][n as usize % 3];
+    Alert {
+        id: AlertId(0),
+        origin: AlertOrigin::Product(format!("product {}", n % 7)),
+        title: format!("Alert of kind {}", n % 211),
+        severity,
+        techniques: vec![format!("T1{:03}", n % 97)],
+        first_time: time,
+        last_time: time,
+        events: vec![EventId(1)],
+        event_count: 1,
+        entities: vec![format!("process_id:h{n}/x{n}").parse().unwrap()],
+    }
+}
+
+/// CPU time of this process so far.
+fn cpu() -> Duration {
+    let stat = fs_err::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+/// No page reads all alerts: with many of them (`CASEMATE_BOARD_ALERTS=100000` for as many) each answer takes about as
+/// long as it takes to look through a table in memory.
+#[test]
+fn pages_stay_fast_over_many_alerts() {
+    let many: u64 = std::env::var("CASEMATE_BOARD_ALERTS").map_or(3000, |many| many.parse().unwrap());
+    let server = start();
+    let store = server.pipeline.store();
+    for from in (0..many).step_by(1000) {
+        let raises = (from..many.min(from + 1000)).map(|n| Raise {
+            alert: alert(n),
+            fold_key: n.to_string(),
+            window: SignedDuration::ZERO,
+            kind: 0,
+            is_same: false,
+        });
+        store.raise_all(raises.collect(), None).unwrap();
+    }
+    get(server.addr, "/");
+    for path in
+        ["/", "/?severity=high&q=kind+21&technique=T1021", "/?order=newest&start=75", "/cases", "/system"]
+    {
+        let (begun, before) = (Instant::now(), cpu());
+        let rounds = 5;
+        let mut bytes = 0;
+        for _ in 0..rounds {
+            let page = get(server.addr, path);
+            assert_eq!(page.status, 200);
+            bytes = page.body.len();
+        }
+        println!(
+            "{path}: {many} alerts, {bytes} bytes, {:.1} ms each, {:.1} ms of CPU (this build)",
+            begun.elapsed().as_secs_f64() * 1000.0 / f64::from(rounds),
+            (cpu() - before).as_secs_f64() * 1000.0 / f64::from(rounds)
+        );
+        assert!(bytes < 120_000, "{path} has {bytes} bytes");
+    }
+}
+
+#[test]
+fn the_system_page_says_how_the_machine_does() {
+    let server = start();
+    let alert = server.ingest_intrusion();
+    server.ingest("what is this\u{0}\n");
+    server.investigate(alert);
+    let page = get(server.addr, "/system");
+    assert_eq!(page.status, 200, "{}", page.text());
+    let page = page.text();
+    for part in [
+        "Seconds per alert",
+        "class=\"chart converges\"",
+        "As a table",
+        "Intake",
+        "Nothing leaves",
+        "audit record",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(!page.contains(" style=\"") && !page.contains("NaN"));
+    let system = get(server.addr, "/v1/system").expect_ok();
+    assert_eq!(system["stages"][0]["name"], "total");
+    assert_eq!(system["verdicts"]["weeks"][0]["from"], "2026-03-02");
+    assert_eq!(system["queue"]["alive"], true);
+    assert!(system["record"]["lines"].as_u64().unwrap() > 0);
+    assert_eq!(system["intake"]["events"], 5);
+}

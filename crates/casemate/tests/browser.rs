@@ -94,3 +94,15 @@ fn every_page_is_accessible_light_and_within_its_weight() {
     walk(&packages, "pages.mjs", &args);
     server.end();
 }
+
+#[test]
+fn an_investigation_is_read_by_keyboard_and_without_scripts() {
+    let Some(packages) = browser() else { return };
+    let site = Site::new();
+    let logs = data("incident/logs").display().to_string();
+    assert_eq!(site.run(&["ingest", &logs]).code, 0);
+    assert_eq!(site.run(&["investigate", "9", "--model", "none"]).code, 0);
+    let server = site.serve();
+    walk(&packages, "investigation.mjs", &[&format!("http://{}", server.address), "9"]);
+    server.end();
+}

@@ -11,6 +11,7 @@ use crate::narrative;
 use crate::playbook::{Playbook, Playbooks};
 use crate::probe::States;
 use crate::prompt;
+use crate::prompts::Prompts;
 use crate::reader::{self, Reading};
 use crate::relate::{self, Relation};
 use crate::render::{self, Width};
@@ -132,6 +133,17 @@ impl Investigator {
     /// Bounds what each investigation from now on may cost.
     pub fn set_budget(&mut self, budget: Budget) {
         self.budget = budget;
+    }
+
+    /// What the model was given for stored investigations, by what this investigator is loaded with.
+    pub fn prompts(&self) -> Prompts {
+        Prompts {
+            pipeline: Arc::clone(&self.pipeline),
+            model: self.model.clone(),
+            playbooks: self.playbooks.clone(),
+            site: self.site.clone(),
+            site_sha256: self.site_sha256.clone(),
+        }
     }
 
     /// Judges by this head from now on, its probe reading with `reader`.
@@ -561,10 +573,7 @@ fn line(candidate: &Candidate<'_>, width: Width) -> String {
 }
 
 fn ended_silence(candidate: &Candidate<'_>) -> String {
-    candidate
-        .silence
-        .map(|minutes| format!(" (the host logged nothing for {minutes} minutes before)"))
-        .unwrap_or_default()
+    candidate.silence.map(silence::describe).unwrap_or_default()
 }
 
 fn line_of(number: usize, chosen: &Chosen, candidates: &[Candidate<'_>], width: Width) -> Evidence {
@@ -738,36 +747,76 @@ fn timeline_entry(item: &Evidence) -> TimelineEntry {
     }
 }
 
-/// The conclusion in a sentence: the verdict, and the facts that carry it.
+/// Least weight of a fact that the summary names.
+const TELLING: f64 = 0.3;
+/// Longest statement in the summary, in characters.
+const MAX_STATEMENT_CHARS: usize = 180;
+
+/// The conclusion in a sentence: the verdict, and the weightiest facts that carry it, each with its evidence.
 fn summary(verdict: Verdict, probability: f64, convergence: f64, facts: &[Fact]) -> String {
-    let carrying = |raises: bool| -> String {
-        let statements: Vec<&str> = facts
-            .iter()
-            .filter(|fact| {
-                !fact.evidence.is_empty() && (fact.weight > 0.0) == raises && fact.weight.abs() >= 0.3
-            })
-            .take(2)
-            .map(|fact| fact.statement.as_str())
-            .collect();
-        statements.join("; ")
+    let raising = reasons(facts, true);
+    let lowering = reasons(facts, false);
+    let because = |reasons: &str| match reasons {
+        "" => " by the sum of many small signs; no single fact carries it".to_owned(),
+        reasons => format!(" because {reasons}"),
     };
-    let (raising, lowering) = (carrying(true), carrying(false));
-    let because = |text: &str| if text.is_empty() { String::new() } else { format!(": {text}") };
+    let of = format!("probability {probability:.2}");
+    let against = |reasons: &str| match reasons {
+        "" => String::new(),
+        reasons => format!("; against it: {reasons}"),
+    };
     match verdict {
-        Verdict::Malicious => format!("Malicious{}.", because(&raising)),
-        Verdict::Suspicious => format!("Suspicious, to be looked at by a person{}.", because(&raising)),
+        Verdict::Malicious => format!("Malicious{}{}.", because(&raising), against(&lowering)),
+        Verdict::Suspicious => format!("Suspicious{}{}.", because(&raising), against(&lowering)),
         Verdict::Benign => format!("Benign{}.", because(&lowering)),
         Verdict::Inconclusive if convergence < 0.5 => {
-            "Inconclusive: the answers change with the wording or the order of the evidence.".to_owned()
+            "Inconclusive because the answers change with the wording or the order of the evidence."
+                .to_owned()
         }
-        Verdict::Inconclusive => {
-            let both: Vec<&str> =
-                [raising.as_str(), lowering.as_str()].into_iter().filter(|s| !s.is_empty()).collect();
-            format!(
-                "Inconclusive (probability of an attack {probability:.2}){}.",
-                because(&both.join("; on the other hand, "))
-            )
+        Verdict::Inconclusive => match (raising.as_str(), lowering.as_str()) {
+            ("", "") => format!("Inconclusive because no fact speaks for an attack or against one ({of})."),
+            (raising, "") => {
+                format!("Inconclusive because what speaks for an attack is not enough ({of}): {raising}.")
+            }
+            ("", lowering) => {
+                format!(
+                    "Inconclusive because what speaks against an attack is not enough ({of}): {lowering}."
+                )
+            }
+            (raising, lowering) => {
+                format!(
+                    "Inconclusive because {raising}, which speaks for an attack ({of}), while {lowering}."
+                )
+            }
+        },
+    }
+}
+
+/// The two weightiest facts that raise, or lower, with the labels of what they rest on; two that rest on the same are
+/// said in one breath.
+fn reasons(facts: &[Fact], raises: bool) -> String {
+    let telling = |fact: &&Fact| {
+        !fact.evidence.is_empty() && (fact.weight > 0.0) == raises && fact.weight.abs() >= TELLING
+    };
+    let told: Vec<&Fact> = facts.iter().filter(telling).take(2).collect();
+    let labels = |fact: &Fact| format!(" [{}]", fact.evidence.join(", "));
+    match told.as_slice() {
+        [] => String::new(),
+        [one] => statement(one) + &labels(one),
+        [one, other, ..] if one.evidence == other.evidence => {
+            format!("{}, and {}{}", statement(one), statement(other), labels(other))
         }
+        [one, other, ..] => {
+            format!("{}{}, and {}{}", statement(one), labels(one), statement(other), labels(other))
+        }
+    }
+}
+
+/// What a fact says, cut to what a sentence can hold.
+fn statement(fact: &Fact) -> String {
+    match fact.statement.char_indices().nth(MAX_STATEMENT_CHARS) {
+        Some((end, _)) => format!("{}…", fact.statement[..end].trim_end()),
+        None => fact.statement.clone(),
     }
 }
 

@@ -10,6 +10,7 @@
 //! events of its own, stores nothing and serves nothing.
 
 pub mod ask;
+pub mod attack;
 mod baseline;
 mod budget;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub mod playbook;
 mod probe;
 mod progress;
 mod prompt;
+mod prompts;
 mod reader;
 mod relate;
 pub mod render;
@@ -62,6 +64,7 @@ pub use investigator::{Investigator, LoadedHead, LoadedModel};
 pub use playbook::Playbooks;
 pub use probe::States;
 pub use progress::Progress;
+pub use prompts::{Check, Given, Prompt, Prompts, Task};
 pub use relate::Relation;
 pub use replay::{Rejudged, Replayed};
 pub use report::{Investigation, Verdict};

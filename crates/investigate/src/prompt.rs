@@ -69,22 +69,33 @@ pub(crate) fn context<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>) -> St
 
 /// The turns of one question in one wording over evidence lines.
 pub(crate) fn question(lines: &str, alert: &str, question: &Question, wording: &str) -> Vec<Turn> {
+    turns(lines, alert, &question_task(question, wording))
+}
+
+/// What is asked for in one wording of a question.
+pub(crate) fn question_task(question: &Question, wording: &str) -> String {
     let answers = match question.answers.as_slice() {
         [a, b] => format!("{a} or {b}"),
         answers => answers.join(", "),
     };
-    turns(lines, alert, &format!("Question: {wording} Answer with one of: {answers}."))
+    format!("Question: {wording} Answer with one of: {answers}.")
 }
+
+/// What begins the answer to a question, before the answers are scored.
+pub(crate) const LEAD: &str = "Answer:";
 
 /// The turns that ask for the narrative.
 pub(crate) fn narrative(lines: &str, alert: &str) -> Vec<Turn> {
-    let task = "Report in two or three short sentences what the most important events say happened: which user, which \
-                program, which host. Use only names from the events and end each sentence with the label of its event, \
-                like [E1].";
-    turns(lines, alert, task)
+    turns(lines, alert, NARRATIVE)
 }
 
-fn turns(lines: &str, alert: &str, task: &str) -> Vec<Turn> {
+/// What is asked for in the narrative.
+pub(crate) const NARRATIVE: &str = "Report in two or three short sentences what the most important events say happened: \
+    which user, which program, which host. Use only names from the events and end each sentence with the label of its \
+    event, like [E1].";
+
+/// The turns of any task.
+pub(crate) fn turns(lines: &str, alert: &str, task: &str) -> Vec<Turn> {
     vec![
         Turn { role: Role::System, parts: vec![Part::Text(SYSTEM.to_owned())] },
         Turn {

@@ -63,17 +63,10 @@ pub(crate) fn read(
         ..Reading::default()
     };
     // By time last: the narrative goes on from there.
-    // Without questions there is nothing that an order could change.
-    let orders = if questions.is_empty() { 1 } else { ORDERS };
+    let orders = orders(questions);
     let mut prompt = Sha256::new();
     for order in (0..orders).rev() {
-        let lines = prompt::lines(evidence, order);
-        let asked = Asked::new(model, &lines, alert, questions)?;
-        let story = if order == 0 {
-            model.render_chat(&prompt::narrative(&lines, alert), true)?
-        } else {
-            Tokens::new()
-        };
+        let (asked, story) = texts_of(model, evidence, alert, questions, order)?;
         meter.spend((asked.prefix.len() + asked.suffix_tokens()) as u64)?;
         let capacity = asked.prefix.len().max(story.len()) + MAX_NARRATIVE_TOKENS + 8;
         let mut session = model.session_with(capacity.min(model.info().context_length), meter.ticket())?;
@@ -101,6 +94,41 @@ pub(crate) fn read(
         variants.sort_by_key(|variant| (variant.wording, variant.order));
     }
     Ok(reading)
+}
+
+/// In how many orders the evidence is read. Without questions there is nothing that an order could change.
+pub(crate) fn orders(questions: &[Question]) -> usize {
+    if questions.is_empty() { 1 } else { ORDERS }
+}
+
+/// What is asked over one order of the evidence, and the narrative's own prompt where it is written after that.
+fn texts_of(
+    model: &Model,
+    evidence: &[Evidence],
+    alert: &str,
+    questions: &[Question],
+    order: usize,
+) -> Result<(Asked, Tokens), Error> {
+    let lines = prompt::lines(evidence, order);
+    let asked = Asked::new(model, &lines, alert, questions)?;
+    let story =
+        if order == 0 { model.render_chat(&prompt::narrative(&lines, alert), true)? } else { Tokens::new() };
+    Ok((asked, story))
+}
+
+/// SHA-256 over all tokens that [`read`] would read. Needs the tokenizer alone: nothing is computed.
+pub(crate) fn prompt_sha256(
+    model: &Model,
+    evidence: &[Evidence],
+    alert: &str,
+    questions: &[Question],
+) -> Result<String, Error> {
+    let mut prompt = Sha256::new();
+    for order in (0..orders(questions)).rev() {
+        let (asked, story) = texts_of(model, evidence, alert, questions, order)?;
+        asked.texts().chain([&story]).for_each(|tokens| hash(&mut prompt, tokens));
+    }
+    Ok(crate::hash::hex(&prompt.finalize()))
 }
 
 /// Adds tokens, and how many there are.
@@ -139,7 +167,7 @@ struct Asked {
 
 impl Asked {
     fn new(model: &Model, lines: &str, alert: &str, questions: &[Question]) -> Result<Self, Error> {
-        let lead = model.tokens_of_data("Answer:")?;
+        let lead = model.tokens_of_data(prompt::LEAD)?;
         let mut prompts = Vec::new();
         let mut candidates = Vec::new();
         let mut index = Vec::new();

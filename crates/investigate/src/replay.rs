@@ -93,6 +93,10 @@ impl Inputs {
         Ok(events)
     }
 
+    pub(crate) fn past(&self) -> &Past {
+        &self.past
+    }
+
     pub(crate) fn similar(&self) -> Vec<SimilarCase> {
         let exact = |(case, bits): &(SimilarCase, u64)| SimilarCase {
             similarity: f64::from_bits(*bits),

@@ -247,6 +247,13 @@ pub struct Evidence {
     pub folded: Vec<EventId>,
 }
 
+impl Evidence {
+    /// Minutes for which the host had logged nothing before, where the line says that it ends such a silence.
+    pub fn silent_minutes(&self) -> Option<u32> {
+        crate::silence::told_by(&self.line)
+    }
+}
+
 impl Investigation {
     /// The events that reached the prompt, ascending: those of the evidence lines, and those folded into them.
     pub fn shown(&self) -> BTreeSet<EventId> {

@@ -28,6 +28,20 @@ pub(crate) fn ended(events: &[Stored], relations: &[Relation]) -> BTreeMap<Event
     by_host.into_values().flat_map(|of_host| of_one(&of_host)).collect()
 }
 
+/// What a line of evidence says of the silence that it ends, after everything else.
+pub(crate) fn describe(minutes: i64) -> String {
+    format!("{BEFORE_MINUTES}{minutes}{AFTER_MINUTES}")
+}
+
+/// The minutes that the end of a line tells of.
+pub(crate) fn told_by(line: &str) -> Option<u32> {
+    let (_, minutes) = line.strip_suffix(AFTER_MINUTES)?.rsplit_once(BEFORE_MINUTES)?;
+    minutes.parse().ok()
+}
+
+const BEFORE_MINUTES: &str = " (the host logged nothing for ";
+const AFTER_MINUTES: &str = " minutes before)";
+
 fn of_one(events: &[(i64, EventId)]) -> Vec<(EventId, i64)> {
     let pauses: Vec<i64> = events.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
     let mut sorted = pauses.clone();
@@ -49,6 +63,14 @@ mod tests {
     use super::*;
     use crate::testing::stored;
     use casemate_event::{Class, field};
+
+    #[test]
+    fn a_silence_is_read_back() {
+        assert_eq!(told_by(&format!("process \"a\"{}", describe(61))), Some(61));
+        // A value may say so too, within its quotes.
+        assert_eq!(told_by("command \"a (the host logged nothing for 61 minutes before)\""), None);
+        assert_eq!(told_by("x (the host logged nothing for ever minutes before)"), None);
+    }
 
     #[test]
     fn a_silence_stands_out() {

@@ -241,6 +241,10 @@ fn query_parameter(name: &str) -> (Value, &'static str) {
             "all: count every event, however long it takes",
         ),
         "ids" => (text_schema(), "Numbers of alerts, separated by commas, at most 75"),
+        "from" => (text_schema(), "Beginning of the part of the timeline that is drawn (RFC 3339)"),
+        "to" => (text_schema(), "End of it"),
+        "reading" => (json!({ "type": "integer", "minimum": 1 }), "Over which order of the evidence"),
+        "task" => (json!({ "type": "integer", "minimum": 1 }), "Which prompt: place in the list of tasks"),
         "reason" => (text_schema(), "Only records quarantined for this reason"),
         "below" => (json!({ "type": "integer" }), "Only records numbered below this, to go on with a list"),
         "limit" => (
@@ -530,6 +534,11 @@ fn described() -> Vec<Operation> {
             "text/event-stream",
             text_schema(),
         ),
+        Operation::json(
+            "/v1/investigations/{id}/prompt",
+            "What the model was given, made again and checked against the hash that the report names",
+            schema("Prompt"),
+        ),
         Operation::post(
             "/v1/ask",
             "Ask in plain words: the answer with its evidence; with `Accept: text/event-stream` as it comes (`evidence`, \
@@ -635,7 +644,9 @@ fn described() -> Vec<Operation> {
         Operation::html("/cases/{id}", "Page: one case and its alerts"),
         form("/cases/{id}/close", "Form of the page: close a case"),
         form("/cases/{id}/reopen", "Form of the page: open a case again"),
-        Operation::html("/investigations/{id}", "Page: one investigation"),
+        Operation::html("/investigations/{id}", "Page: one investigation, and a part of its time")
+            .query(&["from", "to"]),
+        Operation::html("/investigations/{id}/prompt", "Page: what the model was given").query(&["task", "reading"]),
         Operation::html("/system", "Page: how the machine itself is doing"),
         Operation::html("/events/{id}", "Page: one event"),
         Operation::html("/playbooks", "Page: playbooks in use"),
@@ -815,6 +826,17 @@ fn schemas() -> Value {
         &json!({
             "event": integer, "time": time, "format": text, "source": text, "message": text, "raw": text,
             "note": text, "by": text, "at": time,
+        }),
+    );
+    all["Prompt"] = object(
+        &["id", "asked"],
+        &json!({
+            "id": integer, "asked": { "type": "string", "enum": ["yes", "no", "lost"] }, "why": text,
+            "reused_from": { "type": ["integer", "null"] }, "model": { "type": ["object", "null"] },
+            "system": text, "shared": list(&text), "tasks": any, "sha256": { "type": ["string", "null"] },
+            "check": object(&["result"], &json!({
+                "result": { "type": "string", "enum": ["same", "different", "unverified"] }, "why": text,
+            })),
         }),
     );
     all

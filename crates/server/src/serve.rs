@@ -156,6 +156,7 @@ pub(crate) async fn assemble(
     let model = investigator.model().cloned().map(|loaded| SharedModel::new(loaded, stopping.clone()));
     let knowledge = Knowledge::start(investigator.clone(), Arc::clone(&headlines), config.judge)?;
     let asker = Asker::new(Arc::clone(&pipeline), investigator.model().cloned());
+    let prompts = investigator.prompts();
     let tools = Tools {
         store,
         investigator,
@@ -182,6 +183,7 @@ pub(crate) async fn assemble(
         since: Timestamp::now(),
         board,
         live,
+        prompts,
         requests: Requests::default(),
         knowledge,
         asker,

@@ -17,6 +17,7 @@ use crate::redact::Redaction;
 use crate::turnstile::Turnstile;
 use crate::worker::Queue;
 use casemate_access::{Access, Sessions};
+use casemate_investigate::Prompts;
 use casemate_investigate::ask::Asker;
 use casemate_pipeline::Pipeline;
 use casemate_receive::{Intake, Tls};
@@ -50,6 +51,8 @@ pub(crate) struct App {
     pub(crate) board: Arc<Board>,
     /// What has just happened, for whoever follows.
     pub(crate) live: Arc<Live>,
+    /// Makes again what models were given.
+    pub(crate) prompts: Prompts,
     pub(crate) requests: Requests,
     /// Playbooks, rules and models in use, and what is tried beside them.
     pub(crate) knowledge: Knowledge,

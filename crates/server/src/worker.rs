@@ -274,13 +274,14 @@ impl Tools {
         let alert = self.read_alert(id)?;
         // Who asks for an investigation wants one.
         self.investigator.set_reuse(next.waiting.is_some());
-        job.step(Step::new("started", &json!({ "id": id, "text": "Started" })));
+        let started = Instant::now();
+        job.step(Step::new("started", &json!({ "id": id, "text": "Started", "at": Timestamp::now() })));
         let mut on_progress = |progress: Progress| {
             if shared.abandon.load(Ordering::Relaxed) {
                 // No panic: the hook stays silent, and `run` catches it.
                 resume_unwind(Box::new(Abandoned));
             }
-            job.step(progress_step(&progress));
+            job.step(progress_step(&progress, started.elapsed()));
         };
         let investigation =
             self.investigator.investigate(&alert, &mut on_progress).map_err(|error| error.to_string())?;
@@ -301,10 +302,11 @@ impl Tools {
     }
 }
 
-/// A step as JSON, with `text` for people beside what the investigator says.
-fn progress_step(progress: &Progress) -> Step {
+/// A step as JSON, with `text` for people and the seconds since the start beside what the investigator says.
+fn progress_step(progress: &Progress, elapsed: Duration) -> Step {
     let mut json = json!(progress);
     if let Some(object) = json.as_object_mut() {
+        object.insert("elapsed".to_owned(), json!((elapsed.as_secs_f64() * 1000.0).round() / 1000.0));
         object.insert("text".to_owned(), json!(visible(&describe(progress))));
     }
     Step::new("progress", &json)

@@ -93,6 +93,12 @@ pub fn fact_names() -> impl Iterator<Item = &'static str> {
     Kind::ALL.iter().map(|kind| kind.entry().name)
 }
 
+/// Techniques that facts are signs of.
+#[cfg(test)]
+pub(crate) fn techniques() -> impl Iterator<Item = &'static str> {
+    Kind::ALL.iter().filter_map(|kind| kind.entry().technique)
+}
+
 /// What one event says of one fact, as a statement, or nothing.
 type Predicate = fn(View<'_>) -> Option<String>;
 

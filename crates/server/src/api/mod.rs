@@ -20,6 +20,7 @@ pub(crate) mod once;
 pub(crate) mod openai;
 pub(crate) mod otlp;
 pub(crate) mod playbooks;
+pub(crate) mod prompt;
 pub(crate) mod quarantine;
 pub(crate) mod rules;
 pub(crate) mod stream;

@@ -11,11 +11,13 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Every file that pages link to. `casemate.*` goes with each page; a page's own style and script are named like it.
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 14] = [
     ("ask.css", CSS, include_str!("../../assets/ask.css")),
     ("ask.js", JS, include_str!("../../assets/ask.js")),
     ("casemate.css", CSS, include_str!("../../assets/casemate.css")),
     ("casemate.js", JS, include_str!("../../assets/casemate.js")),
+    ("investigation.css", CSS, include_str!("../../assets/investigation.css")),
+    ("investigation.js", JS, include_str!("../../assets/investigation.js")),
     ("knowledge.css", CSS, include_str!("../../assets/knowledge.css")),
     ("knowledge.js", JS, include_str!("../../assets/knowledge.js")),
     ("search.css", CSS, include_str!("../../assets/search.css")),

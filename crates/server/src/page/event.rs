@@ -2,7 +2,7 @@
 
 use super::evidence::{Offered, open_cases};
 use super::feedback::asks_name;
-use super::parts::{EntityLink, When, entity_links, when};
+use super::parts::{Badge, EntityLink, When, entity_links, severity, shorten, when};
 use super::render;
 use crate::api::events::event;
 use crate::problem::Result;
@@ -11,12 +11,17 @@ use askama::Template;
 use axum::extract::{Extension, Path, State};
 use axum::response::Html;
 use casemate_access::Principal;
-use casemate_event::{Fields, TimeQuality};
+use casemate_event::{Class, Event, Fields, Stored, TimeQuality, field};
+use casemate_investigate::taint::{self, Writer};
+use casemate_investigate::{decoded_layers, injection};
 use std::fmt::Write;
 use std::sync::Arc;
 
 /// Most bytes of a raw record shown; the API gives all.
 const RAW_SHOWN: usize = 256 * 1024;
+/// Generations of parents shown, and characters of each command.
+const GENERATIONS: usize = 4;
+const COMMAND_CHARS: usize = 300;
 
 #[derive(Template)]
 #[template(path = "event.html")]
@@ -34,13 +39,29 @@ struct EventPage {
     entities: Vec<EntityLink>,
     cases: Vec<Offered>,
     asks_name: bool,
-    fields: Vec<(String, String)>,
-    native: Vec<(String, String)>,
+    /// Rules that match it, as they are now.
+    rules: Vec<(Badge, String)>,
+    /// The processes that led to it, the oldest first: event, and what was run.
+    chain: Vec<(u64, String)>,
+    /// What its command says once undone, the outermost encoding first.
+    decoded: Vec<String>,
+    /// Text in it that talks to its reader: field, what it does, the text.
+    talks: Option<(String, &'static str, String)>,
+    fields: Vec<Row>,
+    native: Vec<Row>,
     raw: String,
     raw_bytes: usize,
     raw_note: Option<&'static str>,
     previous: Option<u64>,
     next: Option<u64>,
+}
+
+/// A field.
+struct Row {
+    name: String,
+    value: String,
+    /// Whether anybody who reaches a service or starts a program can write it.
+    by_anyone: bool,
 }
 
 pub(crate) async fn page(
@@ -69,8 +90,18 @@ pub(crate) async fn page(
             entities: entity_links(&event.entities()),
             cases: open_cases(app)?,
             asks_name: asks_name(&who),
-            fields: rows(&event.fields),
-            native: rows(&event.native),
+            rules: app
+                .pipeline
+                .rules()
+                .matches(event)
+                .iter()
+                .map(|rule| (severity(rule.severity), rule.title.clone()))
+                .collect(),
+            chain: chain(app, &stored)?,
+            decoded: decoded(event),
+            talks: injection::find(event).map(|found| (found.field, found.sign.describe(), found.text)),
+            fields: rows(&event.fields, taint::normalised),
+            native: rows(&event.native, taint::vendor),
             raw_bytes: event.raw.len(),
             raw,
             raw_note,
@@ -81,8 +112,34 @@ pub(crate) async fn page(
     .await
 }
 
-fn rows(fields: &Fields) -> Vec<(String, String)> {
-    fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn rows(fields: &Fields, writer: fn(&str) -> Writer) -> Vec<Row> {
+    let row = |(name, value): (&str, &str)| Row {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        by_anyone: writer(name) == Writer::Anyone,
+    };
+    fields.iter().map(row).collect()
+}
+
+/// What was started before what.
+fn chain(app: &App, stored: &Stored) -> Result<Vec<(u64, String)>> {
+    if stored.event.class != Class::ProcessActivity && stored.event.field(field::ACTOR_PROCESS_PID).is_none()
+    {
+        return Ok(Vec::new());
+    }
+    let starts = app.pipeline.store().ancestors(stored, GENERATIONS)?;
+    let what = |start: &Stored| {
+        let event = &start.event;
+        let text = event.field(field::PROCESS_CMD_LINE).or(event.field(field::PROCESS_PATH));
+        (start.id.0, shorten(text.unwrap_or(&event.message), COMMAND_CHARS))
+    };
+    Ok(starts.iter().rev().map(what).collect())
+}
+
+fn decoded(event: &Event) -> Vec<String> {
+    let names = [field::PROCESS_CMD_LINE, field::SCRIPT, field::ACTOR_PROCESS_CMD_LINE];
+    let text = names.iter().find_map(|name| event.field(name));
+    text.map(decoded_layers).unwrap_or_default()
 }
 
 fn time_note(quality: TimeQuality) -> Option<&'static str> {

@@ -1,35 +1,42 @@
-//! `GET /investigations/{id}`: what happened, how sure are we, and why? And the same as one file to keep.
+//! `GET /investigations/{id}`: what happened, how sure are we, and why?
 
+use super::attempts::{self, Attempt};
 use super::bars::{self, Bars};
+use super::cited::{Cite, Labels, Piece};
+use super::exhibits::{Exhibits, source_of};
+use super::feedback::FeedbackView;
+use super::graph::{self, Drawing};
+use super::matrix::{self, Matrix};
 use super::parts::{Badge, EntityLink, When, entity_links, percent, severity, verdict, when};
-use super::timeline::{self, Item, Timeline};
+use super::spread::{self, Strip};
+use super::timeline::{self, Item, Timeline, Window};
 use super::{render, running};
 use crate::api::investigations::stored;
 use crate::hub::Status;
-use crate::params::number;
+use crate::params::{Params, number};
 use crate::problem::Result;
 use crate::state::{App, blocking};
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use casemate_event::AlertId;
-use casemate_investigate::Relation;
+use casemate_access::Principal;
+use casemate_event::{AlertId, EventId};
 use casemate_investigate::report::{
-    Answer, ContextItem, Evidence, Fact, Investigation, Method, SentenceSource,
+    Answer, ContextItem, Evidence, Fact, Investigation, Method, SentenceSource, Variant,
 };
-use std::collections::BTreeSet;
+use casemate_investigate::{Relation, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[derive(Template)]
 #[template(path = "investigation.html")]
 struct InvestigationPage {
     case: CaseView,
+    feedback: FeedbackView,
 }
 
 /// An investigation, ready to print.
 struct CaseView {
-    /// In a file of its own there is nothing to link to.
-    standalone: bool,
     id: u64,
     title: String,
     severity: Badge,
@@ -40,18 +47,28 @@ struct CaseView {
     confidence: String,
     convergence: String,
     probability: String,
+    /// How the convergence came about: `12 malicious`.
+    variants: Vec<String>,
+    variant_count: usize,
     /// Why the model was not asked.
     without_model: Option<String>,
-    summary: String,
+    is_settled: bool,
+    summary: Vec<Piece>,
     sentences: Vec<SentenceView>,
     narrative_replaced: u64,
     timeline: Option<Timeline>,
+    graph: Option<Drawing>,
     bars: Option<Bars>,
     facts: Vec<FactView>,
     answers: Vec<AnswerView>,
+    /// Whether any question was asked of the model.
+    asked: bool,
     evidence: Vec<EvidenceView>,
+    /// Lines whose event is not in the store any more.
+    gone: usize,
+    attempts: Vec<Attempt>,
     entities: Vec<EntityLink>,
-    techniques: Vec<(String, String)>,
+    matrix: Option<Matrix>,
     reused_from: Option<u64>,
     similar: Vec<SimilarView>,
     context: Vec<ContextItem>,
@@ -59,6 +76,7 @@ struct CaseView {
     next_steps: Vec<String>,
     playbook: (String, u32, String),
     model: Option<(String, String)>,
+    head: Option<(String, String)>,
     prompt_tokens: u64,
     generated_tokens: u64,
     seconds: Vec<(String, String)>,
@@ -75,7 +93,7 @@ struct SimilarView {
 
 struct SentenceView {
     text: String,
-    citations: Vec<String>,
+    cites: Vec<Cite>,
     by_model: bool,
 }
 
@@ -84,7 +102,7 @@ struct FactView {
     name: String,
     weight: String,
     raises: bool,
-    evidence: Vec<String>,
+    cites: Vec<Cite>,
 }
 
 struct AnswerView {
@@ -94,8 +112,12 @@ struct AnswerView {
     probability: String,
     threshold: String,
     weight: String,
+    strip: Option<Strip>,
     variants: Vec<(String, String)>,
     spread: String,
+    cites: Vec<Cite>,
+    /// It was read with all of the evidence.
+    cites_all: bool,
 }
 
 struct EvidenceView {
@@ -105,12 +127,20 @@ struct EvidenceView {
     host: String,
     line: String,
     why: String,
+    rules: Vec<String>,
     count: u64,
+    is_alert: bool,
 }
 
 /// `GET /investigations/{id}`
-pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response> {
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Params(window): Params<Window>,
+    Extension(who): Extension<Principal>,
+) -> Result<Response> {
     let id = AlertId(number(&id, "investigation")?);
+    let window = window.parse()?;
     let job = app.hub.job(id);
     let pending = job.filter(|job| job.status() != Status::Done);
     blocking(&app, move |app| {
@@ -118,7 +148,11 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
             return running::page(app, id, &job).map(IntoResponse::into_response);
         }
         match stored(app, id) {
-            Ok(case) => Ok(render(&InvestigationPage { case: CaseView::new(&case, false) })?.into_response()),
+            Ok(case) => {
+                let case = CaseView::new(&case, &Exhibits::gather(app, &case)?, window);
+                let feedback = FeedbackView::of_alert(app, id, &who, format!("/investigations/{id}"))?;
+                Ok(render(&InvestigationPage { case, feedback })?.into_response())
+            }
             // An alert without an investigation is a page with a button, not an error.
             Err(_) if app.pipeline.store().alert(id)?.is_some() => {
                 Ok(Redirect::to(&format!("/alerts/{id}")).into_response())
@@ -130,11 +164,16 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
 }
 
 impl CaseView {
-    fn new(case: &Investigation, standalone: bool) -> Self {
+    fn new(case: &Investigation, exhibits: &Exhibits, window: Option<(f64, f64)>) -> Self {
+        let labels = Labels::new(
+            case.evidence
+                .iter()
+                .map(|item| (item.label.clone(), Some(item.event.0)))
+                .chain(case.context.iter().map(|item| (item.label.clone(), None))),
+        );
         let contributions: Vec<(String, f64)> =
             case.contributions.iter().map(|term| (term.name.replace('_', " "), term.weight)).collect();
         Self {
-            standalone,
             id: case.id.0,
             title: case.alert.title.clone(),
             severity: severity(case.alert.severity),
@@ -145,20 +184,35 @@ impl CaseView {
             confidence: percent(case.confidence),
             convergence: percent(case.convergence),
             probability: percent(case.probability),
+            variants: counted(&case.variants),
+            variant_count: case.variants.len(),
             without_model: match &case.method {
                 Method::ModelAndFacts | Method::Settled => None,
                 Method::FactsOnly(why) => Some(why.clone()),
             },
-            summary: case.summary.clone(),
-            sentences: case.narrative.iter().map(sentence).collect(),
+            is_settled: case.method == Method::Settled,
+            summary: labels.pieces(&case.summary),
+            sentences: case
+                .narrative
+                .iter()
+                .map(|sentence| SentenceView {
+                    text: sentence.text.clone(),
+                    cites: labels.cites(&sentence.citations),
+                    by_model: sentence.source == SentenceSource::Model,
+                })
+                .collect(),
             narrative_replaced: case.narrative_replaced,
-            timeline: timeline::lay_out(timeline_items(case)),
+            timeline: timeline::lay_out(timeline_items(case, exhibits), window),
+            graph: graph::draw(case, exhibits),
             bars: bars::lay_out(&contributions),
-            facts: case.facts.iter().map(fact).collect(),
-            answers: case.answers.iter().map(answer).collect(),
-            evidence: case.evidence.iter().map(evidence).collect(),
+            facts: case.facts.iter().map(|one| fact(one, &labels)).collect(),
+            answers: case.answers.iter().map(|one| answer(one, &labels, case.evidence.len())).collect(),
+            asked: case.answers.iter().any(|answer| !answer.variants.is_empty()),
+            evidence: case.evidence.iter().map(|item| evidence(item, exhibits)).collect(),
+            gone: exhibits.gone,
+            attempts: attempts::find(case, exhibits, &labels),
             entities: entity_links(&case.entities),
-            techniques: techniques(case),
+            matrix: matrix::lay_out(&case.techniques),
             reused_from: case.reused_from.map(|id| id.0),
             similar: case.similar_closed.iter().map(similar).collect(),
             context: case.context.clone(),
@@ -166,16 +220,27 @@ impl CaseView {
             next_steps: case.next_steps.clone(),
             playbook: (case.playbook.name.clone(), case.playbook.version, case.playbook.sha256.clone()),
             model: case.model.as_ref().map(|model| (model.name.clone(), model.sha256.clone())),
+            head: case.head.as_ref().map(|head| (head.name.clone(), head.sha256.clone())),
             prompt_tokens: case.prompt_tokens,
             generated_tokens: case.generated_tokens,
             seconds: case
                 .seconds
                 .iter()
-                .map(|(stage, seconds)| (stage.clone(), format!("{seconds:.2}")))
+                .filter(|(stage, _)| *stage != "total")
+                .map(|(stage, seconds)| (stage.replace('_', " "), format!("{seconds:.2}")))
                 .collect(),
             total_seconds: format!("{:.1}", total_seconds(case)),
         }
     }
+}
+
+/// How many variants reached each verdict, the most frequent first.
+fn counted(variants: &[Verdict]) -> Vec<String> {
+    let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
+    variants.iter().for_each(|verdict| *counts.entry(*verdict).or_default() += 1);
+    let mut counts: Vec<(Verdict, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.into_iter().map(|(verdict, count)| format!("{count} {verdict}")).collect()
 }
 
 /// `total` where the report states it, the sum of the stages otherwise.
@@ -193,53 +258,49 @@ fn similar(case: &casemate_investigate::SimilarCase) -> SimilarView {
     }
 }
 
-fn sentence(sentence: &casemate_investigate::report::Sentence) -> SentenceView {
-    SentenceView {
-        text: sentence.text.clone(),
-        citations: sentence.citations.clone(),
-        by_model: sentence.source == SentenceSource::Model,
-    }
-}
-
-fn timeline_items(case: &Investigation) -> Vec<Item> {
+fn timeline_items(case: &Investigation, exhibits: &Exhibits) -> Vec<Item> {
     let cited: BTreeSet<&String> = case.narrative.iter().flat_map(|sentence| &sentence.citations).collect();
-    let of_alert: BTreeSet<&String> = case
-        .evidence
-        .iter()
-        .filter(|item| item.relation == Relation::Alert)
-        .map(|item| &item.label)
-        .collect();
-    let item = |entry: &casemate_investigate::report::TimelineEntry| Item {
-        time: entry.time,
-        label: entry.label.clone(),
-        text: entry.text.clone(),
-        lane: if entry.lane.is_empty() { "no host".to_owned() } else { entry.lane.clone() },
-        is_alert: of_alert.contains(&entry.label),
-        is_cited: cited.contains(&entry.label),
+    let texts: BTreeMap<&String, &String> =
+        case.timeline.iter().map(|entry| (&entry.label, &entry.text)).collect();
+    let time = |id: &EventId| exhibits.events.get(id).map(|stored| stored.event.time);
+    let item = |item: &Evidence| Item {
+        time: item.time,
+        label: item.label.clone(),
+        event: item.event.0,
+        text: texts.get(&item.label).copied().unwrap_or(&item.line).clone(),
+        host: item.host.clone(),
+        source: exhibits.events.get(&item.event).map(source_of).unwrap_or_default(),
+        is_alert: item.relation == Relation::Alert,
+        is_cited: cited.contains(&item.label),
+        rules: exhibits.rules.get(&item.event).cloned().unwrap_or_default(),
+        folded: item.folded.iter().filter_map(time).collect(),
+        count: item.count,
+        silent_minutes: item.silent_minutes(),
     };
-    case.timeline.iter().map(item).collect()
+    case.evidence.iter().map(item).collect()
 }
 
-fn fact(fact: &Fact) -> FactView {
+fn fact(fact: &Fact, labels: &Labels) -> FactView {
     FactView {
         statement: fact.statement.clone(),
         name: fact.name.replace('_', " "),
         weight: signed(fact.weight),
         raises: fact.weight > 0.0,
-        evidence: fact.evidence.iter().chain(&fact.context).cloned().collect(),
+        cites: labels.cites(fact.evidence.iter().chain(&fact.context)),
     }
 }
 
-fn answer(answer: &Answer) -> AnswerView {
+fn answer(answer: &Answer, labels: &Labels, lines: usize) -> AnswerView {
     let probabilities = || answer.variants.iter().map(|variant| variant.probability);
     let spread = match (probabilities().reduce(f64::min), probabilities().reduce(f64::max)) {
         (Some(least), Some(most)) => format!("{least:.2} – {most:.2}"),
         _ => String::new(),
     };
-    let variant = |variant: &casemate_investigate::report::Variant| {
+    let variant = |variant: &Variant| {
         let name = format!("wording {}, order {}", variant.wording + 1, variant.order + 1);
         (name, format!("{:.3}", variant.probability))
     };
+    let cites_all = !answer.variants.is_empty() && answer.evidence.len() == lines && lines > 1;
     AnswerView {
         question: answer.question.clone(),
         answer: answer.answer.clone(),
@@ -247,12 +308,15 @@ fn answer(answer: &Answer) -> AnswerView {
         probability: format!("{:.2}", answer.probability),
         threshold: format!("{:.2}", answer.threshold),
         weight: signed(answer.weight),
+        strip: spread::lay_out(&answer.variants, answer.threshold),
         variants: answer.variants.iter().map(variant).collect(),
         spread,
+        cites: if cites_all { Vec::new() } else { labels.cites(&answer.evidence) },
+        cites_all,
     }
 }
 
-fn evidence(item: &Evidence) -> EvidenceView {
+fn evidence(item: &Evidence, exhibits: &Exhibits) -> EvidenceView {
     EvidenceView {
         label: item.label.clone(),
         event: item.event.0,
@@ -260,24 +324,10 @@ fn evidence(item: &Evidence) -> EvidenceView {
         host: item.host.clone(),
         line: item.line.clone(),
         why: item.why.clone(),
+        rules: exhibits.rules.get(&item.event).cloned().unwrap_or_default(),
         count: item.count,
+        is_alert: item.relation == Relation::Alert,
     }
-}
-
-/// Techniques once each, with everyone who names them.
-fn techniques(case: &Investigation) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    for technique in &case.techniques {
-        let source = technique.source.replace('_', " ");
-        match found.iter_mut().find(|(id, _)| *id == technique.id) {
-            Some((_, sources)) => {
-                sources.push_str(", ");
-                sources.push_str(&source);
-            }
-            None => found.push((technique.id.clone(), source)),
-        }
-    }
-    found
 }
 
 /// With a sign, and U+2212 for the minus, which is as wide as the plus.

@@ -75,6 +75,8 @@ pub(crate) struct Tick {
     pub(crate) label: String,
     /// The date, where it is the first tick of a segment.
     pub(crate) date: Option<String>,
+    /// From when until when its segment is, in seconds, where it is the first tick.
+    pub(crate) span: Option<(f64, f64)>,
 }
 
 /// Times (seconds since 1970) to horizontal places.
@@ -113,6 +115,18 @@ impl Scale {
             }
         }
         scale
+    }
+
+    /// An even scale from one time to another, nothing cut out.
+    pub(crate) fn even(start: f64, end: f64, left: f64, right: f64) -> Self {
+        Self { segments: vec![Segment { start, end, x: left, width: right - left }], gaps: Vec::new() }
+    }
+
+    /// The stretches that are drawn evenly: from and to which place, from and to which time.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = [f64; 4]> {
+        self.segments.iter().map(|segment| {
+            [segment.x + PADDING, segment.x + segment.width - PADDING, segment.start, segment.end]
+        })
     }
 
     /// Where a time is.
@@ -162,11 +176,14 @@ impl Segment {
         let mut ticks: Vec<Tick> = Vec::new();
         let mut time = (self.start / step).ceil() * step;
         while time <= self.end && ticks.len() < 32 {
-            ticks.push(Tick { x: self.x(time), label: clock(time, step), date: None });
+            ticks.push(Tick { x: self.x(time), label: clock(time, step), date: None, span: None });
             time += step;
         }
         match ticks.first_mut() {
-            Some(first) => first.date = Some(date(self.start)),
+            Some(first) => {
+                first.date = Some(date(self.start));
+                first.span = Some((self.start, self.end));
+            }
             None => return self.only_start(),
         }
         ticks
@@ -176,7 +193,8 @@ impl Segment {
     fn only_start(&self) -> Vec<Tick> {
         let whole = self.start.fract() == 0.0;
         let label = clock(self.start, if whole { 1.0 } else { 0.001 });
-        vec![Tick { x: self.x(self.start), label, date: Some(date(self.start)) }]
+        let (date, span) = (Some(date(self.start)), Some((self.start, self.end)));
+        vec![Tick { x: self.x(self.start), label, date, span }]
     }
 }
 

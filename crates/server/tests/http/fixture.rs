@@ -146,3 +146,32 @@ pub(crate) fn investigation(id: u64) -> Investigation {
         evidence: lines,
     }
 }
+
+/// As long as investigations get: every line there is room for, and more questions and facts than playbooks have given.
+pub(crate) fn largest(id: u64) -> Investigation {
+    let mut case = investigation(id);
+    let line = "process launch process \"powershell.exe\" command \"<base64>&'…\" ".repeat(4);
+    case.evidence = (1..=24)
+        .map(|number| {
+            let at = format!("2026-03-02T{:02}:14:{number:02}Z", number / 2);
+            evidence(number, &at, &line, Relation::Process, 40)
+        })
+        .collect();
+    case.timeline.clear();
+    let labels: Vec<String> = case.evidence.iter().take(6).map(|line| line.label.clone()).collect();
+    case.facts = (0..16)
+        .map(|number| Fact {
+            statement: format!("{number} {line}"),
+            evidence: labels.clone(),
+            ..case.facts[0].clone()
+        })
+        .collect();
+    let variants: Vec<Variant> = (0..3)
+        .flat_map(|wording| (0..2).map(move |order| Variant { wording, order, probability: 0.5 }))
+        .collect();
+    case.answers = (0..8).map(|_| Answer { variants: variants.clone(), ..case.answers[0].clone() }).collect();
+    case.contributions = (0..40)
+        .map(|number| Contribution { name: format!("a_term_of_the_sum_{number}"), weight: f64::from(number) })
+        .collect();
+    case
+}

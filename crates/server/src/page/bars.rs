@@ -1,6 +1,7 @@
 //! What moved the verdict, and how far? Signed bars around zero, longest first.
 
 use crate::page::parts::shorten;
+use crate::page::ticks::place;
 
 const WIDTH: f64 = 640.0;
 const NAME_WIDTH: f64 = 250.0;
@@ -49,7 +50,7 @@ pub(crate) fn lay_out(contributions: &[(String, f64)]) -> Option<Bars> {
         .iter()
         .enumerate()
         .map(|(index, (name, weight))| {
-            let width = (weight.abs() / largest * (half - VALUE_WIDTH)).max(2.0);
+            let width = place((weight.abs() / largest * (half - VALUE_WIDTH)).max(2.0));
             let for_malicious = *weight > 0.0;
             let y = index as f64 * ROW_HEIGHT;
             Bar {

@@ -1,5 +1,6 @@
 //! Do wordings and orders change the answer? One dot for each time a question was asked, a row for each wording.
 
+use super::ticks::place;
 use casemate_investigate::report::Variant;
 
 const WIDTH: f64 = 220.0;
@@ -43,7 +44,7 @@ pub(crate) fn lay_out(variants: &[Variant], threshold: f64) -> Option<Strip> {
     if variants.is_empty() {
         return None;
     }
-    let x = |share: f64| LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
+    let x = |share: f64| place(LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT));
     let rows = variants.iter().map(|variant| variant.wording + 1).max().unwrap_or(1).min(MAX_ROWS);
     let dots: Vec<Dot> = variants
         .iter()

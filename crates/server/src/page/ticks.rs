@@ -107,10 +107,10 @@ impl Scale {
         for (index, (start, end)) in spans.iter().copied().enumerate() {
             let share = if active > 0.0 { (end - start) / active } else { 1.0 / spans.len() as f64 };
             let width = MIN_SEGMENT_WIDTH + to_share * share;
-            scale.segments.push(Segment { start, end, x, width });
+            scale.segments.push(Segment { start, end, x: place(x), width: place(width) });
             x += width;
             if let Some((from, to)) = silences.get(index) {
-                scale.gaps.push(Gap { x, width: GAP_WIDTH, label: duration(to - from) });
+                scale.gaps.push(Gap { x: place(x), width: GAP_WIDTH, label: duration(to - from) });
                 x += GAP_WIDTH;
             }
         }
@@ -163,7 +163,7 @@ impl Segment {
     fn x(&self, time: f64) -> f64 {
         let length = self.end - self.start;
         let share = if length > 0.0 { ((time - self.start) / length).clamp(0.0, 1.0) } else { 0.5 };
-        self.x + PADDING + share * (self.width - 2.0 * PADDING)
+        place(self.x + PADDING + share * (self.width - 2.0 * PADDING))
     }
 
     fn ticks(&self) -> Vec<Tick> {
@@ -196,6 +196,11 @@ impl Segment {
         let (date, span) = (Some(date(self.start)), Some((self.start, self.end)));
         vec![Tick { x: self.x(self.start), label, date, span }]
     }
+}
+
+/// To half a pixel, which is written in few digits: finer is not seen, and weighs.
+pub(crate) fn place(at: f64) -> f64 {
+    (at * 2.0).round() / 2.0
 }
 
 fn timestamp(seconds: f64) -> Timestamp {

@@ -5,7 +5,7 @@
 //! sideways.
 
 use crate::page::parts::{When, shorten, when};
-use crate::page::ticks::{Gap, Scale, Tick, duration};
+use crate::page::ticks::{Gap, Scale, Tick, duration, place};
 use crate::problem::{Problem, Result};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -414,7 +414,7 @@ fn small(items: &[&Item], scale: &Scale, within: impl Fn(f64) -> bool, bottom: f
         let height = 4.0 + (count as f64).log2().min(4.0) * 2.0;
         let events = if count == 1 { "event" } else { "events" };
         let title = format!("{count} {events} alike {}", labels.join(", "));
-        Small { x, y: bottom - height - 1.0, height, title }
+        Small { x, y: place(bottom - height - 1.0), height: place(height), title }
     };
     bins.into_iter().map(mark).collect()
 }

@@ -188,7 +188,7 @@ fn processes_are_drawn_and_listed() {
     let page = html(&server, &format!("/investigations/{alert}"));
     for part in [
         "class=\"graph\"",
-        "href=\"/search?entity=process:rundll32.exe\"",
+        "href=\"/entities/process/rundll32.exe\"",
         // The list says the same: who started what.
         "started – process powershell.exe on ws5",
         "<ul class=\"twin\">",

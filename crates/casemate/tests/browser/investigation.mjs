@@ -54,7 +54,7 @@ await withBrowser(async (browser) => {
   const part = page.url();
   await area.locator(".axis").hover({ force: true });
   await page.keyboard.down("Control");
-  await page.mouse.wheel(0, -100);
+  await page.mouse.wheel(0, 100);
   await page.keyboard.up("Control");
   await page.waitForURL((url) => String(url) !== part);
 

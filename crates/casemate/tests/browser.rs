@@ -9,7 +9,7 @@
 mod common;
 
 use common::http::{get, post};
-use common::{Server, Site, data, root};
+use common::{Server, Site, data, models, root};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -104,5 +104,43 @@ fn an_investigation_is_read_by_keyboard_and_without_scripts() {
     assert_eq!(site.run(&["investigate", "9", "--model", "none"]).code, 0);
     let server = site.serve();
     walk(&packages, "investigation.mjs", &[&format!("http://{}", server.address), "9"]);
+    server.end();
+}
+
+/// Three commands on a host of its own, as Sysmon records them.
+fn intrusion(host: &str, minute: u32) -> String {
+    let line = |(at, (image, parent, command)): (usize, &(&str, &str, &str))| {
+        format!(
+            "{{\"EventID\":1,\"Channel\":\"Microsoft-Windows-Sysmon/Operational\",\"Provider_Name\":\
+             \"Microsoft-Windows-Sysmon\",\"Hostname\":\"{host}.plant.example\",\"UtcTime\":\"2026-03-02 08:{minute:02}:0{at}.000\",\
+             \"ProcessId\":{},\"Image\":\"C:\\\\Windows\\\\System32\\\\{image}\",\"ParentImage\":\
+             \"C:\\\\Windows\\\\System32\\\\{parent}\",\"CommandLine\":\"{command}\",\"User\":\"PLANT\\\\ada\"}}\n",
+            4000 + at
+        )
+    };
+    let commands = [
+        ("cmd.exe", "winword.exe", "cmd.exe /c whoami /all"),
+        ("powershell.exe", "cmd.exe", "powershell.exe -nop -w hidden -enc SQBFAFgA"),
+        (
+            "rundll32.exe",
+            "powershell.exe",
+            r"rundll32.exe C:\\windows\\System32\\comsvcs.dll MiniDump 628 C:\\Temp\\l.dmp full",
+        ),
+    ];
+    commands.iter().enumerate().map(line).collect()
+}
+
+#[test]
+fn an_alert_is_watched_read_disagreed_with_and_the_next_one_shows_it() {
+    let (Some(packages), Some(models)) = (browser(), models()) else { return };
+    let site = Site::new();
+    let first = site.file("first.json", intrusion("desk1", 10).as_bytes());
+    let second = site.file("second.json", intrusion("desk2", 40).as_bytes());
+    let made = site.run(&["token", "create", "mira", "--role", "admin"]);
+    let token = made.json["secret"].as_str().unwrap().to_owned();
+    let models = models.display().to_string();
+    let serve = ["serve", "--model", "default", "--models", &models, "--listen", "127.0.0.1:0"];
+    let server = Server::start(&mut site.command(&serve));
+    walk(&packages, "paths.mjs", &[&format!("http://{}", server.address), &token, &first, &second]);
     server.end();
 }

@@ -49,7 +49,9 @@ fn pages(server: &Server) -> Vec<String> {
     let mut pages = Vec::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         let is_page = operations["get"]["responses"]["200"]["content"]["text/html"].is_object();
-        if !is_page || path.starts_with("/v1/") {
+        // Part of a page.
+        let is_part = path == "/alerts/rows";
+        if !is_page || is_part || path.starts_with("/v1/") {
             continue;
         }
         let name = match path.split('/').nth(1).unwrap() {

@@ -8,9 +8,11 @@ use crate::{Problem, Rules};
 use regex::RegexBuilder;
 use rsigma_parser::lint::{Severity, lint_yaml_str};
 use rsigma_parser::{Detection, DetectionItem, Modifier, SigmaCollection, SigmaValue, parse_sigma_yaml};
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use yaml_serde::Value;
 
 /// Longest text that is looked at.
 pub const MAX_CANDIDATE_BYTES: usize = 64 << 10;
@@ -70,6 +72,12 @@ impl Rules {
                 "more than {MAX_DEPTH} brackets within each other or negations in a row; write it flatter"
             );
             return Candidate::refused(Some(line), said);
+        }
+        if conditions_too_deep(text) {
+            let said = format!(
+                "a condition has more than {MAX_DEPTH} brackets within each other or negations in a row; write it flatter"
+            );
+            return Candidate::refused(line_of(text, "condition"), said);
         }
         let collection = match parse_sigma_yaml(text) {
             Ok(collection) => collection,
@@ -179,6 +187,43 @@ fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
+/// Whether a condition, as YAML's escapes make it, is nested too deeply. What is no YAML is for the parser to tell.
+fn conditions_too_deep(text: &str) -> bool {
+    yaml_serde::Deserializer::from_str(text)
+        .map_while(|document| Value::deserialize(document).ok())
+        .any(|document| has_deep_condition(&document, false))
+}
+
+fn has_deep_condition(value: &Value, is_condition: bool) -> bool {
+    match value {
+        Value::String(text) => is_condition && is_deep(text),
+        Value::Sequence(items) => items.iter().any(|item| has_deep_condition(item, is_condition)),
+        Value::Mapping(pairs) => pairs.iter().any(|(key, value)| {
+            has_deep_condition(
+                value,
+                is_condition || key.as_str().is_some_and(|key| key.trim() == "condition"),
+            )
+        }),
+        _ => false,
+    }
+}
+
+fn is_deep(condition: &str) -> bool {
+    let (mut open, mut negations) = (0_usize, 0_usize);
+    for word in condition.replace('(', " ( ").replace(')', " ) ").split_whitespace() {
+        match word {
+            "(" => open += 1,
+            ")" => open = open.saturating_sub(1),
+            word if word.eq_ignore_ascii_case("not") => negations += 1,
+            _ => negations = 0,
+        }
+        if open > MAX_DEPTH || negations > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
 /// Refuses regular expressions that are too many or too large.
 fn patterns(collection: &SigmaCollection) -> Result<(), String> {
     let mut found = Vec::new();
@@ -279,6 +324,12 @@ mod tests {
         assert_eq!(wrong.line, Some(9), "{wrong:?}");
         let wrong = refused(&RULE.replace("    category", "\tcategory"));
         assert!(wrong.line.is_some(), "{wrong:?}");
+        // What YAML's escapes hide is as deep.
+        for (part, end) in [(r"\x28", r"\x29"), (r"\x6eot ", "")] {
+            let deep = format!("condition: \"{}selection{}\"", part.repeat(5000), end.repeat(5000));
+            let wrong = refused(&RULE.replace("condition: selection", &deep));
+            assert!(wrong.text.contains("write it flatter"), "{wrong:?}");
+        }
         let wrong = refused("title: nothing\n");
         assert!(!wrong.text.is_empty());
         refused("");

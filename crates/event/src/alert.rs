@@ -87,15 +87,18 @@ pub struct Alert {
 impl Alert {
     /// Most event ids an alert keeps; [`event_count`](Self::event_count) still counts the rest.
     pub const MAX_EVENTS: usize = 64;
+    /// Most entities, and most techniques, an alert keeps: whoever sends records of one alert must not make it grow for ever.
+    pub const MAX_ENTITIES: usize = 1000;
+    /// See [`MAX_ENTITIES`](Self::MAX_ENTITIES).
+    pub const MAX_TECHNIQUES: usize = 64;
 }
 
 impl Alert {
-    /// Takes in what has become of the same alert: what it says now counts, and what it was about stays.
+    /// Takes in what has become of the same alert: its title is what it says now, and what it was about stays. It never becomes
+    /// less severe, as whoever can send a record could play it down.
     pub fn update(&mut self, newer: Self) {
-        let severity = newer.severity;
         self.title.clone_from(&newer.title);
         self.absorb(newer);
-        self.severity = severity;
     }
 
     /// Takes in another alert about the same thing: more events, a wider span, the worse severity.
@@ -111,8 +114,10 @@ impl Alert {
         self.entities.extend(other.entities);
         self.entities.sort();
         self.entities.dedup();
+        self.entities.truncate(Self::MAX_ENTITIES);
         self.techniques.extend(other.techniques);
         self.techniques.sort();
         self.techniques.dedup();
+        self.techniques.truncate(Self::MAX_TECHNIQUES);
     }
 }

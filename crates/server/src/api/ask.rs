@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use casemate_access::Principal;
+use casemate_audit::Entry;
 use casemate_event::{AlertId, CaseId};
 use casemate_investigate::Error;
 use casemate_investigate::ask::{
@@ -107,7 +108,7 @@ pub(crate) async fn ask(
 pub(crate) async fn answer(app: &Arc<App>, who: &Principal, question: Question) -> Result<Answer> {
     let permit = permit(app)?;
     let cancel = question.ticket.cancel.clone();
-    let asker = app.asker.clone();
+    let (asker, asked) = (app.asker.clone(), question.text.clone());
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         asker.ask(&question, &mut |_| {})
@@ -119,11 +120,21 @@ pub(crate) async fn answer(app: &Arc<App>, who: &Principal, question: Question) 
             return Err(Problem::busy("casemate is ending; ask again after its restart", 10));
         }
     };
-    let answer = answered
-        .map_err(|error| Problem::internal("answering a question", &error))?
-        .map_err(|error| problem(&error))?;
-    admit::record(app, answer.entry(&who.to_string()), false).await;
-    Ok(answer)
+    let failed = match answered {
+        Ok(Ok(answer)) => {
+            admit::record(app, answer.entry(&who.to_string()), false).await;
+            return Ok(answer);
+        }
+        Ok(Err(error)) => problem(&error),
+        Err(error) => Problem::internal("answering a question", &error),
+    };
+    admit::record(app, unanswered(who, asked, &failed), false).await;
+    Err(failed)
+}
+
+/// What the record says of a question that has no whole answer, although its evidence may have been sent.
+fn unanswered(who: &Principal, question: String, why: &Problem) -> Entry {
+    Entry::new(&who.to_string(), "ask", question, json!({ "answered": false, "status": why.status.as_u16() }))
 }
 
 fn permit(app: &App) -> Result<OwnedSemaphorePermit> {
@@ -159,7 +170,7 @@ async fn stream(
     sender: Sender,
 ) {
     let cancel = question.ticket.cancel.clone();
-    let (asker, to_told) = (app.asker.clone(), sender.clone());
+    let (asker, to_told, asked) = (app.asker.clone(), sender.clone(), question.text.clone());
     // A mask may stand over several tokens: who sees masked text sees whole sentences.
     let tokens = !who.redacted;
     let mut work = tokio::task::spawn_blocking(move || {
@@ -195,12 +206,19 @@ async fn stream(
             admit::record(&app, answer.entry(&who.to_string()), false).await;
             event("done", 0, &json!(answer))
         }
-        Ok(Err(error)) => failed(&problem(&error)),
-        Err(error) => failed(&Problem::internal("answering a question", &error)),
+        Ok(Err(error)) => not_answered(&app, &who, asked, problem(&error)).await,
+        Err(error) => {
+            not_answered(&app, &who, asked, Problem::internal("answering a question", &error)).await
+        }
     };
     if sender.send(Ok(last)).await.is_err() {
         tracing::debug!("whoever asked has gone away");
     }
+}
+
+async fn not_answered(app: &Arc<App>, who: &Principal, question: String, why: Problem) -> Event {
+    admit::record(app, unanswered(who, question, &why), false).await;
+    failed(&why)
 }
 
 fn failed(problem: &Problem) -> Event {

@@ -96,6 +96,8 @@ impl<W: Fn(&App, &Stored) -> Result<String> + Send + Sync + 'static> Follower<W>
         let stopping = is_stopping(self.app.stopping.clone());
         tokio::select! {
             () = stopping => {}
+            // Also where nobody reads what was sent.
+            () = tokio::time::sleep(LONGEST) => {}
             () = self.follow(seen) => {}
         }
     }

@@ -44,6 +44,10 @@ impl Labels {
         while let Some(open) = rest.find('[') {
             let (before, from) = rest.split_at(open);
             plain.push_str(before);
+            if !from.contains(']') {
+                rest = from;
+                break;
+            }
             let inside = from.find(']').map(|close| (&from[1..close], &from[close + 1..]));
             let cites = inside.and_then(|(inside, after)| {
                 let cites: Option<Vec<Cite>> =

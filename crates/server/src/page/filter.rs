@@ -112,9 +112,12 @@ impl Filter {
     }
 }
 
+/// Values of one filter that are looked at.
+const MOST_VALUES: usize = 32;
+
 /// Values separated by commas.
 pub(crate) fn listed(text: &str) -> Vec<&str> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).take(MOST_VALUES).collect()
 }
 
 /// A list with a value put in, or taken out if it was there.

@@ -40,7 +40,7 @@ use axum::response::Html;
 
 /// Whether a path is for people: problems there are shown as a page.
 pub(crate) fn is_page(path: &str) -> bool {
-    const FOR_PROGRAMS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+    const FOR_PROGRAMS: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/mcp"];
     // Shippers of Elastic's kind speak to `/_bulk` and the like, Splunk's to `/services/collector`.
     let for_shippers = path.starts_with("/services/") || path.split('/').any(|part| part.starts_with('_'));
     !path.starts_with("/v1/")

@@ -108,7 +108,7 @@ fn look(tools: &Tools, one: &Try, candidate: &Candidate, events: u64, days: Opti
         raised: BTreeSet::new(),
         touched: BTreeSet::new(),
     };
-    matching.raised_before(tools)?;
+    matching.raised_before(tools, || one.is_stopped() || started.elapsed() >= TIME)?;
     let last = store.last_id().0;
     let first = last.saturating_sub(events);
     matching.outcome.of = last - first;
@@ -157,11 +157,14 @@ fn look(tools: &Tools, one: &Try, candidate: &Candidate, events: u64, days: Opti
 
 impl Matching<'_> {
     /// Reads the alerts that these rules raised, and which of them they would not raise any more.
-    fn raised_before(&mut self, tools: &Tools) -> Result<()> {
+    fn raised_before(&mut self, tools: &Tools, is_over: impl Fn() -> bool) -> Result<()> {
         let store = tools.store();
         for id in &self.candidate.own {
             let latest = tools.tally.look(store, |all| all.get(id).map(|raised| raised.latest.clone()))?;
             for alert in latest.into_iter().flatten().rev() {
+                if is_over() {
+                    return Ok(());
+                }
                 let Some(alert) = store.alert(alert)? else { continue };
                 self.outcome.raised_before += 1;
                 self.raised.extend(alert.events.iter().copied());

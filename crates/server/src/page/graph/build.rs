@@ -281,13 +281,6 @@ impl Builder {
             known.name = base_name(name).to_owned();
         }
         if kind == Kind::Script {
-            // What is run says more than what it is wrapped in.
-            let decoded = casemate_investigate::decoded_layers(name).pop();
-            let text = decoded.as_deref().unwrap_or(name);
-            known.name = shorten(text.trim_start(), DETAIL_CHARS);
-            known.detail = if decoded.is_some() { "decoded".to_owned() } else { String::new() };
-        }
-        if kind == Kind::Script {
             // Its text is what there is to read; what encodes says nothing.
             let decoded = casemate_investigate::decoded_layers(name).pop();
             (known.name, known.detail) =

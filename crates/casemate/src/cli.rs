@@ -113,7 +113,7 @@ pub(crate) enum Command {
         after_help = "A client starts it and talks to it; nothing listens, and standard output holds the protocol alone. \
         Whoever runs it may see what is in the data directory; what it does is on record. Where a server has the data \
         directory, point the client at its address instead: http://127.0.0.1:8470/mcp, with a token.\n\n\
-        Example, in the configuration of a client:\n  {\"command\": \"casemate\", \"args\": [\"mcp\", \"--data-dir\", \
+        Example:\n  casemate mcp --data-dir /var/lib/casemate\n\nIn the configuration of a client:\n  {\"command\": \"casemate\", \"args\": [\"mcp\", \"--data-dir\", \
         \"/var/lib/casemate\"]}"
     )]
     Mcp(McpArgs),

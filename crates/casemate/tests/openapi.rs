@@ -45,7 +45,7 @@ fn no_request_is_a_fault_of_the_server() {
             .args(["--checks", "not_a_server_error", "--phases", "coverage,fuzzing,stateful"])
             .args(["--max-examples", &examples, "--suppress-health-check", "all", "--no-color"])
             // A stream ends when its investigation does; backups are made, and not by the hundred.
-            .args(["--exclude-path-regex", "/stream$|/v1/backups"])
+            .args(["--exclude-path-regex", "/(stream|tail)$|/v1/backups"])
             .current_dir(site.data_dir().parent().unwrap())
             .output()
             .unwrap();

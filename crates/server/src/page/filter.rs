@@ -112,12 +112,18 @@ impl Filter {
     }
 }
 
-/// Values of one filter that are looked at.
 const MOST_VALUES: usize = 32;
 
 /// Values separated by commas.
 pub(crate) fn listed(text: &str) -> Vec<&str> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).take(MOST_VALUES).collect()
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// The values of one filter that are looked at: each row is compared with each.
+fn first_of(text: &str) -> Vec<&str> {
+    let mut values = listed(text);
+    values.truncate(MOST_VALUES);
+    values
 }
 
 /// A list with a value put in, or taken out if it was there.
@@ -170,7 +176,9 @@ impl Wanted {
         let names = |text: &str| -> Vec<u32> {
             match lists.names.find(text.trim()) {
                 Some(whole) if !text.is_empty() => vec![whole],
-                _ => listed(text).into_iter().map(|name| lists.names.find(name).unwrap_or(UNKNOWN)).collect(),
+                _ => {
+                    first_of(text).into_iter().map(|name| lists.names.find(name).unwrap_or(UNKNOWN)).collect()
+                }
             }
         };
         let words: Vec<String> =
@@ -187,15 +195,15 @@ impl Wanted {
                 "closed" => Some(false),
                 _ => None,
             },
-            verdicts: listed(&filter.verdict).into_iter().filter_map(verdict_named).collect(),
-            severities: listed(&filter.severity)
+            verdicts: first_of(&filter.verdict).into_iter().filter_map(verdict_named).collect(),
+            severities: first_of(&filter.severity)
                 .into_iter()
                 .filter_map(|name| SEVERITIES.into_iter().find(|severity| severity.name() == name))
                 .collect(),
             sources: names(&filter.source),
             techniques: names(&filter.technique),
             entities: names(&filter.entity),
-            assignees: listed(&filter.assignee).into_iter().map(none_or).collect(),
+            assignees: first_of(&filter.assignee).into_iter().map(none_or).collect(),
             after: time("after", &filter.after)?,
             before: time("before", &filter.before)?,
         })

@@ -72,7 +72,7 @@ fn events_are_counted_by_what_they_name() {
     assert!(get(server.addr, "/v1/entities/user:nobody").problem(404).contains("user:nobody"));
     // The page offers to narrow by them.
     let page = get(server.addr, "/search?q=format%3Awindows_json").text();
-    assert!(page.contains("Narrow by") && page.contains("filter=user:alice"), "{page}");
+    assert!(page.contains("Narrow by") && page.contains("filter=host:ws5"), "{page}");
 }
 
 #[test]

@@ -3,18 +3,23 @@
 use crate::Dossier;
 use crate::document::{Block, Document, Span, Table, when};
 use crate::text::{line, visible};
-use std::fmt::{self, Write};
+use std::fmt;
 
 const STYLE: &str = include_str!("report.css");
 
 pub(crate) fn of(dossier: &Dossier) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write(&mut out, &Document::of(dossier));
-    out
+    Html(Document::of(dossier)).to_string()
 }
 
-fn write(out: &mut String, document: &Document) -> fmt::Result {
+struct Html(Document);
+
+impl fmt::Display for Html {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, &self.0)
+    }
+}
+
+fn write(out: &mut fmt::Formatter<'_>, document: &Document) -> fmt::Result {
     let title = escape(&document.title);
     write!(
         out,
@@ -63,7 +68,7 @@ fn write(out: &mut String, document: &Document) -> fmt::Result {
 }
 
 /// Of a long report what it holds, to go there.
-fn contents(out: &mut String, document: &Document) -> fmt::Result {
+fn contents(out: &mut fmt::Formatter<'_>, document: &Document) -> fmt::Result {
     let headings = document.blocks.iter().filter_map(|block| match block {
         Block::Heading { level, text } => Some((*level, text)),
         _ => None,
@@ -77,7 +82,7 @@ fn contents(out: &mut String, document: &Document) -> fmt::Result {
     writeln!(out, "</ul></nav>")
 }
 
-fn rows(out: &mut String, table: &Table) -> fmt::Result {
+fn rows(out: &mut fmt::Formatter<'_>, table: &Table) -> fmt::Result {
     writeln!(out, "<div class=\"wide\"><table>\n<colgroup>")?;
     let whole: f32 = table.widths.iter().sum();
     for width in table.widths {

@@ -7,7 +7,7 @@ use casemate_event::Subject;
 use casemate_investigate::Investigation;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// An investigation as Markdown. Values from logs stand in code spans or are escaped.
 pub fn markdown(investigation: &Investigation) -> String {
@@ -24,13 +24,18 @@ pub fn markdown(investigation: &Investigation) -> String {
 }
 
 pub(crate) fn of(dossier: &Dossier) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write(&mut out, &Document::of(dossier));
-    out
+    Markdown(Document::of(dossier)).to_string()
 }
 
-fn write(out: &mut String, document: &Document) -> fmt::Result {
+struct Markdown(Document);
+
+impl fmt::Display for Markdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, &self.0)
+    }
+}
+
+fn write(out: &mut fmt::Formatter<'_>, document: &Document) -> fmt::Result {
     writeln!(out, "# {}\n", escape(&document.title))?;
     for block in &document.blocks {
         match block {
@@ -57,7 +62,7 @@ fn write(out: &mut String, document: &Document) -> fmt::Result {
     Ok(())
 }
 
-fn rows(out: &mut String, table: &Table) -> fmt::Result {
+fn rows(out: &mut fmt::Formatter<'_>, table: &Table) -> fmt::Result {
     writeln!(out, "| {} |", table.head.join(" | "))?;
     writeln!(out, "|{}", "---|".repeat(table.head.len()))?;
     for row in &table.rows {

@@ -1,7 +1,6 @@
 //! How is text that an attacker may have written shown? So that nothing of it hides and no line grows without end.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 /// Most characters of one value in a report or in a file for a tool.
 pub(crate) const MAX_CHARS: usize = 8_000;
@@ -14,8 +13,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     }
     let shown = text.chars().fold(String::with_capacity(text.len() + 16), |mut shown, character| {
         if is_hidden(character) {
-            // Writing to a String cannot fail.
-            let _ = write!(shown, "‹U+{:04X}›", u32::from(character));
+            shown.push_str(&format!("‹U+{:04X}›", u32::from(character)));
         } else {
             shown.push(character);
         }

@@ -72,8 +72,7 @@ fn row(
         cell(found.unwrap_or_default())
     };
     let message = event.map_or(item.line.as_str(), |event| event.message.as_str());
-    let relation = serde_json::to_value(item.relation).ok();
-    let relation = relation.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+    let relation = item.relation.name();
     let mut cells = vec![
         cell(if message.trim().is_empty() { &item.line } else { message }),
         String::new(),

@@ -25,6 +25,17 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// Name as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Process => "process",
+            Self::Actor => "actor",
+            Self::Near => "near",
+            Self::Similar => "similar",
+        }
+    }
+
     /// Share of a raising fact's weight that counts.
     pub(crate) fn factor(self) -> f64 {
         match self {

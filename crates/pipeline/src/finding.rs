@@ -45,7 +45,8 @@ pub(crate) fn raise(stored: &Stored) -> Option<Raise> {
     };
     Some(match uid {
         Some(uid) => {
-            let fold_key = format!("finding:{product}:{uid}");
+            // Its length says where a product's name ends: no other product can mean this alert.
+            let fold_key = format!("finding:{}:{product}:{uid}", product.len());
             Raise { alert, fold_key, window: SignedDuration::MAX, kind: 0, is_same: true }
         }
         None => {

@@ -7,7 +7,7 @@
 use crate::problem::Problem;
 use crate::state::App;
 use axum::body::Body;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use regex::{Captures, Regex, RegexBuilder};
 use serde::Deserialize;
@@ -76,8 +76,54 @@ impl Redaction {
                 text = Cow::Owned(masked);
             }
         }
+        if let Cow::Owned(masked) = self.apply_encoded(&text) {
+            text = Cow::Owned(masked);
+        }
         text
     }
+
+    /// Masks each address in `text` that, decoded, holds what the rules match.
+    fn apply_encoded<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.0.is_empty() || !text.contains('%') {
+            return Cow::Borrowed(text);
+        }
+        let is_end = |c: char| c.is_whitespace() || "\"'<>".contains(c);
+        let mut masked = String::with_capacity(text.len());
+        for part in text.split_inclusive(is_end) {
+            let address = part.trim_end_matches(is_end);
+            let decoded = decoded(address);
+            let is_masked = decoded != address && self.0.iter().any(|rule| rule.is_match(&decoded));
+            masked.push_str(if is_masked { MASK } else { address });
+            masked.push_str(&part[address.len()..]);
+        }
+        Cow::Owned(masked)
+    }
+}
+
+/// `address` with its percent-encoded bytes as they are meant.
+fn decoded(address: &str) -> Cow<'_, str> {
+    if !address.contains('%') {
+        return Cow::Borrowed(address);
+    }
+    let mut bytes = Vec::with_capacity(address.len());
+    let mut rest = address.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let byte = after.get(..2).filter(|_| first == b'%').and_then(|two| {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            u8::try_from(digit(two[0])? * 16 + digit(two[1])?).ok()
+        });
+        match byte {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn mask(found: &Captures<'_>) -> String {
@@ -101,6 +147,11 @@ pub(crate) async fn response(app: &Arc<App>, response: Response) -> Response {
         return response;
     }
     let (mut parts, body) = response.into_parts();
+    // A redirect names what was asked for: where that is masked, the way is not told.
+    let location = parts.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    if location.is_some_and(|location| app.redaction.apply(location) != location) {
+        parts.headers.insert(header::LOCATION, HeaderValue::from_static("/"));
+    }
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     if kind.starts_with("text/event-stream") {
         // Sent as it comes: whole events, which hold no line of another.
@@ -139,6 +190,12 @@ mod tests {
         let password = "[[rule]]\nname = \"p\"\npattern = '(?i)password[=:] ?(?<secret>\\S+)'\n";
         check(password, "Password: hunter2 and password=x", "Password: █████ and password=█████");
         check("", "as it is", "as it is");
+        // Also where an address holds it.
+        check(
+            mail,
+            "<a href=\"/entities/user/ann%40plant.example?x=1\">100%25 sure, /search?q=a%20b",
+            "<a href=\"█████\">100%25 sure, /search?q=a%20b",
+        );
     }
 
     #[test]

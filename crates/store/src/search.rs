@@ -42,7 +42,7 @@ impl Store {
         let (expr, parts) = (compile(query)?, self.parts());
         self.noticing(match query.order {
             Order::Relevance => relevance::search(self, &parts, &expr, query.limit),
-            Order::OldestFirst => Search::new(self, &expr, query.limit, |time| -time).run(parts),
+            Order::OldestFirst => Search::new(self, &expr, query.limit, |time| !time).run(parts),
             Order::NewestFirst => Search::new(self, &expr, query.limit, |time| time).run(parts),
         })
     }
@@ -323,8 +323,7 @@ impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
     /// The best rank that an event of a part may have.
     fn best_of(&self, part: &Part) -> i64 {
         let (first, last) = part.time_range();
-        let clamped = |time: i64| (self.rank)(time.max(-i64::MAX));
-        if first > last { i64::MIN } else { clamped(first).max(clamped(last)) }
+        if first > last { i64::MIN } else { (self.rank)(first).max((self.rank)(last)) }
     }
 
     /// Counts what was found in a part and takes the best of it.
@@ -389,7 +388,7 @@ impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
     }
 
     fn hit(&self, part_place: usize, part: &Part, row: u32, times: &Times<'_>) -> Hit {
-        let rank = (self.rank)(times.get(row).max(-i64::MAX));
+        let rank = (self.rank)(times.get(row));
         Hit { rank, id: Reverse(part.first_id() + u64::from(row)), part: part_place }
     }
 

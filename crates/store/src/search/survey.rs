@@ -90,7 +90,7 @@ impl Store {
 
     fn surveyed(&self, asked: &Survey<'_>, expr: &Expr) -> Result<Surveyed> {
         let rank: fn(i64) -> i64 = match asked.query.order {
-            Order::OldestFirst => |time| -time,
+            Order::OldestFirst => |time| !time,
             Order::NewestFirst | Order::Relevance => |time| time,
         };
         let mut search = Search::new(self, expr, asked.query.limit, rank);

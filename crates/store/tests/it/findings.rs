@@ -433,7 +433,7 @@ fn what_people_say_of_a_verdict_is_an_example_as_a_closing_is() {
     assert_eq!(examples(&store), expected);
     store.act(&[say(2, None)], "jo", at).unwrap();
     assert_eq!(examples(&store)[1], mira(2, Disposition::Benign));
-    let actions: Vec<String> = store.audit(u64::MAX, 10).unwrap().into_iter().map(|row| row.action).collect();
+    let actions: Vec<String> = store.audit(u64::MAX, 7).unwrap().into_iter().map(|row| row.action).collect();
     assert_eq!(actions, ["withdraw", "close", "close", "close", "agree", "disagree", "agree"]);
 }
 

@@ -29,7 +29,7 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// Who alone may depend directly on these; `*` at the end stands for any ending.
-const OWNERS: [(&str, &[&str]); 23] = [
+const OWNERS: [(&str, &[&str]); 25] = [
     ("argon2", &["casemate-access"]),
     ("jsonwebtoken", &["casemate-access"]),
     ("candle-*", &["casemate-inference"]),
@@ -47,6 +47,8 @@ const OWNERS: [(&str, &[&str]); 23] = [
     ("rsigma-*", &["casemate-detect"]),
     ("rustls*", &["casemate-receive"]),
     ("tokio-rustls", &["casemate-receive"]),
+    ("krilla", &["casemate-export"]),
+    ("skrifa", &["casemate-export"]),
     ("axum*", &["casemate-server"]),
     ("tower*", &["casemate-server"]),
     ("askama*", &["casemate-server"]),

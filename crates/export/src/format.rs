@@ -11,6 +11,8 @@ pub enum Format {
     Markdown,
     /// One page with its style inside.
     Html,
+    /// Pages to print and to keep: PDF/A-2a, PDF/UA-1.
+    Pdf,
     /// A STIX 2.1 bundle.
     Stix,
     /// A layer of the ATT&CK Navigator, format 4.5.
@@ -27,10 +29,11 @@ pub enum Format {
 
 impl Format {
     /// Every format, reports for people first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Json,
         Self::Markdown,
         Self::Html,
+        Self::Pdf,
         Self::Stix,
         Self::Navigator,
         Self::Ocsf,
@@ -74,6 +77,7 @@ impl Format {
             Self::Json => ("json", "JSON", JSON),
             Self::Markdown => ("md", "Markdown", "text/markdown; charset=utf-8"),
             Self::Html => ("html", "HTML", "text/html; charset=utf-8"),
+            Self::Pdf => ("pdf", "PDF", "application/pdf"),
             Self::Stix => ("stix.json", "STIX 2.1", "application/stix+json;version=2.1"),
             Self::Navigator => ("navigator.json", "ATT&CK Navigator", JSON),
             Self::Ocsf => ("ocsf.json", "OCSF", JSON),

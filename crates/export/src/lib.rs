@@ -19,6 +19,7 @@ mod mask;
 mod navigator;
 mod observe;
 mod ocsf;
+mod pdf;
 mod stix;
 #[cfg(test)]
 mod testing;
@@ -76,6 +77,7 @@ pub fn export(dossier: &Dossier, format: Format) -> Result<Vec<u8>, Error> {
         Format::Json => dossier.to_json().map_err(|why| failed(why.to_string())),
         Format::Markdown => Ok(markdown::of(dossier).into_bytes()),
         Format::Html => Ok(html::of(dossier).into_bytes()),
+        Format::Pdf => pdf::of(dossier).map_err(failed),
         Format::Stix => json(&stix::bundle(dossier)),
         Format::Navigator => json(&navigator::layer(dossier)),
         Format::Ocsf => json(&ocsf::findings(dossier)),

@@ -17,10 +17,11 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 /// Every address that answers with a file: a test holds them to the formats.
-pub(crate) const PATHS: [&str; 18] = [
+pub(crate) const PATHS: [&str; 20] = [
     "/v1/investigations/{id}/report.json",
     "/v1/investigations/{id}/report.md",
     "/v1/investigations/{id}/report.html",
+    "/v1/investigations/{id}/report.pdf",
     "/v1/investigations/{id}/report.stix.json",
     "/v1/investigations/{id}/report.navigator.json",
     "/v1/investigations/{id}/report.ocsf.json",
@@ -30,6 +31,7 @@ pub(crate) const PATHS: [&str; 18] = [
     "/v1/cases/{id}/report.json",
     "/v1/cases/{id}/report.md",
     "/v1/cases/{id}/report.html",
+    "/v1/cases/{id}/report.pdf",
     "/v1/cases/{id}/report.stix.json",
     "/v1/cases/{id}/report.navigator.json",
     "/v1/cases/{id}/report.ocsf.json",

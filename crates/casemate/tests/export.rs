@@ -71,7 +71,7 @@ fn validated(dir: &Path) {
     assert!(output.status.success(), "{said}\n{failed}");
     assert!(!said.contains("BAD "), "{said}");
     for format in
-        ["stix strict", "navigator", "ocsf", "timesketch importer", "thehive", "iris", "markdown", "html"]
+        ["stix strict", "navigator", "ocsf", "timesketch importer", "thehive", "iris", "markdown", "html", "pdf text"]
     {
         assert!(said.contains(&format!("ok {format}")), "{format} was not validated: {said}");
     }

@@ -144,11 +144,34 @@ def html(path):
     check("html links", targets <= ids, list(targets - ids)[:3])
 
 
+def pdf(path):
+    import pikepdf
+    import pypdf
+
+    with pikepdf.open(path) as file:
+        problems = file.check_pdf_syntax()
+        about = file.open_metadata()
+        check("pdf syntax", not problems, problems[:3])
+        check("pdf standards", (about.pdfa_status, about.get("pdfuaid:part")) == ("2A", "1"), about.pdfa_status)
+        check("pdf tagged", bool(file.Root.MarkInfo.Marked) and "/StructTreeRoot" in file.Root and str(file.Root.Lang) == "en")
+        # It starts nothing and leads nowhere but into itself.
+        active = [name for name in ("/OpenAction", "/AA", "/AcroForm") if name in file.Root]
+        links = [link for page in file.pages for link in page.get("/Annots", [])]
+        away = [link for link in links if link.Subtype != "/Link" or "/Dest" not in link and "/D" not in link.get("/A", {})]
+        check("pdf links", bool(links) and not away and not active, (away[:3], active))
+    reader = pypdf.PdfReader(path)
+    said = path.with_suffix(".json").read_text()
+    text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+    check("pdf bookmarks", len(reader.outline) > 1)
+    people = [name for name in ("mira",) if f'"{name}"' in said]
+    check("pdf text", "What happened" in text and all(name in text for name in people), text[:200])
+
+
 def main(directory):
     for path in sorted(pathlib.Path(directory).iterdir()):
         for ending, validate in (
             (".stix.json", stix), (".navigator.json", navigator), (".ocsf.json", ocsf), (".timeline.csv", timeline),
-            (".thehive.json", thehive), (".iris.json", iris), (".md", markdown), (".html", html),
+            (".thehive.json", thehive), (".iris.json", iris), (".md", markdown), (".html", html), (".pdf", pdf),
         ):
             if path.name.endswith(ending):
                 validate(path)

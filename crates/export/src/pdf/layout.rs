@@ -375,7 +375,7 @@ impl Layout<'_> {
         let mut x = MARGIN;
         let mut deepest = 0.0_f32;
         for (name, width) in names.iter().zip(widths) {
-            let name = if name.is_empty() { "Label" } else { name };
+            let name = if name.is_empty() { "#" } else { name };
             let lines = wrap(self.fonts, &[styled(name, Face::Bold, 7.0, QUIET)], width - 2.0 * PAD);
             deepest = deepest.max(height(&lines));
             let cell = if first { self.child(row, Kind::HeadCell) } else { of };

@@ -100,11 +100,11 @@ pub fn fold_kind(event: &Event) -> u64 {
         field::API_OPERATION,
         field::STATUS,
     ];
-    let (mut hash, mut said) = (0xcbf2_9ce4_8422_2325_u64, 0);
+    let (mut hash, mut said) = (FNV_1A, 0);
     let mut add = |text: &str, masked: bool| {
         for byte in text.bytes().chain([0]) {
             let byte = if masked && byte.is_ascii_digit() { b'0' } else { byte.to_ascii_lowercase() };
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            hash = fnv_1a(hash, byte);
         }
     };
     for name in SAID {
@@ -117,6 +117,17 @@ pub fn fold_kind(event: &Event) -> u64 {
         add(&event.message, true);
     }
     hash
+}
+
+/// The record that an event was read from, as a number: the same for the very same bytes.
+pub fn record_kind(event: &Event) -> u64 {
+    event.raw.iter().fold(FNV_1A, |hash, byte| fnv_1a(hash, *byte))
+}
+
+const FNV_1A: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn fnv_1a(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
 }
 
 /// Whether the host that wrote the record is the host it happened on, as opposed to a sensor on the wire.

@@ -41,7 +41,9 @@ mod rules;
 mod strings;
 mod view;
 
-pub use alert::{ALERT_LEVEL, alert, correlation_alert, correlation_fold_key, fold_key, fold_kind};
+pub use alert::{
+    ALERT_LEVEL, alert, correlation_alert, correlation_fold_key, fold_key, fold_kind, record_kind,
+};
 pub use candidate::{Candidate, MAX_CANDIDATE_BYTES, Remark};
 pub use correlator::{Correlated, Correlator};
 pub use rule::Rule;

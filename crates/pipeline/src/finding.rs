@@ -1,13 +1,13 @@
 //! When is a record of another product an alert here, and which records are one?
 //!
 //! A record of the class `detection_finding`. Where the product keeps alerts of its own, the record says by which id
-//! (`finding_info.uid`): it is one alert here for good, and what comes under the same id updates it. Sensors give each
-//! hit anew: those of medium severity and above are alerts, and fold as the hits of our own rules do; lower ones are
-//! context.
+//! (`finding_info.uid`): it is one alert here, and what comes under the same id updates it; once it is closed, what is
+//! worse than that raises it again, beside the closed one. Sensors give each hit anew: those of medium severity and above
+//! are alerts, and fold as the hits of our own rules do; lower ones are context.
 
 use crate::FOLD_WINDOW;
 use casemate_event::{Alert, AlertId, AlertOrigin, Class, Event, Severity, Stored, field};
-use casemate_store::Raise;
+use casemate_store::{Raise, Said};
 use jiff::SignedDuration;
 
 /// Characters of a title.
@@ -47,12 +47,16 @@ pub(crate) fn raise(stored: &Stored) -> Option<Raise> {
         Some(uid) => {
             // Its length says where a product's name ends: no other product can mean this alert.
             let fold_key = format!("finding:{}:{product}:{uid}", product.len());
-            Raise { alert, fold_key, window: SignedDuration::MAX, kind: 0, is_same: true }
+            let (kind, said) = (
+                casemate_detect::record_kind(event),
+                said(field::STATUS_DETAIL).map_or(Said::Nothing, state),
+            );
+            Raise { alert, fold_key, window: SignedDuration::MAX, kind, same: Some(said) }
         }
         None => {
             let fold_key = format!("finding:{product}:{}:{}", alert.title, place(event));
             let kind = casemate_detect::fold_kind(event);
-            Raise { alert, fold_key, window: FOLD_WINDOW, kind, is_same: false }
+            Raise { alert, fold_key, window: FOLD_WINDOW, kind, same: None }
         }
     })
 }
@@ -71,6 +75,48 @@ fn place(event: &Event) -> String {
 fn severity(text: &str) -> Option<Severity> {
     let all = [Severity::Informational, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
     all.into_iter().find(|severity| severity.name().eq_ignore_ascii_case(text))
+}
+
+/// What a product says of its alert, in the words of Defender, Sentinel, CrowdStrike, TheHive, DFIR-IRIS and alike ones.
+fn state(text: &str) -> Said {
+    const OPEN: [&str; 12] = [
+        "new",
+        "open",
+        "active",
+        "inprogress",
+        "acknowledged",
+        "assigned",
+        "unassigned",
+        "pending",
+        "escalated",
+        "updated",
+        "imported",
+        "opened",
+    ];
+    const OVER: [&str; 14] = [
+        "resolved",
+        "closed",
+        "dismissed",
+        "ignored",
+        "suppressed",
+        "deleted",
+        "merged",
+        "duplicate",
+        "duplicated",
+        "completed",
+        "done",
+        "falsepositive",
+        "truepositive",
+        "benignpositive",
+    ];
+    let word: String = text.chars().filter(char::is_ascii_alphabetic).take(32).collect();
+    let word = word.to_ascii_lowercase();
+    match word.as_str() {
+        "reopened" => Said::Reopened,
+        open if OPEN.contains(&open) => Said::Open,
+        over if OVER.contains(&over) => Said::Over,
+        _ => Said::Nothing,
+    }
 }
 
 /// ATT&CK techniques that a text names, as `T1059.001` or in a tag such as `attack.t1059.001`, in order.
@@ -114,6 +160,22 @@ mod tests {
         check("Credential Dumping (T1003)", &["T1003"]);
         check("T10591 xT1059 T1059.01 T1059.0011 T105", &["T1059"]);
         check("", &[]);
+    }
+
+    #[test]
+    fn states_are_read_as_products_write_them() {
+        for (text, expected) in [
+            ("inProgress", Said::Open),
+            ("in_progress", Said::Open),
+            ("New", Said::Open),
+            ("reopened", Said::Reopened),
+            ("Resolved", Said::Over),
+            ("True Positive", Said::Over),
+            ("no such index", Said::Nothing),
+            ("", Said::Nothing),
+        ] {
+            assert_eq!(state(text), expected, "{text}");
+        }
     }
 
     proptest! {

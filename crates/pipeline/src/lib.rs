@@ -427,7 +427,7 @@ impl Pipeline {
             fold_key: casemate_detect::fold_key(rule, &stored.event),
             window: FOLD_WINDOW,
             kind,
-            is_same: false,
+            same: None,
         });
         let mut raises: Vec<Raise> = alone.collect();
         if self.takes_findings {
@@ -440,7 +440,7 @@ impl Pipeline {
                 fold_key: casemate_detect::correlation_fold_key(correlated),
                 window: FOLD_WINDOW,
                 kind,
-                is_same: false,
+                same: None,
             }
         }));
         raises

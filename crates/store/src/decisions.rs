@@ -23,6 +23,14 @@ impl Store {
         self.inner.findings.cases()
     }
 
+    /// The cases with these numbers, in this order; those that are not there are left out.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn cases_of(&self, ids: &[CaseId]) -> Result<Vec<Case>> {
+        self.inner.findings.cases_of(ids)
+    }
+
     /// The case that an alert is part of.
     ///
     /// # Errors

@@ -74,6 +74,20 @@ pub enum Error {
         /// What is wrong and what to do.
         what: String,
     },
+    /// A file of tables was written by a later version of the program.
+    #[error(
+        "{} has format version {found}, this program reads versions up to {supported}; use the program version that wrote \
+         it, or restore a backup from before it was updated",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+        /// The latest version this program reads.
+        supported: u64,
+    },
     /// A table cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Table {

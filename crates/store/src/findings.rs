@@ -3,15 +3,20 @@
 //!
 //! [`join`] says which alerts are one case, [`cases`] keeps cases and decisions, [`opinions`] whose alerts are and what
 //! people say of verdicts, [`evidence`] what people saved for a case, [`work`] what the investigation of alerts has to
-//! remember from one run to the next; [`changes`] tells whoever keeps a view what changed.
+//! remember from one run to the next, [`heads`] what lists say of investigations, [`again`] what a product's alert has
+//! said; [`changes`] tells whoever keeps a view what changed, and [`format`](mod@format) which version the file has.
 
+mod again;
 mod cases;
 mod changes;
 mod evidence;
+mod format;
+mod heads;
 mod join;
 mod opinions;
 mod work;
 
+pub use again::Said;
 pub use cases::ClosedAlert;
 pub use changes::{Change, Changed, What};
 pub use evidence::{SavedEvidence, Saving};
@@ -20,6 +25,7 @@ pub use work::{Finished, Gate};
 
 use crate::table::{OpenError, Tables, copy_table};
 use crate::{Error, Result};
+use again::Again;
 use casemate_event::{Alert, AlertId, EventId};
 use jiff::SignedDuration;
 use redb::{
@@ -53,9 +59,9 @@ pub struct Raise {
     pub window: SignedDuration,
     /// What the events say, as a number: an alert that was investigated takes in only kinds it had by then.
     pub kind: u64,
-    /// Whether alerts with this key are one and the same, whatever its times, whoever closed or investigated it: what comes
-    /// later updates it.
-    pub is_same: bool,
+    /// Set where alerts with this key are one and the same, whatever its times and whoever investigated it: what comes
+    /// later updates it. Once it is closed, what is worse than that raises it again.
+    pub same: Option<Said>,
 }
 
 /// Tables of what was found.
@@ -73,30 +79,7 @@ impl Findings {
             }
         })?;
         let findings = Self { tables, changes: changes::Changes::default() };
-        if findings.tables.is_new(WATERMARKS)? {
-            findings.create_tables()?;
-        }
-        if findings.tables.is_new(cases::CASES)? {
-            // Of a version that knew no cases: its alerts join them now, in order.
-            findings.write(|write| {
-                cases::create_tables(write)?;
-                opinions::create_tables(write)?;
-                work::create_tables(write)?;
-                cases::join_all(write)
-            })?;
-        }
-        if findings.tables.is_new(work::KINDS)? || findings.tables.is_new(work::INPUTS)? {
-            findings.write(work::create_tables)?;
-        }
-        if findings.tables.is_new(cases::AUDITED)? {
-            findings.write(cases::create_tables)?;
-        }
-        if findings.tables.is_new(opinions::FEEDBACK)? {
-            findings.write(opinions::create_tables)?;
-        }
-        if findings.tables.is_new(evidence::EVIDENCE)? {
-            findings.write(evidence::create_tables)?;
-        }
+        findings.upgrade()?;
         Ok(findings)
     }
 
@@ -109,6 +92,9 @@ impl Findings {
             copy_table(read, write, TAKEN)?;
             copy_table(read, write, INVESTIGATIONS)?;
             copy_table(read, write, WATERMARKS)?;
+            again::copy_tables(read, write)?;
+            format::copy_tables(read, write)?;
+            heads::copy_tables(read, write)?;
             cases::copy_tables(read, write)?;
             opinions::copy_tables(read, write)?;
             evidence::copy_tables(read, write)?;
@@ -116,31 +102,24 @@ impl Findings {
         })
     }
 
-    fn create_tables(&self) -> Result<()> {
-        self.write(|write| {
-            write.open_table(ALERTS)?;
-            write.open_table(FOLDS)?;
-            write.open_table(LATEST)?;
-            write.open_table(TAKEN)?;
-            write.open_table(INVESTIGATIONS)?;
-            write.open_table(WATERMARKS)?;
-            Ok(())
-        })
-    }
-
-    /// Takes in `raises` in order and moves the watermark, all or nothing. Returns the alerts as they now are.
-    pub(crate) fn raise(&self, raises: Vec<Raise>, watermark: Option<(&str, EventId)>) -> Result<Vec<Alert>> {
-        let raised: Vec<(Alert, Option<What>)> = self.write(|write| {
+    /// Takes in `raises` in order and moves the watermark, all or nothing. Returns the alerts as they now are, and whether
+    /// a row of the record came of it.
+    pub(crate) fn raise(
+        &self,
+        raises: Vec<Raise>,
+        watermark: Option<(&str, EventId)>,
+    ) -> Result<(Vec<Alert>, bool)> {
+        let raised: Vec<Taken> = self.write(|write| {
             let raised = raises.into_iter().map(|one| raise(write, one)).collect::<Result<_, _>>()?;
             if let Some((name, id)) = watermark {
                 write.open_table(WATERMARKS)?.insert(name, id.0)?;
             }
             Ok(raised)
         })?;
-        let change =
-            |(alert, what): &(Alert, Option<What>)| what.map(|what| Change { alert: alert.id, what });
+        let change = |taken: &Taken| taken.what.map(|what| Change { alert: taken.alert.id, what });
         self.changes.note(raised.iter().filter_map(change));
-        Ok(raised.into_iter().map(|(alert, _)| alert).collect())
+        let is_audited = raised.iter().any(|taken| taken.is_audited);
+        Ok((raised.into_iter().map(|taken| taken.alert).collect(), is_audited))
     }
 
     pub(crate) fn alert(&self, id: AlertId) -> Result<Option<Alert>> {
@@ -203,7 +182,7 @@ impl Findings {
     }
 
     pub(crate) fn set_watermark(&self, name: &str, id: EventId) -> Result<()> {
-        self.raise(Vec::new(), Some((name, id))).map(|_| ())
+        self.raise(Vec::new(), Some((name, id))).map(drop)
     }
 
     /// Fails if anything refers to events after `last`: then the log is not the one these were found in.
@@ -260,9 +239,18 @@ impl Findings {
     }
 }
 
-/// Takes one in; gives the alert as it now is, and what that did to it.
-fn raise(write: &WriteTransaction, raise: Raise) -> Result<(Alert, Option<What>), redb::Error> {
-    let Raise { mut alert, fold_key, window, kind, is_same } = raise;
+/// What became of an alert on its way in.
+struct Taken {
+    /// As it now is.
+    alert: Alert,
+    /// What was done to it; nothing where it was known.
+    what: Option<What>,
+    /// Whether that left a row for the record.
+    is_audited: bool,
+}
+
+fn raise(write: &WriteTransaction, raise: Raise) -> Result<Taken, redb::Error> {
+    let Raise { mut alert, fold_key, window, kind, same } = raise;
     let fold = fold_number(write, &fold_key)?;
     let mut alerts = write.open_table(ALERTS)?;
     let mut taken = write.open_table(TAKEN)?;
@@ -279,7 +267,7 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<(Alert, Option<What>)
     alert.events = fresh;
     if let Some(id) = repeated_in {
         if alert.events.is_empty() {
-            return Ok((get_alert(&alerts, id)?, None));
+            return Ok(Taken { alert: get_alert(&alerts, id)?, what: None, is_audited: false });
         }
         alert.event_count = alert.events.len() as u64;
     }
@@ -287,26 +275,40 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<(Alert, Option<What>)
     let previous = latest.get(fold)?.map(|id| id.value());
     let previous = previous.map(|id| get_alert(&alerts, id)).transpose()?;
     let fresh = alert.events.clone();
+    let news = same.map(|said| again::note(write, fold, kind, said)).transpose()?;
     // What a person has closed takes nothing in any more, and what was investigated nothing of another kind: what
-    // comes now was not looked at.
-    let open = previous.filter(|previous| is_same || within(previous, &alert, window));
-    let open = match open {
-        Some(previous) if is_same => Some(previous),
-        Some(previous) if cases::is_closed(write, previous.id)? => None,
-        Some(previous) if work::is_unlike(write, previous.id, kind)? => None,
-        other => other,
+    // comes now was not looked at. Of what a product calls one alert, only what is worse than was closed is new.
+    let mut again = None;
+    let open = match (previous, &news) {
+        (None, _) => None,
+        (Some(previous), Some(news)) => {
+            let is_closed = cases::is_closed(write, previous.id)?;
+            match again::why(&previous, &alert, news).filter(|_| is_closed) {
+                Some(why) => {
+                    again = Some(Again { of: previous.id, why });
+                    alert = again::following(previous, alert);
+                    None
+                }
+                None => Some(previous),
+            }
+        }
+        (Some(previous), None) => {
+            let folds = within(&previous, &alert, window)
+                && !cases::is_closed(write, previous.id)?
+                && !work::is_unlike(write, previous.id, kind)?;
+            folds.then_some(previous)
+        }
     };
-    let mut is_new = false;
+    let is_new = open.is_none();
     let alert = match open {
         Some(mut previous) => {
-            match is_same {
-                true => previous.update(alert),
-                false => previous.absorb(alert),
+            match same {
+                Some(_) => previous.update(alert),
+                None => previous.absorb(alert),
             }
             previous
         }
         None => {
-            is_new = true;
             alert.id = AlertId(alerts.last()?.map_or(0, |(id, _)| id.value()) + 1);
             alert.events.truncate(Alert::MAX_EVENTS);
             alert
@@ -320,14 +322,18 @@ fn raise(write: &WriteTransaction, raise: Raise) -> Result<(Alert, Option<What>)
     let json = to_json(&alert)?;
     alerts.insert(alert.id.0, json.as_slice())?;
     latest.insert(fold, alert.id.0)?;
-    if is_kept {
+    if is_kept && same.is_none() {
         work::note_kind(write, alert.id, kind)?;
     }
     if is_new {
         work::note_raised(write, alert.id)?;
-        cases::join(write, &alerts, &alert)?;
+        cases::join(write, &alerts, &alert, again.as_ref())?;
     }
-    Ok((alert, Some(if is_new { What::Raised } else { What::Grown })))
+    if let Some(again) = &again {
+        cases::add_audit(write, &again.entry(write, alert.id)?)?;
+    }
+    let what = if is_new { What::Raised } else { What::Grown };
+    Ok(Taken { alert, what: Some(what), is_audited: again.is_some() })
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, redb::Error> {
@@ -397,7 +403,7 @@ mod tests {
         for n in 1..=20 {
             let fold_key = format!("key {n}");
             let raise =
-                Raise { alert: alert(n), fold_key, window: SignedDuration::ZERO, kind: 0, is_same: false };
+                Raise { alert: alert(n), fold_key, window: SignedDuration::ZERO, kind: 0, same: None };
             findings.raise(vec![raise], Some(("detect", EventId(n)))).unwrap();
         }
         findings

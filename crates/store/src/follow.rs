@@ -18,8 +18,10 @@ use std::path::{Path, PathBuf};
 pub struct Follow {
     dir: PathBuf,
     expr: Expr,
-    /// The log that is read; none as long as there is none.
-    log: Option<(u64, LogFollower)>,
+    /// Number of the log that was looked at last; 0 before any.
+    number: u64,
+    /// That log; none where it was gone before it could be read.
+    log: Option<LogFollower>,
     /// The number the next event has, once one was seen.
     next_id: Option<u64>,
     missed: u64,
@@ -32,14 +34,15 @@ impl Follow {
     /// If the query cannot be read ([`Error::is_bad_input`]), or the directory.
     pub fn start(data_dir: &Path, query: &Query) -> Result<Self> {
         let dir = data_dir.join("store");
-        let mut follow =
-            Self { expr: compile(query)?, log: None, next_id: None, missed: 0, dir: dir.clone() };
-        if dir.is_dir()
-            && let Some(newest) = numbers(&dir, "log")?.pop()
-            && let Some(mut log) = follow.open(newest)?
+        let expr = compile(query)?;
+        let mut follow = Self { expr, number: 0, log: None, next_id: None, missed: 0, dir };
+        if follow.dir.is_dir()
+            && let Some(newest) = numbers(&follow.dir, "log")?.pop()
         {
-            log.skip()?;
-            follow.log = Some((newest, log));
+            follow.turn_to(newest)?;
+            if let Some(log) = &mut follow.log {
+                log.skip()?;
+            }
         }
         Ok(follow)
     }
@@ -60,38 +63,35 @@ impl Follow {
         if !self.dir.is_dir() {
             return Ok(None);
         }
-        let after = self.log.as_ref().map_or(0, |(number, _)| *number);
-        let Some(newer) = numbers(&self.dir, "log")?.into_iter().find(|number| *number > after) else {
+        let Some(newer) = numbers(&self.dir, "log")?.into_iter().find(|number| *number > self.number) else {
             return Ok(None);
         };
         // No more is appended to the log before: what came between the last look and now is the rest of it.
         if let Some(frame) = self.read()? {
             return self.events(&frame).map(Some);
         }
-        self.log = self.open(newer)?.map(|log| (newer, log));
+        self.turn_to(newer)?;
         match self.read()? {
             Some(frame) => self.events(&frame).map(Some),
             None => Ok(None),
         }
     }
 
-    /// The log of this number; none if it is gone again, or not yet as it will be.
-    fn open(&self, number: u64) -> Result<Option<LogFollower>> {
+    /// Goes on with the log of this number, and never back to one before. It may be gone again: its events are in a
+    /// segment.
+    fn turn_to(&mut self, number: u64) -> Result<()> {
         let path = log_path(&self.dir, number);
-        match LogFollower::open(&path, MAGIC, VERSION) {
-            Ok(log) => Ok(Some(log)),
-            Err(_) if !path.exists() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        self.log = match LogFollower::open(&path, MAGIC, VERSION) {
+            Ok(log) => Some(log),
+            Err(_) if !path.exists() => None,
+            Err(error) => return Err(error.into()),
+        };
+        self.number = number;
+        Ok(())
     }
 
     fn read(&mut self) -> Result<Option<Frame>> {
-        let Some((number, log)) = &mut self.log else { return Ok(None) };
-        match log.read() {
-            // Its events are in a segment.
-            Err(_) if !log_path(&self.dir, *number).exists() => Ok(None),
-            other => Ok(other?),
-        }
+        Ok(self.log.as_mut().map(LogFollower::read).transpose()?.flatten())
     }
 
     fn events(&mut self, frame: &Frame) -> Result<Vec<Stored>> {

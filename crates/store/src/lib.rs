@@ -54,7 +54,7 @@ pub use backup::Backup;
 pub use counts::Counts;
 pub use error::{Error, Result};
 pub use findings::{
-    Act, AlertState, Change, Changed, ClosedAlert, Finished, Gate, Raise, SavedEvidence, Saving, What,
+    Act, AlertState, Change, Changed, ClosedAlert, Finished, Gate, Raise, Said, SavedEvidence, Saving, What,
 };
 pub use follow::Follow;
 pub use limits::Limits;

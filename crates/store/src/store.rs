@@ -461,8 +461,8 @@ impl Store {
     /// # Errors
     /// The tables cannot be written.
     pub fn raise(&self, alert: Alert, fold_key: &str, window: SignedDuration) -> Result<Alert> {
-        let one = Raise { alert, fold_key: fold_key.to_owned(), window, kind: 0, is_same: false };
-        let mut raised = self.inner.findings.raise(vec![one], None)?;
+        let one = Raise { alert, fold_key: fold_key.to_owned(), window, kind: 0, same: None };
+        let mut raised = self.raise_all(vec![one], None)?;
         raised.pop().ok_or_else(|| Error::Damaged {
             path: self.inner.dir.join("findings.redb"),
             what: "an alert just raised is missing".to_owned(),
@@ -478,7 +478,9 @@ impl Store {
         if let Some((name, id)) = watermark {
             self.check_watermark(name, id)?;
         }
-        self.inner.findings.raise(raises, watermark)
+        let (alerts, is_audited) = self.inner.findings.raise(raises, watermark)?;
+        // Of each batch of events, hardly any leaves a row.
+        if is_audited { self.inner.audited(Ok(alerts)) } else { Ok(alerts) }
     }
 
     /// Alert `id`, if there is one.
@@ -519,6 +521,22 @@ impl Store {
     /// The tables cannot be read.
     pub fn investigation(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {
         self.inner.findings.investigation(alert)
+    }
+
+    /// The head of the investigation of `alert`: the members of its JSON that lists show, without the others.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn investigation_head(&self, alert: AlertId) -> Result<Option<Vec<u8>>> {
+        self.inner.findings.head(alert)
+    }
+
+    /// The heads of the investigations of alerts numbered above `after`, in order, at most `most`.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn investigation_heads_after(&self, after: AlertId, most: usize) -> Result<Vec<(AlertId, Vec<u8>)>> {
+        self.inner.findings.heads_after(after, most)
     }
 
     /// Alerts that have an investigation.

@@ -31,26 +31,46 @@ struct Shared {
     map: RwLock<Arc<Map>>,
 }
 
-/// Payload of one frame, inside the memory map.
+/// Payload of one frame.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    map: Arc<Map>,
+    bytes: Bytes,
     header: FrameHeader,
+}
+
+/// Where the payload of a frame is.
+#[derive(Debug, Clone)]
+enum Bytes {
+    /// In the log, mapped by the process that writes it.
+    Mapped(Arc<Map>),
+    /// In memory, read from the log at this path.
+    Read(Arc<PathBuf>, Arc<[u8]>),
 }
 
 impl Deref for Frame {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.map.get(self.header.payload()).unwrap_or_default()
+        match &self.bytes {
+            Bytes::Mapped(map) => map.get(self.header.payload()).unwrap_or_default(),
+            Bytes::Read(_, payload) => payload,
+        }
     }
 }
 
 impl Frame {
     /// The frame behind `header`, if its payload is the one that was written.
-    pub(super) fn checked(map: Arc<Map>, header: FrameHeader) -> Option<Self> {
-        let frame = Self { map, header };
-        (crc32fast::hash(&frame) == header.payload_crc).then_some(frame)
+    fn mapped(map: Arc<Map>, header: FrameHeader) -> Option<Self> {
+        Self { bytes: Bytes::Mapped(map), header }.checked()
+    }
+
+    /// The frame of this payload, if it is the one that was written.
+    pub(super) fn read(path: Arc<PathBuf>, payload: Vec<u8>, header: FrameHeader) -> Option<Self> {
+        Self { bytes: Bytes::Read(path, payload.into()), header }.checked()
+    }
+
+    fn checked(self) -> Option<Self> {
+        (crc32fast::hash(&self) == self.header.payload_crc).then_some(self)
     }
 
     /// Where the frame starts.
@@ -66,7 +86,11 @@ impl Frame {
     /// An [`Error::Damaged`] at `offset` of the payload, for readers that check what the bytes mean.
     pub fn damaged(&self, offset: usize, what: impl Into<String>) -> Error {
         let offset = self.header.payload().start as u64 + offset as u64;
-        Error::Damaged { path: self.map.path().to_owned(), offset, what: what.into() }
+        let path = match &self.bytes {
+            Bytes::Mapped(map) => map.path(),
+            Bytes::Read(path, _) => path,
+        };
+        Error::Damaged { path: path.to_owned(), offset, what: what.into() }
     }
 }
 
@@ -107,7 +131,7 @@ impl LogReader {
             offset: header.payload().start as u64,
             what: "the frame does not match its checksum".to_owned(),
         };
-        Frame::checked(map, header).ok_or_else(unlike)
+        Frame::mapped(map, header).ok_or_else(unlike)
     }
 
     /// Verified frames from `offset` up to the end as it is when it is reached. Ends after an error.
@@ -174,17 +198,19 @@ impl FrameHeader {
 
     /// Header at `offset`, if one that belongs there is, and its payload lies within `bytes`.
     pub(super) fn read(bytes: &[u8], offset: u64, identity: u64) -> Option<Self> {
-        let header = bytes.get(usize::try_from(offset).ok()?..)?.get(..Self::LEN as usize)?;
+        let header = bytes.get(usize::try_from(offset).ok()?..)?.first_chunk()?;
+        Self::parse(header, offset, identity).filter(|found| found.end() <= bytes.len() as u64)
+    }
+
+    /// The header that these bytes at `offset` are, if they are one that belongs there.
+    pub(super) fn parse(header: &[u8; Self::LEN as usize], offset: u64, identity: u64) -> Option<Self> {
         let found = Self {
             offset,
             length: u32_at(header, 4),
             payload_crc: u32_at(header, 8),
             own_crc: u32_at(header, 12),
         };
-        let whole = header.starts_with(&MARKER)
-            && found.own_crc == found.checksum(identity)
-            && found.end() <= bytes.len() as u64;
-        whole.then_some(found)
+        (header.starts_with(&MARKER) && found.own_crc == found.checksum(identity)).then_some(found)
     }
 
     pub(super) fn to_bytes(self) -> [u8; Self::LEN as usize] {
@@ -199,6 +225,10 @@ impl FrameHeader {
     /// Where the frame ends.
     pub(super) fn end(&self) -> u64 {
         self.offset + Self::LEN + u64::from(self.length)
+    }
+
+    pub(super) fn payload_len(&self) -> usize {
+        self.length as usize
     }
 
     fn payload(&self) -> Range<usize> {

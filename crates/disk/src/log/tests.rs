@@ -140,3 +140,51 @@ fn a_full_device_leaves_the_log_usable() {
     drop(log);
     assert_eq!(contents(&open(&fixture).unwrap().0).len(), 4);
 }
+
+fn told(follower: &mut LogFollower) -> Vec<Vec<u8>> {
+    std::iter::from_fn(|| follower.read().unwrap()).map(|frame| frame.to_vec()).collect()
+}
+
+#[test]
+fn who_follows_is_told_what_is_appended() {
+    let (fixture, _) = with(&THREE[..1]);
+    let mut follower = LogFollower::open(&fixture.path, MAGIC, 1).unwrap();
+    follower.skip().unwrap();
+    assert!(told(&mut follower).is_empty());
+    let (mut log, _) = open(&fixture).unwrap();
+    for payload in &THREE[1..] {
+        log.append(payload).unwrap();
+    }
+    assert_eq!(told(&mut follower), &THREE[1..]);
+    assert_eq!(follower.position(), log.end());
+    // The rest of a log that is deleted, as its events are in a segment, can still be read.
+    log.append(b"last").unwrap();
+    fs_err::remove_file(&fixture.path).unwrap();
+    assert_eq!(told(&mut follower), [b"last"]);
+}
+
+/// As a writer does after it could not make frames durable, and as recovery does.
+#[test]
+fn who_follows_a_log_that_is_shortened_lives_and_goes_on() {
+    let (fixture, _) = with(&THREE);
+    let mut follower = LogFollower::open(&fixture.path, MAGIC, 1).unwrap();
+    let first = follower.read().unwrap().unwrap();
+    let end_of_first = first.next().0;
+    let held: Vec<Frame> = std::iter::from_fn(|| follower.read().unwrap()).collect();
+    let file = OpenOptions::new().write(true).open(&fixture.path).unwrap();
+    file.set_len(end_of_first).unwrap();
+    // What was given is still there.
+    assert_eq!(held.iter().map(|frame| frame.to_vec()).collect::<Vec<_>>(), &THREE[1..]);
+    assert_eq!(told(&mut follower), Vec::<Vec<u8>>::new());
+    let (mut log, _) = open(&fixture).unwrap();
+    log.append(b"in its place").unwrap();
+    assert_eq!(told(&mut follower), [b"in its place"]);
+    // Shortened and grown past where it was before anyone looked.
+    file.set_len(end_of_first).unwrap();
+    let (mut log, _) = open(&fixture).unwrap();
+    log.append(b"another in its place, and longer").unwrap();
+    assert_eq!(told(&mut follower), Vec::<Vec<u8>>::new());
+    assert_eq!(told(&mut follower), [b"another in its place, and longer"]);
+    file.set_len(0).unwrap();
+    assert_eq!(told(&mut follower), Vec::<Vec<u8>>::new());
+}

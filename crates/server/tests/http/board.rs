@@ -219,7 +219,7 @@ fn pages_stay_fast_over_many_alerts() {
             fold_key: n.to_string(),
             window: SignedDuration::ZERO,
             kind: 0,
-            is_same: false,
+            same: None,
         });
         store.raise_all(raises.collect(), None).unwrap();
     }

@@ -1,6 +1,7 @@
 //! Which case is an alert part of, and what did people decide? Every decision leaves a row in the record, with
 //! what was decided before; the record is only added to.
 
+use super::again::Again;
 use super::changes::What;
 use super::join::{self, MAX_ALERTS, MAX_SPAN};
 use super::opinions::{self, FEEDBACK};
@@ -25,7 +26,7 @@ const CLOSED: TableDefinition<u64, &[u8]> = TableDefinition::new("closed");
 /// Ascending number to what was decided, as JSON, until the audit record has taken it over; the latest row stays.
 const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 /// How many lines the audit record has, at the least.
-pub(super) const AUDITED: TableDefinition<&str, u64> = TableDefinition::new("audited");
+const AUDITED: TableDefinition<&str, u64> = TableDefinition::new("audited");
 const LINES: &str = "lines";
 
 /// An alert that a person decided about, by closing it or by saying what its verdict should be.
@@ -63,7 +64,7 @@ pub(super) fn join_all(write: &WriteTransaction) -> Result<(), redb::Error> {
     let alerts = write.open_table(ALERTS)?;
     for row in alerts.iter()? {
         let alert: Alert = from_json(row?.1.value())?;
-        join(write, &alerts, &alert)?;
+        join(write, &alerts, &alert, None)?;
     }
     Ok(())
 }
@@ -73,16 +74,27 @@ pub(super) fn is_closed(write: &WriteTransaction, alert: AlertId) -> Result<bool
     Ok(write.open_table(CLOSED)?.get(alert.0)?.is_some())
 }
 
-/// Puts a new alert into the case that its strongest key leads to, or into one of its own.
+/// Puts a new alert into the case that its strongest key leads to, or into one of its own. One that is raised again goes
+/// with the one that was closed, if that one's case is open.
 pub(super) fn join(
     write: &WriteTransaction,
     alerts: &impl ReadableTable<u64, &'static [u8]>,
     alert: &Alert,
+    again: Option<&Again>,
 ) -> Result<(), redb::Error> {
     let (mut cases, mut case_of) = (write.open_table(CASES)?, write.open_table(CASE_OF)?);
     let mut latest = write.open_table(KEYS)?;
     let mut related = BTreeSet::new();
     let mut joined: Option<(Case, String)> = None;
+    if let Some(again) = again
+        && let Some(id) = case_of.get(again.of.0)?.map(|id| id.value())
+    {
+        related.insert(CaseId(id));
+        let case: Case = get_case(&cases, id)?;
+        if has_room(&case, alerts, alert)? {
+            joined = Some((case, again.text()));
+        }
+    }
     for key in join::keys(alert) {
         if let Some(earlier) = latest.get(key.number())?.map(|id| id.value()) {
             let earlier = get_alert(alerts, earlier)?;
@@ -106,7 +118,7 @@ pub(super) fn join(
             let id = CaseId(cases.last()?.map_or(0, |(id, _)| id.value()) + 1);
             (
                 Case { id, alerts: Vec::new(), related: Vec::new(), closed: None, assigned: None },
-                String::new(),
+                again.map(Again::text).unwrap_or_default(),
             )
         }
     };
@@ -157,6 +169,15 @@ impl Findings {
 
     pub(crate) fn cases(&self) -> Result<Vec<Case>> {
         self.read(|read| read.open_table(CASES)?.iter()?.map(|row| from_json(row?.1.value())).collect())
+    }
+
+    /// The cases of these numbers that there are.
+    pub(crate) fn cases_of(&self, ids: &[CaseId]) -> Result<Vec<Case>> {
+        self.read(|read| {
+            let cases = read.open_table(CASES)?;
+            let found = ids.iter().map(|id| cases.get(id.0)?.map(|case| from_json(case.value())).transpose());
+            found.filter_map(Result::transpose).collect()
+        })
     }
 
     /// The latest cases, at most `most`, the newest first.

@@ -12,7 +12,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 /// Case and event to what was saved, as JSON.
-pub(super) const EVIDENCE: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("saved_evidence");
+const EVIDENCE: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("saved_evidence");
 
 /// An event that a person saved as evidence of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 
 use super::cases::add_audit;
 use super::changes::What;
+use super::heads;
 use super::{ALERTS, Findings, INVESTIGATIONS, from_json, get_alert, to_json};
 use crate::Result;
 use crate::table::copy_table;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// Alert id to when the store first took it in, in milliseconds since 1970.
 const RAISED: TableDefinition<u64, i64> = TableDefinition::new("raised");
 /// Alert id and kind of an event that it took in.
-pub(super) const KINDS: TableDefinition<(u64, u64), ()> = TableDefinition::new("kinds");
+const KINDS: TableDefinition<(u64, u64), ()> = TableDefinition::new("kinds");
 /// Alert id to when a person asked for its investigation; gone once that is stored.
 const ASKED: TableDefinition<u64, i64> = TableDefinition::new("asked");
 /// What a verdict rested on, as a hash, to the alert that was investigated.
@@ -23,7 +24,7 @@ const VERIFIED: TableDefinition<&str, u64> = TableDefinition::new("verified");
 /// Alert id to the pooled embedding of its evidence, as little-endian floats.
 const VECTORS: TableDefinition<u64, &[u8]> = TableDefinition::new("evidence_vectors");
 /// Alert id to what was retrieved for its investigation, compressed.
-pub(super) const INPUTS: TableDefinition<u64, &[u8]> = TableDefinition::new("inputs");
+const INPUTS: TableDefinition<u64, &[u8]> = TableDefinition::new("inputs");
 /// SHA-256 of a model file to what its gate said, as JSON.
 const GATES: TableDefinition<&str, &[u8]> = TableDefinition::new("gate");
 
@@ -109,6 +110,7 @@ impl Findings {
         self.changing(What::Investigated, |write, changed| {
             changed.push(alert);
             write.open_table(INVESTIGATIONS)?.insert(alert.0, finished.json)?;
+            heads::put(write, alert, finished.json)?;
             write.open_table(ASKED)?.remove(alert.0)?;
             let mut verified = write.open_table(VERIFIED)?;
             for hash in finished.rests_on {

@@ -124,7 +124,7 @@ fn a_batch_of_alerts_moves_the_watermark() {
             fold_key: format!("key {}", n % 5),
             window: WINDOW,
             kind: 0,
-            is_same: false,
+            same: None,
         })
         .collect();
     let alerts = store.raise_all(raises, Some(("detect", EventId(50)))).unwrap();
@@ -384,7 +384,7 @@ fn a_verdict_covers_only_what_is_alike() {
     let store = open(dir.path());
     let raise = |event: u64, kind: u64| {
         let alert = about(event, event as i64, "a", &["host:ws5"]);
-        let raises = vec![Raise { alert, fold_key: "key".to_owned(), window: WINDOW, kind, is_same: false }];
+        let raises = vec![Raise { alert, fold_key: "key".to_owned(), window: WINDOW, kind, same: None }];
         store.raise_all(raises, None).unwrap()[0].id.0
     };
     assert_eq!([raise(1, 10), raise(2, 11)], [1, 1]);

@@ -64,6 +64,23 @@ fn what_was_sealed_in_between_is_counted() {
     assert_eq!(told.len() as u64 + follow.missed(), 201, "{told:?}");
 }
 
+/// A log that is gone between being listed and being opened, as one that was sealed in between.
+#[test]
+fn what_was_told_is_not_told_again_when_a_later_log_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut follow = start(dir.path(), "");
+    store.append(&batch(0..5)).unwrap();
+    assert_eq!(new(&mut follow), [1, 2, 3, 4, 5]);
+    std::os::unix::fs::symlink("nowhere", dir.path().join("store/00000007.log")).unwrap();
+    assert!(new(&mut follow).is_empty());
+    assert!(new(&mut follow).is_empty(), "an older log is not gone back to");
+    // Nor by who begins at such a moment.
+    let mut begun = start(dir.path(), "");
+    assert!(new(&mut begun).is_empty());
+    assert!(new(&mut begun).is_empty());
+}
+
 #[test]
 fn a_query_that_is_none_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,8 @@
 //! | `append` | what was stored is there, now and after reopening |
 //! | `search` | queries find exactly what they describe, in the order asked for |
 //! | `findings` | alerts fold, are counted once, and survive |
+//! | `again` | an alert that its product calls the same and that was closed is raised again by what is worse, and by that alone |
+//! | `format` | tables of versions before become those of this one, those of later ones are refused |
 //! | `follow` | what is new is told beside the store that takes it in |
 //! | `crash` | a process killed while appending loses and doubles nothing it acknowledged |
 //! | `damage` | a cut or flipped bit anywhere is noticed or made good, never a panic or a wrong answer |
@@ -15,11 +17,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod again;
 mod append;
 mod crash;
 mod damage;
 mod findings;
 mod follow;
+mod format;
 mod keep;
 mod lineage;
 mod measure;

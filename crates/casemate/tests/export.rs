@@ -70,9 +70,17 @@ fn validated(dir: &Path) {
     let failed = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{failed}");
     assert!(!said.contains("BAD "), "{said}");
-    for format in
-        ["stix strict", "navigator", "ocsf", "timesketch importer", "thehive", "iris", "markdown", "html", "pdf text"]
-    {
+    for format in [
+        "stix strict",
+        "navigator",
+        "ocsf",
+        "timesketch importer",
+        "thehive",
+        "iris",
+        "markdown",
+        "html",
+        "pdf text",
+    ] {
         assert!(said.contains(&format!("ok {format}")), "{format} was not validated: {said}");
     }
 }

@@ -233,13 +233,14 @@ fn the_line_is_bounded_and_the_end_of_the_server_ends_it() {
         answer.read_to_string(&mut text).unwrap();
         assert!(text.starts_with("HTTP/1.1 503") && text.contains("casemate is ending"), "{text}");
     }
-    // The record says who asked, and nothing of what.
-    let shown = site.run(&["audit", "show"]);
+    // The record says who asked, those who hung up as well, and nothing of what.
+    let shown = site.run(&["audit", "show", "--limit", "1000"]);
     let said = shown.json.to_string();
-    assert!(
-        said.contains("ask the model") && said.contains("body_sha256") && !said.contains("Count."),
-        "{said}"
-    );
+    let lines = shown.json["audit"].as_array().unwrap();
+    let asked: Vec<&Value> = lines.iter().filter(|line| line["action"] == "ask the model").collect();
+    assert_eq!(asked.len(), 37, "{said}");
+    assert!(asked.iter().all(|line| line["now"]["body_sha256"].is_string()), "{said}");
+    assert!(!said.contains("Count."), "{said}");
 }
 
 #[test]

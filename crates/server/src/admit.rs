@@ -8,6 +8,7 @@ use crate::listen::Peer;
 use crate::problem::{Problem, Result};
 use crate::redact;
 use crate::state::{App, blocking};
+use crate::streams;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -35,9 +36,10 @@ pub(crate) struct Rule {
     record: Option<Recorded>,
     /// Whether a request may take as long as it does.
     patient: bool,
-    /// Whether an answer is made of what was sent alone: nothing of it is masked, and making it ends when whoever asked
-    /// hangs up.
+    /// Whether an answer is made of what was sent alone: nothing of it is masked.
     own: bool,
+    /// Whether making an answer ends when whoever asked hangs up. That they asked is on record all the same.
+    ends: bool,
 }
 
 /// Who may ask.
@@ -61,7 +63,7 @@ enum Recorded {
 
 impl Rule {
     const fn new(scope: Scope, record: Option<Recorded>) -> Self {
-        Self { needs: Needs::Scope(scope), record, patient: false, own: false }
+        Self { needs: Needs::Scope(scope), record, patient: false, own: false, ends: false }
     }
 
     /// For anybody: says nothing of what is stored.
@@ -82,11 +84,13 @@ impl Rule {
     pub(crate) const TRY: Self = Self::new(Scope::Investigate, None);
     pub(crate) const ASK: Self = Self::new(Scope::Investigate, Some(Recorded::Act("ask")));
     /// Questions: the entry says what was asked and what answered it. A model may take its time.
-    pub(crate) const QUESTION: Self = Self { patient: true, ..Self::new(Scope::Investigate, None) };
+    pub(crate) const QUESTION: Self =
+        Self { patient: true, ends: true, ..Self::new(Scope::Investigate, None) };
     /// The model is asked; the handler puts on record who asked, with the hash of what.
-    pub(crate) const MODEL: Self = Self { patient: true, own: true, ..Self::new(Scope::Investigate, None) };
+    pub(crate) const MODEL: Self = Self { own: true, ..Self::QUESTION };
     /// Text is embedded; the handler puts that on record.
-    pub(crate) const EMBED: Self = Self { patient: true, own: true, ..Self::new(Scope::Read, None) };
+    pub(crate) const EMBED: Self =
+        Self { patient: true, own: true, ends: true, ..Self::new(Scope::Read, None) };
     pub(crate) const BACK_UP: Self =
         Self { patient: true, ..Self::new(Scope::Manage, Some(Recorded::Act("backup"))) };
     pub(crate) const RETRY: Self =
@@ -143,7 +147,8 @@ pub(crate) async fn admit(
     }
     let (mut parts, body) = request.into_parts();
     let what = format!("{} {}", parts.method, shown_uri(&parts));
-    let who = match identify(&app, &parts).await {
+    let shown = Shown::of(&parts);
+    let who = match shown.identify(&app, true).await {
         Ok(who) => who,
         Err(refusal) => {
             drain(body).await;
@@ -155,11 +160,26 @@ pub(crate) async fn admit(
         return problem.into_response();
     }
     parts.extensions.insert(who.clone());
-    let from = peer(&parts).source;
-    let response = answer(rule, next, Request::from_parts(parts, body)).await;
-    let said = json!({ "status": response.status().as_u16(), "from": from });
-    rule.note(&app, &who, &what, said).await;
-    if who.redacted && !rule.own { redact::response(&app, response).await } else { response }
+    let is_masked = who.redacted && !rule.own;
+    let from = shown.peer.source.clone();
+    let answering = {
+        let app = Arc::clone(&app);
+        async move {
+            let response = answer(rule, next, Request::from_parts(parts, body)).await;
+            let response = streams::kept(&app, &who, shown, response);
+            let said = json!({ "status": response.status().as_u16(), "from": from });
+            rule.note(&app, &who, &what, said).await;
+            response
+        }
+    };
+    let response = if rule.ends { answering.await } else { to_its_end(answering).await };
+    if is_masked { redact::response(&app, response).await } else { response }
+}
+
+/// What comes of `answering`, which goes on where whoever asked hangs up, so that it stands in the record.
+async fn to_its_end(answering: impl Future<Output = Response> + Send + 'static) -> Response {
+    let answered = tokio::spawn(answering).await;
+    answered.unwrap_or_else(|error| Problem::internal("answering the request", &error).into_response())
 }
 
 /// Reads a body that nobody wants, if it is short: a connection closed over unread bytes is reset, and the answer lost on
@@ -184,7 +204,7 @@ pub(crate) fn may(who: &Principal, needs: Scope) -> Result<()> {
 async fn answer(rule: Rule, next: Next, request: Request) -> Response {
     let answering = async {
         // A task of its own catches what goes wrong in it.
-        let mut task = Ended { task: tokio::spawn(next.run(request)), with_whoever_waits: rule.own };
+        let mut task = Ended { task: tokio::spawn(next.run(request)), with_whoever_waits: rule.ends };
         let answered = (&mut task.task).await;
         answered.unwrap_or_else(|error| Problem::internal("answering the request", &error).into_response())
     };
@@ -228,37 +248,63 @@ fn peer(parts: &Parts) -> Peer {
     parts.extensions.get::<Peer>().cloned().unwrap_or_default()
 }
 
-/// Who sent this.
-async fn identify(app: &Arc<App>, parts: &Parts) -> std::result::Result<Principal, Refusal> {
-    let Some(access) = &app.access else { return Ok(Principal::local("local")) };
-    let peer = peer(parts);
-    if let Some(header) = parts.headers.get(header::AUTHORIZATION) {
-        let token = header.to_str().ok().and_then(token_of).unwrap_or_default();
-        return by_token(app, access, token, &peer.source).await;
+/// What a request shows of who sent it.
+pub(crate) struct Shown {
+    /// Empty where the header for it holds none.
+    token: Option<String>,
+    /// The cookie of a session.
+    cookie: Option<String>,
+    peer: Peer,
+}
+
+impl Shown {
+    fn of(parts: &Parts) -> Self {
+        let header = parts.headers.get(header::AUTHORIZATION);
+        Self {
+            token: header.map(|value| value.to_str().ok().and_then(token_of).unwrap_or_default()),
+            cookie: cookie(&parts.headers),
+            peer: peer(parts),
+        }
     }
-    let now = Timestamp::now();
-    if let Some(cookie) = cookie(&parts.headers)
-        && let Some(who) = app.sessions.find(access, &cookie, now)
-    {
-        return Ok(who);
+
+    /// Whether it lets `who` in as it did before, with the same rights. No use of a session.
+    pub(crate) async fn still_is(&self, app: &Arc<App>, who: &Principal) -> bool {
+        self.identify(app, false).await.is_ok_and(|now| now == *who)
     }
-    let shown = match (&peer.certificate, peer.process) {
-        (Some(der), _) => Credential::Certificate(der),
-        (None, Some((uid, gid))) => Credential::Peer { uid, gid, groups: &[] },
-        (None, None) => return Err(Refusal::Nothing),
-    };
-    access
-        .authenticate(shown, &peer.source, now)
-        .map_err(|why| Refusal::Denied { claims: shown.claims(), why })
+
+    /// Who sent it; `used` if that counts as use of a session.
+    async fn identify(&self, app: &Arc<App>, used: bool) -> std::result::Result<Principal, Refusal> {
+        let Some(access) = &app.access else { return Ok(Principal::local("local")) };
+        if let Some(token) = &self.token {
+            return by_token(app, access, token.clone(), self.peer.source.clone()).await;
+        }
+        let now = Timestamp::now();
+        if let Some(cookie) = &self.cookie {
+            let sessions = &app.sessions;
+            let found =
+                if used { sessions.find(access, cookie, now) } else { sessions.look(access, cookie, now) };
+            if let Some(who) = found {
+                return Ok(who);
+            }
+        }
+        let shown = match (&self.peer.certificate, self.peer.process) {
+            (Some(der), _) => Credential::Certificate(der),
+            (None, Some((uid, gid))) => Credential::Peer { uid, gid, groups: &[] },
+            (None, None) => return Err(Refusal::Nothing),
+        };
+        access
+            .authenticate(shown, &self.peer.source, now)
+            .map_err(|why| Refusal::Denied { claims: shown.claims(), why })
+    }
 }
 
 async fn by_token(
     app: &Arc<App>,
     access: &Arc<Access>,
     token: String,
-    source: &str,
+    source: String,
 ) -> std::result::Result<Principal, Refusal> {
-    let (access, source) = (Arc::clone(access), source.to_owned());
+    let access = Arc::clone(access);
     let claims = Credential::Token(&token).claims();
     // A token that is new costs a hash that is meant to cost; only so many at once.
     let permit = Arc::clone(&app.verifying).acquire_owned().await;

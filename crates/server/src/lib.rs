@@ -36,6 +36,7 @@ mod router;
 mod serve;
 mod served;
 mod state;
+mod streams;
 mod turnstile;
 mod worker;
 

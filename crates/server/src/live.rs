@@ -51,9 +51,9 @@ impl Default for Live {
 }
 
 /// A place among the followers, given back when dropped.
-pub(crate) struct Place<'a>(&'a Live);
+pub(crate) struct Place(Arc<Live>);
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.followers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -103,11 +103,11 @@ impl Live {
     }
 
     /// A place among the followers, if there is one.
-    pub(crate) fn place(&self) -> Option<Place<'_>> {
+    pub(crate) fn place(self: &Arc<Self>) -> Option<Place> {
         let taken = self.followers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
             (now < MOST_FOLLOWERS).then_some(now + 1)
         });
-        taken.is_ok().then(|| Place(self))
+        taken.is_ok().then(|| Place(Arc::clone(self)))
     }
 
     pub(crate) fn followers(&self) -> usize {
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn followers_are_bounded() {
-        let live = Live::default();
+        let live = Arc::new(Live::default());
         let places: Vec<_> = (0..MOST_FOLLOWERS).map(|_| live.place().unwrap()).collect();
         assert!(live.place().is_none());
         drop(places);

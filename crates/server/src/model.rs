@@ -33,13 +33,14 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Requests answered at once: their passes take turns.
 const AT_ONCE: usize = 4;
 /// Requests that may wait for that.
 const MAX_WAITING: usize = 32;
+const COMPILED_AT_ONCE: usize = 2;
 /// About how long an answer takes, before one was measured.
 const SECONDS_EACH: f64 = 5.0;
 /// Longest time from asking to the last token. What was written until then is the answer.
@@ -55,6 +56,8 @@ pub(crate) struct SharedModel {
     /// Since when it is in memory.
     since: Timestamp,
     turnstile: Arc<Turnstile>,
+    /// Grammars compiled at once beside the requests'.
+    compiling: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -75,6 +78,7 @@ pub(crate) struct Ask {
 
 enum Prompt {
     Chat(Vec<Turn>),
+    Text(String),
     Tokens(Tokens),
 }
 
@@ -82,6 +86,11 @@ impl Ask {
     /// The assistant's next words in a conversation: one answer, the most probable, of a person who waits.
     pub(crate) fn chat(turns: Vec<Turn>) -> Self {
         Self::new(Prompt::Chat(turns))
+    }
+
+    /// What follows this text, which is data.
+    pub(crate) fn text(text: String) -> Self {
+        Self::new(Prompt::Text(text))
     }
 
     /// What follows these tokens.
@@ -187,7 +196,8 @@ pub(crate) fn absent(app: &App) -> Problem {
 
 /// An answer as it is written. Dropped, it ends.
 pub(crate) struct Answering {
-    pub(crate) prompt_tokens: usize,
+    /// What was read.
+    pub(crate) prompt: Tokens,
     /// How many of those had been read before and were not computed again.
     pub(crate) cached_tokens: usize,
     /// The prompt's tokens after the first, if they were to be weighed.
@@ -241,6 +251,7 @@ impl SharedModel {
             loaded,
             since: Timestamp::now(),
             turnstile: Turnstile::new(AT_ONCE, MAX_WAITING, SECONDS_EACH),
+            compiling: Arc::new(Semaphore::new(COMPILED_AT_ONCE)),
             stopping,
         }
     }
@@ -289,13 +300,31 @@ impl SharedModel {
             let _inside = inside;
             Writing { shared: &shared, ask: &ask, ticket, pieces: &sender, enough: &told_enough }.run(begin);
         };
-        if let Err(error) = std::thread::Builder::new().name("ask".to_owned()).stack_size(STACK).spawn(work) {
-            tracing::error!(%error, "a thread for a request could not be started");
-            return Err(Refused::Failed);
-        }
+        thread("ask", work)?;
         // The thread is gone without a word only if it panicked.
-        let Begun { prompt_tokens, cached_tokens, weighed } = began.await.unwrap_or(Err(Refused::Failed))?;
-        Ok(Answering { prompt_tokens, cached_tokens, weighed, pieces, enough, _leash: leash })
+        let Begun { prompt, cached_tokens, weighed } = began.await.unwrap_or(Err(Refused::Failed))?;
+        Ok(Answering { prompt, cached_tokens, weighed, pieces, enough, _leash: leash })
+    }
+
+    /// Whether `text` is what this grammar of somebody else describes, whole. Computes no pass.
+    ///
+    /// # Errors
+    /// [`Refused::Failed`] if it cannot be told.
+    pub(crate) async fn conforms(&self, lark: String, text: String) -> Result<bool, Refused> {
+        // It is never closed.
+        let permit = Arc::clone(&self.compiling).acquire_owned().await.map_err(|_| Refused::Failed)?;
+        let (tell, told) = oneshot::channel();
+        let model = Arc::clone(self.model());
+        thread("conforms", move || {
+            let _permit = permit;
+            let conforms = Grammar::foreign(&model, &lark).and_then(|grammar| grammar.matches(&model, &text));
+            let conforms = conforms.unwrap_or_else(|error| {
+                tracing::debug!(%error, "a text could not be held against its schema");
+                false
+            });
+            gone(tell.send(conforms).is_err());
+        })?;
+        told.await.map_err(|_| Refused::Failed)
     }
 
     /// How a failure is told; what is nobody's fault but ours is logged.
@@ -317,13 +346,14 @@ impl SharedModel {
 
 /// What is known once a prompt is read.
 struct Begun {
-    prompt_tokens: usize,
+    prompt: Tokens,
     cached_tokens: usize,
     weighed: Vec<Chosen>,
 }
 
 /// A prompt that was read, and what may follow it, for each answer.
 struct Prepared<'m> {
+    prompt: Tokens,
     session: Session<'m>,
     weighed: Vec<Chosen>,
     max_tokens: usize,
@@ -347,7 +377,7 @@ impl Writing<'_> {
             Err(refused) => return gone(begin.send(Err(refused)).is_err()),
         };
         let begun = Begun {
-            prompt_tokens: prepared.session.len(),
+            prompt: std::mem::take(&mut prepared.prompt),
             cached_tokens: prepared.session.known(),
             weighed: std::mem::take(&mut prepared.weighed),
         };
@@ -363,19 +393,19 @@ impl Writing<'_> {
     fn prepare(&self) -> Result<Prepared<'_>, Refused> {
         let model = self.model();
         let failed = |error| self.shared.refused(error);
-        let rendered;
-        let tokens = match &self.ask.prompt {
-            Prompt::Tokens(tokens) => tokens,
-            Prompt::Chat(turns) => {
-                rendered = model.render_chat(turns, true).map_err(failed)?;
-                &rendered
+        let prompt = match &self.ask.prompt {
+            Prompt::Chat(turns) => model.render_chat(turns, true).map_err(failed)?,
+            Prompt::Text(text) => {
+                let tokens = model.tokens_of_data(text);
+                begun(model, tokens.map_err(|error| Refused::Prompt(error.to_string()))?)?
             }
+            Prompt::Tokens(tokens) => begun(model, tokens.clone())?,
         };
         let limit = model.info().context_length;
-        let room = limit.saturating_sub(tokens.len());
+        let room = limit.saturating_sub(prompt.len());
         let max_tokens = self.ask.max_tokens.unwrap_or_else(|| room.clamp(1, USUAL_TOKENS));
         if max_tokens > room {
-            return Err(Refused::TooLong { prompt: tokens.len(), wanted: max_tokens, limit });
+            return Err(Refused::TooLong { prompt: prompt.len(), wanted: max_tokens, limit });
         }
         let constraint = |_| -> Result<Box<dyn Constraint>, Refused> {
             Ok(match &self.ask.lark {
@@ -385,15 +415,15 @@ impl Writing<'_> {
         };
         let constraints = self.ask.samplers.iter().map(constraint).collect::<Result<Vec<_>, _>>()?;
         let mut session =
-            model.session_with(tokens.len() + max_tokens, self.ticket.clone()).map_err(failed)?;
+            model.session_with(prompt.len() + max_tokens, self.ticket.clone()).map_err(failed)?;
         let weighed = match self.ask.top.filter(|_| self.ask.weigh_prompt) {
-            Some(top) => session.read_weighed(tokens, top).map_err(failed)?,
+            Some(top) => session.read_weighed(&prompt, top).map_err(failed)?,
             None => {
-                session.read(tokens, &mut |_| {}).map_err(failed)?;
+                session.read(&prompt, &mut |_| {}).map_err(failed)?;
                 Vec::new()
             }
         };
-        Ok(Prepared { session, weighed, max_tokens, constraints })
+        Ok(Prepared { prompt, session, weighed, max_tokens, constraints })
     }
 
     /// Writes all answers together.
@@ -447,6 +477,28 @@ impl Writing<'_> {
     fn model(&self) -> &Model {
         self.shared.model()
     }
+}
+
+/// With the token that texts begin with, where the model knows one.
+fn begun(model: &Model, mut tokens: Tokens) -> Result<Tokens, Refused> {
+    if let Some(begin) = model.begin_token()
+        && tokens.first() != Some(&begin)
+    {
+        tokens.insert(0, begin);
+    }
+    if tokens.is_empty() {
+        return Err(Refused::Prompt("an empty text has no continuation".to_owned()));
+    }
+    Ok(tokens)
+}
+
+/// A thread with room for a grammar that nests deeply.
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Refused> {
+    let started = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work);
+    started.map(drop).map_err(|error| {
+        tracing::error!(%error, "a thread for a request could not be started");
+        Refused::Failed
+    })
 }
 
 fn busy(full: Full) -> Refused {

@@ -197,6 +197,7 @@ pub(crate) async fn assemble(
         access: config.access,
         sessions: Sessions::default(),
         denials: Denials::default(),
+        streams: Arc::default(),
         verifying: Arc::new(Semaphore::new(VERIFIED_AT_ONCE)),
         redaction: config.redaction,
         unrecorded: AtomicU64::new(0),

@@ -14,6 +14,7 @@ use crate::model::SharedModel;
 use crate::problem::{Problem, Result};
 use crate::rates::Rates;
 use crate::redact::Redaction;
+use crate::streams::Streams;
 use crate::turnstile::Turnstile;
 use crate::worker::Queue;
 use casemate_access::{Access, Sessions};
@@ -75,6 +76,8 @@ pub(crate) struct App {
     pub(crate) access: Option<Arc<Access>>,
     pub(crate) sessions: Sessions,
     pub(crate) denials: Denials,
+    /// Answers that are sent as things happen.
+    pub(crate) streams: Arc<Streams>,
     /// Verifications of what somebody shows, at once.
     pub(crate) verifying: Arc<Semaphore>,
     /// What is masked for those who may not see everything.

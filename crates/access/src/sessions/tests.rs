@@ -52,6 +52,16 @@ fn unused_for_half_an_hour_or_used_for_twelve() {
 }
 
 #[test]
+fn looking_whether_it_goes_on_is_no_use_of_it() {
+    let (_dir, access, sessions) = place();
+    let principal = log_in(&access, at(0));
+    let cookie = sessions.begin(&access, &principal, at(0)).unwrap();
+    assert_eq!(sessions.look(&access, &cookie, at(29)), Some(principal));
+    assert_eq!(sessions.look(&access, &cookie, at(30)), None);
+    assert!(sessions.is_empty());
+}
+
+#[test]
 fn a_clock_set_back_stretches_no_session() {
     let (_dir, access, sessions) = place();
     let cookie = sessions.begin(&access, &log_in(&access, at(0)), at(0)).unwrap();

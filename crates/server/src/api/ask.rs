@@ -104,31 +104,51 @@ pub(crate) async fn ask(
         .into_response())
 }
 
-/// Answers a question, and puts it on record.
+/// Answers a question, and puts it on record. Dropped, the model ends; the entry is written all the same.
 pub(crate) async fn answer(app: &Arc<App>, who: &Principal, question: Question) -> Result<Answer> {
     let permit = permit(app)?;
-    let cancel = question.ticket.cancel.clone();
+    let leash = Leash(question.ticket.cancel.clone());
+    let answered = tokio::spawn(answered(Arc::clone(app), who.clone(), question, permit));
+    let answered = tokio::select! {
+        answered = answered => answered,
+        () = is_stopping(app.stopping.clone()) => {
+            return Err(Problem::busy("casemate is ending; ask again after its restart", 10));
+        }
+    };
+    // It ended by itself, or with an error: nothing is left to end.
+    drop(leash);
+    answered.unwrap_or_else(|error| Err(Problem::internal("answering a question", &error)))
+}
+
+/// Ends a question when it is dropped.
+struct Leash(Cancel);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+async fn answered(
+    app: Arc<App>,
+    who: Principal,
+    question: Question,
+    permit: OwnedSemaphorePermit,
+) -> Result<Answer> {
     let (asker, asked) = (app.asker.clone(), question.text.clone());
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         asker.ask(&question, &mut |_| {})
     });
-    let answered = tokio::select! {
-        answered = work => answered,
-        () = is_stopping(app.stopping.clone()) => {
-            cancel.cancel();
-            return Err(Problem::busy("casemate is ending; ask again after its restart", 10));
-        }
-    };
-    let failed = match answered {
+    let failed = match work.await {
         Ok(Ok(answer)) => {
-            admit::record(app, answer.entry(&who.to_string()), false).await;
+            admit::record(&app, answer.entry(&who.to_string()), false).await;
             return Ok(answer);
         }
         Ok(Err(error)) => problem(&error),
         Err(error) => Problem::internal("answering a question", &error),
     };
-    admit::record(app, unanswered(who, asked, &failed), false).await;
+    admit::record(&app, unanswered(&who, asked, &failed), false).await;
     Err(failed)
 }
 

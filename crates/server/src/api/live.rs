@@ -9,8 +9,8 @@
 //! | `investigation` | one is queued, running, done or failed | alert and status |
 //! | `queue` | its depth changed | how much waits, what runs |
 //!
-//! A client that reconnects with `Last-Event-ID` goes on after that event, or is told of a gap. A stream ends after a
-//! quarter of an hour, so that whoever follows has to show again who they are, and when the server ends.
+//! A client that reconnects with `Last-Event-ID` goes on after that event, or is told of a gap. A stream ends when the server
+//! does, and as [`streams`](crate::streams) says.
 
 use crate::hub::Step;
 use crate::problem::{Problem, Result};
@@ -27,7 +27,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// Events under way to one follower.
 const BUFFERED: usize = 32;
 
@@ -39,19 +38,15 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Result<Sse<KeepAliveStream<ReceiverStream<Sent>>>> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    if app.live.place().is_none() {
-        return Err(Problem::busy(
-            "as many follow as may; ask for /v1/queue and /v1/alerts now and then",
-            60,
-        ));
-    }
+    let full = || Problem::busy("as many follow as may; ask for /v1/queue and /v1/alerts now and then", 60);
+    let place = app.live.place().ok_or_else(full)?;
     let (sender, receiver) = mpsc::channel(BUFFERED);
     let stopping = is_stopping(app.stopping.clone());
     tokio::spawn(async move {
+        let _place = place;
         tokio::select! {
             () = follow(&app, last, &sender) => {}
             () = stopping => {}
-            () = tokio::time::sleep(LONGEST) => {}
         }
     });
     Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -59,7 +54,6 @@ pub(crate) async fn stream(
 
 /// Sends what happened after event `last`, and more as it comes, until nobody listens.
 async fn follow(app: &App, last: Option<String>, sender: &mpsc::Sender<Sent>) {
-    let Some(_place) = app.live.place() else { return };
     let mut changed = app.live.watch();
     let resumed = last.as_deref().and_then(|id| app.live.after(id));
     let mut from = resumed.unwrap_or_else(|| app.live.next());

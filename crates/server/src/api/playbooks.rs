@@ -250,19 +250,19 @@ pub(crate) async fn validate(
 
 /// Looks at a text, and puts it on record.
 pub(crate) async fn check(app: &Arc<App>, who: &Principal, text: String) -> Result<Checked> {
-    let permit = app.knowledge.checking.clone().acquire_owned().await;
-    let checked = blocking(app, move |app| {
-        let _permit = permit;
-        PlaybookDraft::check(&app.knowledge, &text)
-    })
-    .await?;
-    note(app, who, "check playbook", &checked).await;
-    Ok(checked)
+    checked(app, who, "check playbook", move |app| PlaybookDraft::check(&app.knowledge, &text)).await
 }
 
-/// Puts on record that a text was looked at.
-pub(crate) async fn note(app: &Arc<App>, who: &Principal, action: &str, checked: &Checked) {
+/// What `look` says of a text, which is put on record as `action`.
+pub(crate) async fn checked(
+    app: &Arc<App>,
+    who: &Principal,
+    action: &str,
+    look: impl FnOnce(&App) -> Result<Checked> + Send + 'static,
+) -> Result<Checked> {
+    let checked = app.knowledge.checking(app, look).await?;
     let said = json!({ "names": checked.names, "valid": checked.valid });
     let entry = Entry::new(&who.to_string(), action, format!("text {}", checked.sha256), said);
     record(app, entry, true).await;
+    Ok(checked)
 }

@@ -1,6 +1,6 @@
 //! Which Sigma rules are in use, what did each raise, and what became of that? And is this text a rule?
 
-use super::playbooks::{Text, note};
+use super::playbooks::{Text, checked};
 use crate::knowledge::Raised;
 use crate::knowledge::draft::{Checked, RuleDraft, sha256_of, shown_path};
 use crate::params::{Params, json_body};
@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
+/// Words that a list may be narrowed by.
+const MAX_WORDS: usize = 16;
 /// Alerts of a rule that are listed one by one.
 const ALERTS_LISTED: usize = 20;
 
@@ -124,6 +126,9 @@ pub(crate) fn listed(app: &App, filter: &Filter) -> Result<Listed> {
         name => Some(level(name)?),
     };
     let words: Vec<String> = filter.q.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    if words.len() > MAX_WORDS {
+        return Err(Problem::bad_request(format!("q has {} words; it can have {MAX_WORDS}", words.len())));
+    }
     let technique = filter.technique.trim().to_uppercase();
     let rules = app.pipeline.rules();
     let mut found: Vec<&Rule> = rules
@@ -253,14 +258,7 @@ pub(crate) async fn validate(
 
 /// Looks at a text, and puts it on record.
 pub(crate) async fn check(app: &Arc<App>, who: &Principal, text: String) -> Result<Checked> {
-    let permit = app.knowledge.checking.clone().acquire_owned().await;
-    let checked = blocking(app, move |app| {
-        let _permit = permit;
-        RuleDraft::check(app, &text)
-    })
-    .await?;
-    note(app, who, "check rule", &checked).await;
-    Ok(checked)
+    checked(app, who, "check rule", move |app| RuleDraft::check(app, &text)).await
 }
 
 #[cfg(test)]

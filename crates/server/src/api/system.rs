@@ -1,5 +1,6 @@
 //! Is it well, and what has it done? Health, readiness, metrics.
 
+use crate::api::ask::ASKED_AT_ONCE;
 use crate::metrics::Text;
 use crate::problem::{Problem, Result};
 use crate::queue::{ASKED_CAPACITY, BACKLOG_CAPACITY};
@@ -121,10 +122,14 @@ fn write_model(app: &App, text: &mut Text) {
         running as u64,
     );
     text.single("casemate_model_requests_waiting", "gauge", "Requests that wait for it.", waiting as u64);
+    let questions = ASKED_AT_ONCE.saturating_sub(app.asking.available_permits());
+    text.single("casemate_questions_running", "gauge", "Questions that are answered.", questions as u64);
 }
 
 fn write_access(app: &App, text: &mut Text) {
     text.single("casemate_sessions", "gauge", "Sessions of browsers.", app.sessions.len() as u64);
+    let help = "Answers that are being sent as things happen.";
+    text.single("casemate_streams", "gauge", help, app.streams.open() as u64);
     let help = "Requests and logins that showed a proof and were not let in.";
     text.single("casemate_denied_total", "counter", help, app.denials.all());
     let unrecorded = app.unrecorded.load(Ordering::Relaxed);

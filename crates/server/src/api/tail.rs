@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -24,8 +24,10 @@ pub(crate) const FOLLOWERS: usize = 32;
 const EVERY: Duration = Duration::from_millis(700);
 /// Events told of at once; where more arrived, the latest.
 const AT_ONCE: usize = 200;
-/// How long one is followed for; browsers ask again by themselves.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How an event is told.
+pub(crate) type Write = fn(&App, &Stored) -> Result<String>;
 
 /// What is followed.
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -49,8 +51,7 @@ pub(crate) async fn tail(
     Params(params): Params<TailParams>,
     headers: HeaderMap,
 ) -> Result<Tail> {
-    let write = |_: &App, stored: &Stored| Ok(Value::Object(short_json(stored)).to_string());
-    start(app, params, &headers, "event", write).await
+    start(app, params, &headers, "event", |_, stored| Ok(Value::Object(short_json(stored)).to_string())).await
 }
 
 /// Starts to tell of events as `write` puts them; an event that told of some that are left out is named `skipped`.
@@ -59,7 +60,7 @@ pub(crate) async fn start(
     params: TailParams,
     headers: &HeaderMap,
     name: &'static str,
-    write: impl Fn(&App, &Stored) -> Result<String> + Send + Sync + 'static,
+    write: Write,
 ) -> Result<Tail> {
     let full = || Problem::too_many(format!("{FOLLOWERS} follow new events already; try again later"), 30);
     let permit = Arc::clone(&app.followers).try_acquire_owned().map_err(|_| full())?;
@@ -79,33 +80,30 @@ pub(crate) async fn start(
     let (sender, receiver) = mpsc::channel(AT_ONCE);
     let follower = Follower { app, query, name, write, sender, _permit: permit };
     tokio::spawn(follower.run(seen));
-    Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-struct Follower<W> {
+struct Follower {
     app: Arc<App>,
     query: Query,
     name: &'static str,
-    write: W,
+    write: Write,
     sender: mpsc::Sender<std::result::Result<Event, Infallible>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl<W: Fn(&App, &Stored) -> Result<String> + Send + Sync + 'static> Follower<W> {
+impl Follower {
     async fn run(self, seen: EventId) {
         let stopping = is_stopping(self.app.stopping.clone());
         tokio::select! {
             () = stopping => {}
-            // Also where nobody reads what was sent.
-            () = tokio::time::sleep(LONGEST) => {}
             () = self.follow(seen) => {}
         }
     }
 
     async fn follow(&self, mut seen: EventId) {
-        let end = Instant::now() + LONGEST;
         let mut beat = tokio::time::interval(EVERY);
-        while Instant::now() < end {
+        loop {
             tokio::select! {
                 _ = beat.tick() => {}
                 () = self.sender.closed() => return,
@@ -115,20 +113,19 @@ impl<W: Fn(&App, &Stored) -> Result<String> + Send + Sync + 'static> Follower<W>
                 continue;
             }
             let query = Query { newer_than: Some(seen), up_to: Some(last), ..self.query.clone() };
-            let found = blocking(&self.app, move |app| Ok(app.pipeline.store().search(&query)?)).await;
+            let write = self.write;
             // What failed is in the log already; whoever follows asks again where the stream ended.
-            let Ok(mut found) = found else { return };
+            let Ok((told, skipped)) = blocking(&self.app, move |app| found(app, &query, write)).await else {
+                return;
+            };
             seen = last;
-            found.hits.sort_by_key(|hit| hit.id);
-            let skipped = found.total.saturating_sub(found.hits.len() as u64);
             if skipped > 0
                 && self.send(Event::default().event("skipped").data(skipped.to_string())).await.is_err()
             {
                 return;
             }
-            for hit in &found.hits {
-                let Ok(text) = (self.write)(&self.app, hit) else { return };
-                let event = Event::default().event(self.name).id(hit.id.to_string()).data(text);
+            for (id, text) in told {
+                let event = Event::default().event(self.name).id(id.to_string()).data(text);
                 if self.send(event).await.is_err() {
                     return;
                 }
@@ -139,4 +136,12 @@ impl<W: Fn(&App, &Stored) -> Result<String> + Send + Sync + 'static> Follower<W>
     async fn send(&self, event: Event) -> std::result::Result<(), ()> {
         self.sender.send(Ok(event)).await.map_err(|_| ())
     }
+}
+
+/// What matches, in order and as it is told, and how many more do.
+fn found(app: &App, query: &Query, write: Write) -> Result<(Vec<(EventId, String)>, u64)> {
+    let mut found = app.pipeline.store().search(query)?;
+    found.hits.sort_by_key(|hit| hit.id);
+    let told = found.hits.iter().map(|hit| Ok((hit.id, write(app, hit)?))).collect::<Result<Vec<_>>>()?;
+    Ok((told, found.total.saturating_sub(found.hits.len() as u64)))
 }

@@ -5,7 +5,7 @@ use crate::knowledge::draft::{PlaybookDraft, RuleDraft, sha256_of};
 use crate::knowledge::tries::{DEFAULT_EVENTS, MAX_EVENTS, MAX_LAST, New, On, Try, What};
 use crate::params::{json_body, number};
 use crate::problem::{Problem, Result};
-use crate::state::{App, blocking};
+use crate::state::App;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
@@ -69,20 +69,23 @@ pub(crate) async fn try_playbook(app: &Arc<App>, who: &Principal, new: NewPlaybo
         (None, last) => On::Last(within("last", last.unwrap_or(DEFAULT_LAST), MAX_LAST)?),
     };
     let by = who.to_string();
-    let asked = checked(app, move |app| {
-        if let On::Alert(alert) = on
-            && app.headlines.get(alert).is_none()
-        {
-            let detail = format!("alert {alert} has no investigation to compare with; investigate it first");
-            return Err(Problem::not_found(detail));
-        }
-        let draft = PlaybookDraft::read(&app.knowledge, &new.text)?;
-        let Some((own, all)) = draft.playbook else { return Err(refused(&draft.remarks)) };
-        let (sha256, names) = (sha256_of(&new.text), vec![own.name.clone()]);
-        let what = What::Playbook { own: Box::new(own), all: Box::new(all), on };
-        ask(app, New { what, text: new.text, sha256, names, by })
-    })
-    .await?;
+    let asked = app
+        .knowledge
+        .checking(app, move |app| {
+            if let On::Alert(alert) = on
+                && app.headlines.get(alert).is_none()
+            {
+                let detail =
+                    format!("alert {alert} has no investigation to compare with; investigate it first");
+                return Err(Problem::not_found(detail));
+            }
+            let draft = PlaybookDraft::read(&app.knowledge, &new.text)?;
+            let Some((own, all)) = draft.playbook else { return Err(refused(&draft.remarks)) };
+            let (sha256, names) = (sha256_of(&new.text), vec![own.name.clone()]);
+            let what = What::Playbook { own: Box::new(own), all: Box::new(all), on };
+            ask(app, New { what, text: new.text, sha256, names, by })
+        })
+        .await?;
     note(app, who, "try playbook", &asked, json!(on)).await;
     Ok(asked)
 }
@@ -95,31 +98,20 @@ pub(crate) async fn try_rule(app: &Arc<App>, who: &Principal, new: NewRule) -> R
         return Err(Problem::unprocessable(format!("days is {days}; it can be 1 to {MAX_DAYS}")));
     }
     let (by, days) = (who.to_string(), new.days);
-    let asked = checked(app, move |app| {
-        let draft = RuleDraft::read(app, &new.text)?;
-        if !draft.candidate.is_usable() {
-            return Err(refused(&draft.remarks));
-        }
-        let (sha256, names) = (sha256_of(&new.text), draft.candidate.own.iter().cloned().collect());
-        let what = What::Rule { candidate: Box::new(draft.candidate), events, days };
-        ask(app, New { what, text: new.text, sha256, names, by })
-    })
-    .await?;
+    let asked = app
+        .knowledge
+        .checking(app, move |app| {
+            let draft = RuleDraft::read(app, &new.text)?;
+            if !draft.candidate.is_usable() {
+                return Err(refused(&draft.remarks));
+            }
+            let (sha256, names) = (sha256_of(&new.text), draft.candidate.own.iter().cloned().collect());
+            let what = What::Rule { candidate: Box::new(draft.candidate), events, days };
+            ask(app, New { what, text: new.text, sha256, names, by })
+        })
+        .await?;
     note(app, who, "try rule", &asked, json!({ "events": events, "days": days })).await;
     Ok(asked)
-}
-
-/// Blocking work on a text, one at a time.
-async fn checked<T: Send + 'static>(
-    app: &Arc<App>,
-    work: impl FnOnce(&App) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let permit = Arc::clone(&app.knowledge.checking).acquire_owned().await;
-    blocking(app, move |app| {
-        let _permit = permit;
-        work(app)
-    })
-    .await
 }
 
 fn within(name: &str, given: usize, most: usize) -> Result<usize> {

@@ -11,7 +11,7 @@ pub(crate) use tally::{Agreement, Raised, agrees};
 
 use crate::headline::Headlines;
 use crate::problem::Result;
-use crate::state::App;
+use crate::state::{App, blocking};
 use casemate_investigate::Investigator;
 use casemate_store::ClosedAlert;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub(crate) struct Knowledge {
     /// Where tests of playbooks have stores of their own.
     scratch: PathBuf,
     /// Texts that are looked at, one at a time: each may cost a core for a while.
-    pub(crate) checking: Arc<Semaphore>,
+    checking: Arc<Semaphore>,
 }
 
 impl Knowledge {
@@ -54,6 +54,20 @@ impl Knowledge {
             tries::Tools { investigator: investigator.clone(), headlines, tally: Arc::clone(&tally), judge };
         let tries = Arc::new(Tries::start(tools)?);
         Ok(Self { investigator, tally, tries, scratch, checking: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// Blocking work on a text that somebody typed, one after the other.
+    pub(crate) async fn checking<T: Send + 'static>(
+        &self,
+        app: &Arc<App>,
+        work: impl FnOnce(&App) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = Arc::clone(&self.checking).acquire_owned().await;
+        blocking(app, move |app| {
+            let _permit = permit;
+            work(app)
+        })
+        .await
     }
 }
 

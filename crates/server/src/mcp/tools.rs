@@ -10,6 +10,7 @@ use crate::api::{aggregate, alerts, cases, events, investigations};
 use crate::hub::Job;
 use crate::params::SearchParams;
 use crate::problem::{Problem, Result};
+use crate::redact::Redaction;
 use crate::state::{App, blocking};
 use axum::http::StatusCode;
 use casemate_access::Principal;
@@ -17,6 +18,7 @@ use casemate_event::{AlertId, CaseId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -42,6 +44,38 @@ pub(crate) struct Caller {
     pub(crate) app: Arc<App>,
     pub(crate) who: Principal,
     pub(crate) progress: Option<(Value, mpsc::Sender<Value>)>,
+}
+
+impl Caller {
+    /// Blocking work, and its answer as whoever calls may see it.
+    async fn look(&self, work: impl FnOnce(&App) -> Result<Value> + Send + 'static) -> Result<Value> {
+        let is_masked = self.who.redacted;
+        blocking(&self.app, move |app| {
+            let found = work(app)?;
+            Ok(if is_masked { masked(&app.redaction, found) } else { found })
+        })
+        .await
+    }
+
+    /// `text` as whoever calls may see it.
+    fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.who.redacted { self.app.redaction.apply(text) } else { Cow::Borrowed(text) }
+    }
+}
+
+/// `value` with every text in it masked, names of members too: before anything is cut, or stands as a text in another text.
+fn masked(redaction: &Redaction, value: Value) -> Value {
+    match value {
+        Value::String(text) => json!(redaction.apply(&text)),
+        Value::Array(list) => list.into_iter().map(|one| masked(redaction, one)).collect(),
+        Value::Object(members) => {
+            let member = |(name, value): (String, Value)| {
+                (redaction.apply(&name).into_owned(), masked(redaction, value))
+            };
+            members.into_iter().map(member).collect()
+        }
+        other => other,
+    }
 }
 
 /// A row of the table: its name, title and description, the rule of its HTTP route.
@@ -137,7 +171,8 @@ pub(crate) fn goes_on(request: &Request) -> bool {
     request.method == "tools/call" && request.params.get("name").is_some_and(|name| name == "investigate")
 }
 
-/// Calls a tool, if whoever asks may, and puts it on record as its route would be.
+/// Calls a tool, if whoever asks may, and puts it on record as its route would be: before it begins, so that who goes away
+/// is on record too.
 ///
 /// # Errors
 /// If there is no such tool. All else that goes wrong is an answer.
@@ -149,54 +184,54 @@ pub(crate) async fn call(caller: &Caller, name: &str, arguments: Value) -> std::
     let what = format!("mcp {name} {arguments}");
     let outcome = match tool.rule.check(&caller.app, &caller.who, &what).await {
         Ok(()) => {
-            let outcome = run(caller, name, arguments).await.and_then(bounded);
-            let status = outcome.as_ref().err().map_or(StatusCode::OK, |problem| problem.status);
-            tool.rule.note(&caller.app, &caller.who, &what, json!({ "status": status.as_u16() })).await;
-            outcome
+            tool.rule.note(&caller.app, &caller.who, &what, Value::Null).await;
+            run(caller, name, arguments).await.and_then(bounded)
         }
         Err(problem) => Err(problem),
     };
     Ok(match outcome {
         Ok((structured, text)) => {
+            // Patterns over more than one value are found in the text alone.
+            let text = caller.masked(&text);
             json!({ "content": [{ "type": "text", "text": text }], "structuredContent": structured })
         }
         Err(problem) => {
-            json!({ "content": [{ "type": "text", "text": problem.detail }], "isError": true })
+            let text = caller.masked(&problem.detail);
+            json!({ "content": [{ "type": "text", "text": text }], "isError": true })
         }
     })
 }
 
 async fn run(caller: &Caller, name: &str, arguments: Value) -> Result<Value> {
-    let app = &caller.app;
     match name {
         "search" => {
             let asked: Search = read(arguments)?;
-            blocking(app, move |app| search(app, asked)).await
+            caller.look(move |app| search(app, asked)).await.map(|found| rows_of(&found))
         }
         "event" => {
             let Numbered { id } = read(arguments)?;
-            blocking(app, move |app| Ok(short_of(events::full_json(&events::event(app, &id.to_string())?))))
-                .await
+            let event = caller.look(move |app| Ok(events::full_json(&events::event(app, &id.to_string())?)));
+            event.await.map(short_of)
         }
         "entity" => {
             let Named { entity } = read(arguments)?;
-            blocking(app, move |app| aggregate::about(app, &entity)).await
+            caller.look(move |app| aggregate::about(app, &entity)).await
         }
         "alerts" => {
             let asked: Listed = read(arguments)?;
-            blocking(app, move |app| alerts::listed(app, asked.limit()?, asked.open)).await
+            caller.look(move |app| alerts::listed(app, asked.limit()?, asked.open)).await
         }
         "cases" => {
             let asked: Listed = read(arguments)?;
-            blocking(app, move |app| cases::listed(app, asked.limit()?, asked.open)).await
+            caller.look(move |app| cases::listed(app, asked.limit()?, asked.open)).await
         }
         "case" => {
             let Numbered { id } = read(arguments)?;
-            blocking(app, move |app| cases::whole(app, CaseId(id))).await
+            caller.look(move |app| cases::whole(app, CaseId(id))).await
         }
         "investigation" => {
             let Numbered { id } = read(arguments)?;
-            investigation(app, AlertId(id)).await
+            investigation(caller, AlertId(id)).await
         }
         _ => investigate(caller, read(arguments)?).await,
     }
@@ -272,10 +307,14 @@ fn search(app: &App, asked: Search) -> Result<Value> {
     let limit = Some(rows(asked.limit)?);
     let Search { query, mode, filter, after, before, entity, order, .. } = asked;
     let params = SearchParams { q: query, mode, filter, after, before, entity, limit, order, newer: None };
-    let found = events::find(app, &params, casemate_store::Order::Relevance)?.to_json();
+    Ok(events::find(app, &params, casemate_store::Order::Relevance)?.to_json())
+}
+
+/// What was found as rows of a list.
+fn rows_of(found: &Value) -> Value {
     let events = found["events"].as_array().into_iter().flatten();
     let rows: Vec<Value> = events.map(row_of).collect();
-    Ok(json!({ "total": found["total"], "events": rows }))
+    json!({ "total": found["total"], "events": rows })
 }
 
 /// An event as a row of a list.
@@ -320,11 +359,12 @@ fn short_of(mut event: Value) -> Value {
     event
 }
 
-async fn investigation(app: &Arc<App>, id: AlertId) -> Result<Value> {
-    let bytes = blocking(app, move |app| investigations::stored_bytes(app, id)).await?;
-    let whole: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::internal("reading a stored investigation", &error))?;
-    Ok(told(&whole, id))
+async fn investigation(caller: &Caller, id: AlertId) -> Result<Value> {
+    let read = move |app: &App| {
+        let whole = serde_json::from_slice(&investigations::stored_bytes(app, id)?);
+        whole.map_err(|error| Problem::internal("reading a stored investigation", &error))
+    };
+    caller.look(read).await.map(|whole| told(&whole, id))
 }
 
 /// What a model needs of a report.
@@ -378,11 +418,11 @@ async fn investigate(caller: &Caller, asked: Investigate) -> Result<Value> {
     let job = investigations::start(app, id).await?;
     let last = follow(caller, &job, deadline).await;
     if job.status() == crate::hub::Status::Done {
-        return investigation(app, id).await;
+        return investigation(caller, id).await;
     }
     let mut told = json!({ "id": id, "status": job.status(), "last_step": last });
     if let Some(why) = investigations::failure(&job).filter(|_| job.status().is_over()) {
-        told["detail"] = json!(why);
+        told["detail"] = json!(caller.masked(&why));
     }
     Ok(told)
 }
@@ -396,12 +436,13 @@ async fn follow(caller: &Caller, job: &Job, deadline: Instant) -> Option<String>
         for step in &steps {
             seen += 1;
             let said: Option<Value> = serde_json::from_str(&step.data).ok();
-            let Some(text) = said.and_then(|said| said["text"].as_str().map(str::to_owned)) else { continue };
+            let Some(text) = said.as_ref().and_then(|said| said["text"].as_str()) else { continue };
+            let text = caller.masked(text);
             if let Some((token, sender)) = &caller.progress {
                 // Who does not listen any more is told nothing.
                 drop(sender.send(progress(token, seen, &text)).await);
             }
-            last = Some(text);
+            last = Some(text.into_owned());
         }
         if !more_to_come {
             return last;

@@ -128,6 +128,9 @@ fn rules_are_found_by_word_technique_and_level() {
     assert!(list.contains(" of ") && list.contains("class=\"filterbar") || list.contains("filterbar"));
     assert!(page(&server, "/rules?q=%3Cscript%3E").contains("value=\"&lt;script&gt;\""));
     assert_eq!(get(server.addr, "/v1/rules/none").status, 404);
+    let many = ["a"; 17].join("+");
+    assert!(get(server.addr, &format!("/v1/rules?q={many}")).problem(400).contains("17 words"));
+    assert_eq!(get(server.addr, &format!("/v1/rules?q={}", &many[2..])).status, 200);
 }
 
 #[test]

@@ -14,6 +14,7 @@
 //! | `queue` | which alert is investigated when, and what a restart remembers |
 //! | `search` | how a text is read, counts, pages, pivots, following, evidence |
 //! | `shippers` | what Splunk, Elastic and OpenTelemetry senders are answered, and requests taken in once |
+//! | `streams` | how many there may be, and what ends them |
 //! | `lifecycle` | start, port in use, shutdown |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -33,3 +34,4 @@ mod queue;
 mod running;
 mod search;
 mod shippers;
+mod streams;

@@ -2,8 +2,11 @@
 //! held by `crates/casemate/tests/mcp.rs`.
 
 use crate::client::{Response, send};
-use crate::running::{INTRUSION, Running, start};
+use crate::running::{INTRUSION, Running, start, start_with};
+use casemate_access::{Access, Role};
+use casemate_server::Redaction;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const CURRENT: &str = "2026-07-28";
@@ -150,4 +153,40 @@ fn an_investigation_tells_how_it_goes_on() {
     assert_eq!(answer["result"]["structuredContent"]["status"], "done");
     let none = json!({ "name": "investigate", "arguments": { "alert": 999 } });
     assert_eq!(post(&server, &[], &call("tools/call", &none)).expect_ok()["result"]["isError"], true);
+}
+
+#[test]
+fn what_somebody_may_not_see_is_masked_in_every_form_of_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let access = Arc::new(Access::open(dir.path().join(casemate_access::FILE_NAME)).unwrap());
+    let token = |name: &str, redacted| {
+        access.create_token(name, Role::Analyst.scopes(), None, redacted).unwrap().secret
+    };
+    let (open, masked) = (token("open", false), token("masked", true));
+    let rules = dir.path().join("redaction.toml");
+    // Quotes are part of the patterns: one inside a text, one over a member and its value.
+    let patterns = "[[rule]]\nname = \"key\"\npattern = 'key=\"(?<secret>[^\"]+)\"'\n\
+                    [[rule]]\nname = \"pin\"\npattern = '\"time\":\"(?<secret>[^\"]+)\"'\n";
+    fs_err::write(&rules, patterns).unwrap();
+    let redaction = Arc::new(Redaction::load(&rules).unwrap());
+    let server = start_with(dir, |config| (config.access, config.redaction) = (Some(access), redaction));
+    let line = r#"<13>Mar  2 09:00:00 web1 app: opened with key="tide table 1987" and more"#;
+    server.pipeline.ingest_stream("app.log", line.as_bytes(), None).unwrap();
+    let ask = |secret: &str, tool: &str, arguments: Value| {
+        let bearer = format!("Bearer {secret}");
+        let call = call("tools/call", &json!({ "name": tool, "arguments": arguments }));
+        let answer = post(&server, &[("authorization", &bearer)], &call);
+        let answer = answer.expect_ok()["result"].clone();
+        assert_ne!(answer["isError"], true, "{answer}");
+        answer
+    };
+    for (tool, arguments) in [("event", json!({ "id": 1 })), ("search", json!({ "query": "opened" }))] {
+        let whole = ask(&open, tool, arguments.clone());
+        let text = whole["content"][0]["text"].as_str().unwrap();
+        assert!(text.contains("tide table 1987") && text.contains("T09:00:00Z"), "{text}");
+        let shown = ask(&masked, tool, arguments);
+        let text = shown["content"][0]["text"].as_str().unwrap();
+        assert!(!shown.to_string().contains("tide table 1987"), "{tool}: {shown}");
+        assert!(text.contains("key=\\\"█████\\\"") && text.contains("\"time\":\"█████\""), "{tool}: {text}");
+    }
 }

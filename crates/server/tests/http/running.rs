@@ -32,6 +32,11 @@ pub(crate) fn start() -> Running {
 
 /// Starts over a data directory, which investigates every alert by itself if `backlog`.
 pub(crate) fn start_in(dir: TempDir, backlog: bool) -> Running {
+    start_with(dir, |config| config.backlog = backlog)
+}
+
+/// Starts over a data directory, with a configuration that `change` changes.
+pub(crate) fn start_with(dir: TempDir, change: impl FnOnce(&mut casemate_server::Config)) -> Running {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), None).unwrap();
     let addr = listener.local_addr().unwrap();
     let (rules, problems) = Rules::load(&[config("rules")]).unwrap();
@@ -42,16 +47,16 @@ pub(crate) fn start_in(dir: TempDir, backlog: bool) -> Running {
     let (stop, stopped) = oneshot::channel::<()>();
     let served = Arc::clone(&pipeline);
     let backups = dir.path().join("backups");
+    let mut config = casemate_server::Config {
+        grace: Duration::from_secs(5),
+        models: vec![json!({ "role": "investigator", "name": "none", "sha256": "" })],
+        backup_dir: Some(backups),
+        ..casemate_server::Config::default()
+    };
+    change(&mut config);
     let thread = std::thread::spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let config = casemate_server::Config {
-            grace: Duration::from_secs(5),
-            models: vec![json!({ "role": "investigator", "name": "none", "sha256": "" })],
-            backup_dir: Some(backups),
-            backlog,
-            ..casemate_server::Config::default()
-        };
         let until = async move {
             let _ = stopped.await;
         };

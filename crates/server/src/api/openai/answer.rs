@@ -50,21 +50,16 @@ impl Choice {
         self.told(parts)
     }
 
-    /// Ends it; `called` says whether a text is a call, of what and with which arguments.
-    pub(super) fn end(
-        &mut self,
-        ending: Ending,
-        called: impl FnOnce(&str) -> Option<(String, String)>,
-    ) -> Delta {
+    /// Ends it; what waited in its scan was a call, of this function and with these arguments, or is given back as a text.
+    pub(super) fn end(&mut self, ending: Ending, held: Option<Result<(String, String), String>>) -> Delta {
         let mut parts = Vec::new();
-        if let Some(held) = self.scan.take_held() {
-            match called(&held) {
-                Some((name, arguments)) => {
-                    self.scan.call(name, arguments, &mut parts);
-                    self.waiting.clear();
-                }
-                None => self.scan.give_back(held),
+        match held {
+            None => {}
+            Some(Ok((name, arguments))) => {
+                self.scan.call(name, arguments, &mut parts);
+                self.waiting.clear();
             }
+            Some(Err(text)) => self.scan.give_back(text),
         }
         self.scan.finish(&mut parts);
         let reason = match ending {

@@ -39,18 +39,12 @@ impl<S: Sync> FromRequestParts<S> for Asker {
 }
 
 impl Asker {
-    /// Puts it on record that the model was asked: the hash of the body, and never what it says.
-    pub(super) async fn note(
-        &self,
-        app: &Arc<App>,
-        path: &str,
-        body: &[u8],
-        model: &str,
-        tokens: usize,
-        durable: bool,
-    ) {
+    /// Puts it on record that the model is asked: the hash of the body, and never what it says. Before it is, so that who
+    /// hangs up is on record too.
+    pub(super) async fn note(&self, app: &Arc<App>, path: &str, body: &[u8], model: &str, durable: bool) {
         let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-        let said = json!({ "body_sha256": hash, "model": model, "prompt_tokens": tokens, "from": self.from });
+        let said =
+            json!({ "body_sha256": hash, "body_bytes": body.len(), "model": model, "from": self.from });
         let entry = Entry::new(&self.who.to_string(), "ask the model", format!("POST {path}"), said);
         record(app, entry, durable).await;
     }

@@ -25,10 +25,9 @@ const MAX_TOP_LOGPROBS: u64 = 20;
 pub(crate) async fn create(State(app): State<Arc<App>>, asker: Asker, body: Body) -> Result<Response> {
     let body = receive(body).await?;
     let Asked { model, ask, form, choosing, logprobs } = Asked::parse(&app, &body)?;
-    let answering = model.ask(ask).await;
-    let tokens = answering.as_ref().map_or(0, |answering| answering.prompt_tokens);
-    asker.note(&app, PATH, &body, &super::models::id_of(&model), tokens, true).await;
-    let writing = Writing::new(&model, answering?, form, &choosing, logprobs);
+    asker.note(&app, PATH, &body, &super::models::id_of(&model), true).await;
+    let answering = model.ask(ask).await?;
+    let writing = Writing::new(&model, answering, form, &choosing, logprobs);
     if choosing.stream { Ok(writing.stream(choosing.include_usage)) } else { writing.whole().await }
 }
 
@@ -143,17 +142,23 @@ impl Writing {
                 }
                 (written.choice, delta)
             }
-            Piece::End { choice, ending } => (
-                choice,
-                self.choices.get_mut(choice)?.end(ending, |text| self.form.called(self.model.model(), text)),
-            ),
+            Piece::End { choice, ending } => {
+                let held = match self.choices.get_mut(choice)?.scan.take_held() {
+                    None => None,
+                    Some(text) => match self.form.called(&self.model, &text).await {
+                        Ok(call) => Some(call.ok_or(text)),
+                        Err(refused) => return Some(Err(refused.into())),
+                    },
+                };
+                (choice, self.choices.get_mut(choice)?.end(ending, held))
+            }
         };
         Some(Ok((number, delta)))
     }
 
     fn usage(&self) -> Value {
         let completion = self.choices.iter().map(|choice| choice.tokens).sum();
-        usage(self.answering.prompt_tokens, self.answering.cached_tokens, completion)
+        usage(self.answering.prompt.len(), self.answering.cached_tokens, completion)
     }
 
     fn document(&self, object: &str, choices: &Value) -> Value {

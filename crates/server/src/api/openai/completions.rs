@@ -9,7 +9,7 @@ use super::error::{Failure, Result};
 use super::fields::{Fields, receive, wrong_type};
 use super::scan::{Part, Scan};
 use super::stream::{Events, events};
-use crate::model::{Answering, Ask, Piece, SharedModel, Written};
+use crate::model::{Answering, Ask, Piece, Refused, SharedModel, Written};
 use crate::state::App;
 use axum::Json;
 use axum::body::Body;
@@ -30,12 +30,10 @@ const MAX_LOGPROBS: u64 = 5;
 pub(crate) async fn create(State(app): State<Arc<App>>, asker: Asker, body: Body) -> Result<Response> {
     let body = receive(body).await?;
     let asked = Asked::parse(&app, &body)?;
-    let tokens = asked.prompts.iter().map(Vec::len).sum();
+    asker.note(&app, PATH, &body, &super::models::id_of(&asked.model), true).await;
     let mut writing = Writing::new(asked);
     // The first prompt is read before anything is answered: what is wrong is a status then.
-    let first = writing.ask(0).await;
-    asker.note(&app, PATH, &body, &super::models::id_of(&writing.asked.model), tokens, true).await;
-    let first = first?;
+    let first = writing.ask(0).await?;
     if writing.asked.choosing.stream {
         Ok(events(move |events| writing.send(first, events)))
     } else {
@@ -43,10 +41,17 @@ pub(crate) async fn create(State(app): State<Arc<App>>, asker: Asker, body: Body
     }
 }
 
+/// What is to be continued.
+enum Prompt {
+    /// Its tokens are found in the model's turn: that of a long text takes a while.
+    Text(String),
+    Tokens(Tokens),
+}
+
 /// A request, understood.
 struct Asked {
     model: Arc<SharedModel>,
-    prompts: Vec<Tokens>,
+    prompts: Vec<Prompt>,
     choosing: Choosing,
     echo: bool,
     logprobs: Option<usize>,
@@ -70,10 +75,10 @@ impl Asked {
     }
 }
 
-fn prompts(model: &Model, value: Value) -> Result<Vec<Tokens>> {
+fn prompts(model: &Model, value: Value) -> Result<Vec<Prompt>> {
     let expected = "a string, an array of strings, an array of tokens or an array of arrays of tokens";
     let list = match value {
-        Value::String(text) => return Ok(vec![of_text(model, &text)?]),
+        Value::String(text) => return Ok(vec![Prompt::Text(text)]),
         Value::Array(list) if list.is_empty() => {
             return Err(Failure::parameter("prompt", "empty_array", "Invalid 'prompt': it is empty."));
         }
@@ -87,21 +92,16 @@ fn prompts(model: &Model, value: Value) -> Result<Vec<Tokens>> {
         let message = format!("Invalid 'prompt': {} prompts are more than {MAX_PROMPTS}.", list.len());
         return Err(Failure::value("prompt", message));
     }
-    list.iter()
+    list.into_iter()
         .map(|prompt| match prompt {
-            Value::String(text) => of_text(model, text),
-            Value::Array(numbers) => of_numbers(model, numbers),
-            other => Err(wrong_type("prompt", expected, other)),
+            Value::String(text) => Ok(Prompt::Text(text)),
+            Value::Array(numbers) => of_numbers(model, &numbers),
+            other => Err(wrong_type("prompt", expected, &other)),
         })
         .collect()
 }
 
-fn of_text(model: &Model, text: &str) -> Result<Tokens> {
-    let tokens = model.tokens_of_data(text).map_err(|error| Failure::value("prompt", error.to_string()))?;
-    begun(model, tokens)
-}
-
-fn of_numbers(model: &Model, numbers: &[Value]) -> Result<Tokens> {
+fn of_numbers(model: &Model, numbers: &[Value]) -> Result<Prompt> {
     let token = |value: &Value| {
         let token = value.as_u64().and_then(|token| u32::try_from(token).ok());
         let token = token.filter(|token| (*token as usize) < model.info().vocabulary);
@@ -122,20 +122,7 @@ fn of_numbers(model: &Model, numbers: &[Value]) -> Result<Tokens> {
             None => Ok(token),
         }
     };
-    begun(model, numbers.iter().map(token).collect::<Result<_>>()?)
-}
-
-/// With the token that texts begin with, where the model knows one.
-fn begun(model: &Model, mut tokens: Tokens) -> Result<Tokens> {
-    if let Some(begin) = model.begin_token()
-        && tokens.first() != Some(&begin)
-    {
-        tokens.insert(0, begin);
-    }
-    if tokens.is_empty() {
-        return Err(Failure::value("prompt", "Invalid 'prompt': an empty text has no continuation."));
-    }
-    Ok(tokens)
+    numbers.iter().map(token).collect::<Result<_>>().map(Prompt::Tokens)
 }
 
 /// Log-probabilities as this address has them.
@@ -218,8 +205,11 @@ impl Writing {
     /// Has prompt `number` read.
     async fn ask(&mut self, number: usize) -> Result<Running> {
         let Asked { model, prompts, choosing, echo, logprobs } = &self.asked;
-        let tokens = prompts[number].clone();
-        let mut ask = Ask::tokens(tokens.clone())
+        let ask = match &prompts[number] {
+            Prompt::Text(text) => Ask::text(text.clone()),
+            Prompt::Tokens(tokens) => Ask::tokens(tokens.clone()),
+        };
+        let mut ask = ask
             .sampled(choosing.samplers.clone())
             .of(choosing.priority)
             .at_most(choosing.max_tokens.unwrap_or(USUAL_TOKENS));
@@ -229,16 +219,18 @@ impl Writing {
                 ask = ask.weighing_the_prompt();
             }
         }
-        let answering = model.ask(ask).await?;
-        self.prompt_tokens += answering.prompt_tokens;
+        let answering = model.ask(ask).await.map_err(|refused| match refused {
+            Refused::Prompt(why) => Failure::value("prompt", format!("Invalid 'prompt': {why}.")),
+            other => other.into(),
+        })?;
+        self.prompt_tokens += answering.prompt.len();
         self.cached_tokens += answering.cached_tokens;
         let choice =
             |_| Choice::new(Scan::new(choosing.stops.clone(), false, false), logprobs.is_some(), false);
-        let text = model.model().text_of(&tokens);
+        let text = model.model().text_of(&answering.prompt);
         let mut weighed = Weighed::default();
         if logprobs.is_some() && *echo {
-            let first =
-                json!({ "token": shown(model.model(), tokens[0]), "logprob": null, "top_logprobs": [] });
+            let first = json!({ "token": shown(model.model(), answering.prompt[0]), "logprob": null, "top_logprobs": [] });
             weighed.push(&first);
             for chosen in &answering.weighed {
                 let written = Written { choice: 0, chosen: chosen.clone(), text: String::new() };
@@ -282,7 +274,7 @@ impl Writing {
                 self.completion_tokens += 1;
                 (written.choice, delta)
             }
-            Piece::End { choice, ending } => (choice, running.choices.get_mut(choice)?.end(ending, |_| None)),
+            Piece::End { choice, ending } => (choice, running.choices.get_mut(choice)?.end(ending, None)),
         };
         let Delta { parts, logprobs } = delta;
         let weighed = running.weighed.get_mut(number)?;

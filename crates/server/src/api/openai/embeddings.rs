@@ -51,6 +51,7 @@ pub(crate) async fn create(State(app): State<Arc<App>>, asker: Asker, body: Body
     }
     fields.ignore(&["user"]);
     fields.finish()?;
+    asker.note(&app, PATH, &body, &id, false).await;
 
     let inside = app.embedding.enter().await;
     let inside = inside.map_err(|full| {
@@ -75,7 +76,6 @@ pub(crate) async fn create(State(app): State<Arc<App>>, asker: Asker, body: Body
         let message = format!("Requested {tokens} tokens, max {MAX_ALL_TOKENS} tokens per request");
         return Err(Failure::parameter("input", "max_tokens_per_request", message));
     }
-    asker.note(&app, PATH, &body, &id, tokens, false).await;
     let vectors = embed(&app, &embedder, stretches).await?;
     drop(inside);
     let data = vectors.iter().enumerate().map(|(index, vector)| {

@@ -6,7 +6,8 @@
 
 use super::error::{Failure, Result};
 use super::fields::{Fields, wrong_type};
-use casemate_inference::{Grammar, Model, Part};
+use crate::model::{Refused, SharedModel};
+use casemate_inference::{Model, Part};
 use serde_json::{Map, Value, json};
 
 pub(super) const CALL_OPEN: &str = "<tool_call>";
@@ -136,7 +137,22 @@ impl Form {
 
     /// The call that a text is, though it does not say so: models that were trained on code write the object of a call
     /// alone, or as a block of JSON. Function and arguments, if those conform.
-    pub(super) fn called(&self, model: &Model, text: &str) -> Option<(String, String)> {
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub(super) async fn called(
+        &self,
+        model: &SharedModel,
+        text: &str,
+    ) -> std::result::Result<Option<(String, String)>, Refused> {
+        let Some((tool, arguments)) = self.call_in(text) else { return Ok(None) };
+        let lark = format!("start: %json {}", compact(&tool.schema));
+        let conforms = model.conforms(lark, arguments.clone()).await?;
+        Ok(conforms.then(|| (tool.name.clone(), arguments)))
+    }
+
+    /// The function that a text names, and the arguments it gives it.
+    fn call_in(&self, text: &str) -> Option<(&Named, String)> {
         let text = text.trim();
         let text = match text.strip_prefix("```") {
             Some(block) => block.strip_prefix("json").unwrap_or(block).strip_suffix("```")?,
@@ -148,14 +164,7 @@ impl Form {
             return None;
         }
         let (_, tool) = self.callable().find(|(_, tool)| name == tool.name.as_str())?;
-        let arguments = spaced(&arguments);
-        let grammar = Grammar::foreign(model, &format!("start: %json {}", compact(&tool.schema)));
-        let conforms =
-            grammar.and_then(|grammar| grammar.matches(model, &arguments)).unwrap_or_else(|error| {
-                tracing::debug!(%error, "the arguments of a call could not be checked");
-                false
-            });
-        conforms.then(|| (tool.name.clone(), arguments))
+        Some((tool, spaced(&arguments)))
     }
 
     /// What the model is told.

@@ -21,6 +21,8 @@ const SAMPLES: usize = 20;
 const REMEMBERED: usize = 100_000;
 const LISTED: usize = 50;
 const MESSAGE_CHARS: usize = 300;
+/// Days whose matches are counted one by one. Events say themselves of which day they are.
+const DAYS: usize = 366;
 
 /// What has come out so far.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -29,8 +31,10 @@ pub(crate) struct RuleOutcome {
     pub(crate) of: u64,
     pub(crate) examined: u64,
     pub(crate) matches: u64,
-    /// Matches by day of the event.
+    /// Matches by day of the event: of the latest days with any.
     pub(crate) days: BTreeMap<String, u64>,
+    /// Matches on days before those.
+    pub(crate) on_earlier_days: u64,
     /// Matches, the newest first.
     pub(crate) samples: Vec<Sample>,
     /// Alerts that the matches would fold into; none for rules below the level that raises.
@@ -155,6 +159,18 @@ fn look(tools: &Tools, one: &Try, candidate: &Candidate, events: u64, days: Opti
     Ok(())
 }
 
+impl RuleOutcome {
+    /// Counts a match on its day.
+    fn count_on(&mut self, time: Timestamp) {
+        *self.days.entry(time.strftime("%Y-%m-%d").to_string()).or_default() += 1;
+        if self.days.len() > DAYS
+            && let Some((_, matches)) = self.days.pop_first()
+        {
+            self.on_earlier_days += matches;
+        }
+    }
+}
+
 impl Matching<'_> {
     /// Reads the alerts that these rules raised, and which of them they would not raise any more.
     fn raised_before(&mut self, tools: &Tools, is_over: impl Fn() -> bool) -> Result<()> {
@@ -202,8 +218,7 @@ impl Matching<'_> {
         }
         for (rule, key) in keys {
             self.outcome.matches += 1;
-            let day = stored.event.time.strftime("%Y-%m-%d").to_string();
-            *self.outcome.days.entry(day).or_default() += 1;
+            self.outcome.count_on(stored.event.time);
             if self.outcome.samples.len() < SAMPLES {
                 self.outcome.samples.push(Sample {
                     event: stored.id,
@@ -264,5 +279,21 @@ impl Matching<'_> {
         self.outcome.seconds = (started.elapsed().as_secs_f64() * 10.0).round() / 10.0;
         let so_far = self.outcome.clone();
         one.update(|outcome| *outcome = Outcome::Rule(so_far));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_days_are_counted_one_by_one_and_the_rest_together() {
+        let mut outcome = RuleOutcome::default();
+        let day = |day: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * day);
+        // From the end to the beginning and back, as nobody keeps senders to an order.
+        let all = 0..DAYS as i64 + 10;
+        all.clone().rev().chain(all).for_each(|number| outcome.count_on(day(number)));
+        assert_eq!((outcome.days.len(), outcome.on_earlier_days), (DAYS, 20));
+        assert_eq!(outcome.days.first_key_value(), Some((&"1970-01-11".to_owned(), &2)));
     }
 }

@@ -77,6 +77,8 @@ struct SideShown {
 struct Rule {
     it: RuleOutcome,
     days: Vec<(String, u64, u64)>,
+    /// Matches on days before those.
+    earlier: u64,
     samples: Vec<(u64, When, String)>,
     closed: Vec<TouchedRow>,
     no_longer: Vec<TouchedRow>,
@@ -219,6 +221,7 @@ impl Rule {
         const DAYS: usize = 30;
         let most = it.days.values().copied().max().unwrap_or(1).max(1);
         let days = it.days.iter().rev().take(DAYS);
+        let earlier = it.on_earlier_days + it.days.values().rev().skip(DAYS).sum::<u64>();
         let touched = |all: &[Touched]| -> Vec<TouchedRow> {
             let row = |one: &Touched| TouchedRow {
                 id: one.alert.0,
@@ -229,6 +232,7 @@ impl Rule {
         };
         Self {
             days: days.map(|(day, count)| (day.clone(), *count, (count * 100).div_ceil(most))).collect(),
+            earlier,
             samples: it
                 .samples
                 .iter()

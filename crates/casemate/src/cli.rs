@@ -423,14 +423,17 @@ pub(crate) struct SearchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InvestigateArgs {
     /// Numbers of the alerts
-    #[arg(required_unless_present = "all", value_name = "ALERT")]
+    #[arg(required_unless_present_any = ["all", "event"], value_name = "ALERT")]
     pub(crate) alerts: Vec<u64>,
     /// Every alert that has no investigation yet
     #[arg(long, conflicts_with = "alerts")]
     pub(crate) all: bool,
+    /// An event that no rule made an alert of: raises one about it and investigates that; several go together
+    #[arg(long, value_name = "EVENT", conflicts_with_all = ["alerts", "all"])]
+    pub(crate) event: Vec<u64>,
     /// Make these investigations again from what was retrieved for them then, store nothing, and say whether they come
     /// out the same byte for byte; exit status 1 if not
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, conflicts_with_all = ["all", "event"])]
     pub(crate) replay: bool,
     /// Print the reports in Markdown, as tickets take them
     #[arg(long, conflicts_with_all = ["replay", "json"])]

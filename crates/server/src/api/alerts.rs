@@ -123,30 +123,29 @@ impl NewAlert {
     fn store(self, app: &App) -> Result<Alert> {
         self.check()?;
         let events = self.read_events(app)?;
-        let times = || events.iter().map(|stored| stored.event.time);
-        let (Some(first_time), Some(last_time)) = (times().min().or(self.time), times().max().or(self.time))
-        else {
+        let product = self.product.unwrap_or_else(|| "api".to_owned());
+        let fold_key = format!("product:{product}:{}", self.title);
+        let origin = AlertOrigin::Product(product);
+        let about = Alert::about(origin.clone(), self.title.clone(), self.severity, &events);
+        // Of something that no event here tells.
+        let claimed = self.time.map(|time| Alert {
+            id: AlertId(0),
+            origin,
+            title: self.title,
+            severity: self.severity,
+            techniques: Vec::new(),
+            first_time: time,
+            last_time: time,
+            events: Vec::new(),
+            event_count: 0,
+            entities: Vec::new(),
+        });
+        let Some(mut alert) = about.or(claimed) else {
             return Err(Problem::unprocessable(
                 "the alert has neither events nor a time; give at least one of them",
             ));
         };
-        let mut entities: Vec<_> = events.iter().flat_map(|stored| stored.event.entities()).collect();
-        entities.sort();
-        entities.dedup();
-        let product = self.product.unwrap_or_else(|| "api".to_owned());
-        let fold_key = format!("product:{product}:{}", self.title);
-        let alert = Alert {
-            id: AlertId(0),
-            origin: AlertOrigin::Product(product),
-            title: self.title,
-            severity: self.severity,
-            techniques: self.techniques,
-            first_time,
-            last_time,
-            event_count: events.len() as u64,
-            events: events.iter().map(|stored| stored.id).collect(),
-            entities,
-        };
+        alert.techniques = self.techniques;
         Ok(app.pipeline.store().raise(alert, &fold_key, SignedDuration::ZERO)?)
     }
 

@@ -343,6 +343,56 @@ fn personal_data_is_masked_for_those_who_may_not_see_it() {
 }
 
 #[test]
+fn what_is_masked_stays_masked_however_it_is_written() {
+    let site = site();
+    let logs = site.data_dir().with_file_name("odd.log");
+    let filler = "x ".repeat(143);
+    // Quotes, letters that JSON may escape, what addresses encode; a value that lists cut in its middle.
+    let text = format!(
+        "<13>1 2026-03-02T09:00:00Z ws7 app 1 - - badge of Ann O'Neil&<Co> refused\n\
+         <13>1 2026-03-02T09:00:01Z ws7 app 1 - - {{\"user\":\"Jos\\u00e9 \\\"R\\\" Ruiz\",\"badge\":47114711}}\n\
+         <13>1 2026-03-02T09:00:02Z ws7 app 1 - - {filler} refused Margarethe-Sophie at the gate\n"
+    );
+    fs_err::write(&logs, text).unwrap();
+    assert_eq!(site.run(&["ingest", logs.to_str().unwrap()]).code, 0);
+    let config = site.data_dir().with_file_name("config");
+    let copied = Command::new("cp").arg("-r").arg(root().join("config")).arg(&config).status();
+    assert!(copied.unwrap().success());
+    let names = r#"O'Neil&<Co>|José "R" Ruiz|Margarethe-Sophie|47114711"#;
+    let rules = format!("[[rule]]\nname = \"names\"\npattern = '''(?i){names}'''\n");
+    fs_err::write(config.join("redaction.toml"), rules).unwrap();
+    let [viewer, analyst] = ["viewer", "analyst"].map(|role| token(&site, role, &["--role", role]));
+    let args = [SERVE, &["--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()]].concat();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
+    command.args(&args).arg("--data-dir").arg(site.data_dir()).arg("--models").arg("/nonexistent");
+    let server = Server::start(&mut command);
+    let found = ask(&server, Some(&analyst), "GET", "/v1/events?entity=host:ws7").expect_ok();
+    let ids: Vec<u64> =
+        found["events"].as_array().unwrap().iter().map(|event| event["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), 3);
+    let mut paths: Vec<String> =
+        ids.iter().flat_map(|id| [format!("/events/{id}"), format!("/v1/events/{id}")]).collect();
+    paths.extend(
+        ["/v1/events?entity=host:ws7", "/search?q=host:ws7", "/search?q=host:ws7&cols=message,source"]
+            .map(str::to_owned),
+    );
+    // The beginning of each name, and its end.
+    let traces = ["Neil", "Ruiz", "Jos", "Marg", "arethe", "Sophie", "47114711"];
+    let mut shown = 0;
+    for path in &paths {
+        let whole = ask(&server, Some(&analyst), "GET", path).body;
+        shown += traces.iter().filter(|trace| whole.contains(**trace)).count();
+        let masked = ask(&server, Some(&viewer), "GET", path);
+        assert_eq!(masked.status, 200, "{path}");
+        for trace in traces {
+            assert!(!masked.body.contains(trace), "{trace} in {path}: {}", masked.body);
+        }
+        assert!(!path.starts_with("/v1/") || serde_json::from_str::<Value>(&masked.body).is_ok(), "{path}");
+    }
+    assert!(shown > 10, "{shown}: nothing was there to mask");
+}
+
+#[test]
 fn slow_and_silent_connections_hold_up_nobody() {
     let site = Site::new();
     let server = serve(&site, &[]);

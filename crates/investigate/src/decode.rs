@@ -10,7 +10,7 @@ use std::io::Read;
 use std::sync::LazyLock;
 
 /// Most characters kept of one layer.
-const MAX_DECODED_CHARS: usize = 4096;
+pub const MAX_DECODED_CHARS: usize = 4096;
 /// Most base64 characters decoded: 64 KiB of text.
 const MAX_ENCODED_CHARS: usize = 128 * 1024;
 /// Most bytes unpacked from a compressed blob.

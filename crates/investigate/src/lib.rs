@@ -53,7 +53,7 @@ mod verdict;
 mod view;
 
 pub use budget::Budget;
-pub use decode::layers as decoded_layers;
+pub use decode::{MAX_DECODED_CHARS, layers as decoded_layers};
 pub use drift::{Drift, Week};
 pub use error::Error;
 pub use exemplar::{SimilarCase, closed_features};

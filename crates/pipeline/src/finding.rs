@@ -30,7 +30,11 @@ pub(crate) fn raise(stored: &Stored) -> Option<Raise> {
     }
     let product = said(field::PRODUCT).unwrap_or_else(|| event.format.name());
     let title = said(field::FINDING_TITLE).unwrap_or(&event.message);
-    let title: String = title.chars().take(MAX_TITLE).collect();
+    // The sign of a cut is there for whoever masks what was cut.
+    let title = match title.char_indices().nth(MAX_TITLE) {
+        Some((end, _)) => format!("{}…", &title[..end]),
+        None => title.to_owned(),
+    };
     let alert = Alert {
         id: AlertId(0),
         origin: AlertOrigin::Product(product.to_owned()),

@@ -146,8 +146,8 @@ impl Fused {
     }
 }
 
-/// Words as they stand in the question, without the punctuation around them.
-fn words_of(question: &str) -> Vec<String> {
+/// Words that a question is taken for: as they stand in it, without the punctuation around them, none twice.
+pub fn words_of(question: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let pieces = question.split(|c: char| c.is_whitespace() || "()[]{}<>\"',;=|".contains(c));
     for piece in pieces.map(|piece| piece.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()) {

@@ -11,7 +11,7 @@ mod hybrid;
 mod quarantine;
 mod template_index;
 
-pub use hybrid::{Found, Way};
+pub use hybrid::{Found, Way, words_of};
 
 use casemate_detect::{ALERT_LEVEL, Correlator, Rule, Rules};
 use casemate_event::{Alert, Batch, EventId, Format, Stored, TemplateId};

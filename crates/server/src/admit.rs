@@ -241,7 +241,7 @@ fn shown_uri(parts: &Parts) -> String {
 }
 
 fn in_short(what: &str) -> String {
-    what.chars().take(MAX_RECORDED).collect()
+    crate::page::parts::shorten(what, MAX_RECORDED)
 }
 
 fn peer(parts: &Parts) -> Peer {

@@ -221,8 +221,11 @@ impl Lists {
             Some(truth) => Some(truth == Disposition::Malicious),
             None => judged.filter(|found| found.verdict >= Verdict::Suspicious).map(|_| true),
         };
-        let before = self.alerts.get(&alert.id).and_then(|row| row.lesson);
-        self.record.count(origin, before, lesson);
+        // Counted where it was counted before: an update may have given it another title.
+        if let Some(before) = self.alerts.get(&alert.id) {
+            self.record.count(before.origin, before.lesson, None);
+        }
+        self.record.count(origin, None, lesson);
         let names = &mut self.names;
         let source = match &alert.origin {
             AlertOrigin::Rule(_) => names.number("Sigma rule"),
@@ -421,5 +424,51 @@ fn tell(lists: &Lists, live: &Live, changes: &[Change], cases: &BTreeSet<CaseId>
     for case in cases.iter().take(MOST_TOLD) {
         let Some(row) = lists.cases.get(case) else { continue };
         live.say("case", &json!({ "id": case, "alerts": row.alerts.len(), "closed": row.closed }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use casemate_event::{Closing, EventId};
+
+    #[test]
+    fn an_alert_counts_under_the_title_it_has_now() {
+        let state = |title: &str, verdict| AlertState {
+            alert: Alert {
+                id: AlertId(1),
+                origin: AlertOrigin::Product("edr".into()),
+                title: title.into(),
+                severity: Severity::High,
+                techniques: Vec::new(),
+                first_time: Timestamp::UNIX_EPOCH,
+                last_time: Timestamp::UNIX_EPOCH,
+                events: vec![EventId(1)],
+                event_count: 1,
+                entities: Vec::new(),
+            },
+            raised: None,
+            case: None,
+            closing: Some(Closing {
+                verdict,
+                reason: "r".into(),
+                by: "mira".into(),
+                at: Timestamp::UNIX_EPOCH,
+                by_machine: false,
+            }),
+            assigned: None,
+            feedback: None,
+        };
+        let mut lists = Lists::default();
+        let mut guesses = |title: &str, verdict| {
+            lists.put(&state(title, verdict), None, &Site::default());
+            ["old", "new"].map(|title| lists.record.guess(&state(title, verdict).alert))
+        };
+        let (malicious, benign) = (Disposition::Malicious, Disposition::Benign);
+        assert_eq!(guesses("old", malicious), [2.0 / 3.0, 0.5]);
+        // Its product gave it another title: what was counted goes with it.
+        assert_eq!(guesses("new", malicious), [0.5, 2.0 / 3.0]);
+        assert_eq!(guesses("new", benign), [0.5, 1.0 / 3.0]);
     }
 }

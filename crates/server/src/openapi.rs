@@ -464,8 +464,14 @@ fn described() -> Vec<Operation> {
         ),
         Operation::json(
             "/v1/cases/{id}/evidence",
-            "Events that people saved as evidence of a case, in order of time, with what they said when they were saved",
+            "Events that people saved as evidence of a case, in order of time, with the beginning of what they said when \
+             they were saved and the address of all of it",
             list_of("evidence", "SavedEvidence"),
+        ),
+        Operation::json(
+            "/v1/cases/{id}/evidence/{event}",
+            "A saved event with all that was saved of it, also when retention has deleted the event",
+            schema("SavedEvidence"),
         ),
         Operation::post(
             "/v1/cases/{id}/evidence",
@@ -825,7 +831,7 @@ fn schemas() -> Value {
         &["event", "time", "message", "note", "by", "at"],
         &json!({
             "event": integer, "time": time, "format": text, "source": text, "message": text, "raw": text,
-            "note": text, "by": text, "at": time,
+            "note": text, "by": text, "at": time, "href": text,
         }),
     );
     all["Prompt"] = object(

@@ -104,6 +104,9 @@ pub(crate) struct SearchParams {
     pub(crate) order: Option<OrderParam>,
     /// Only events that arrived after the one with this number.
     pub(crate) newer: Option<u64>,
+    /// Only events up to the one with this number.
+    #[serde(skip)]
+    pub(crate) up_to: Option<EventId>,
 }
 
 /// How to search.
@@ -151,6 +154,7 @@ impl SearchParams {
             text: text.to_owned(),
             filter: self.filter.trim().to_owned(),
             newer_than: self.newer.map(EventId),
+            up_to: self.up_to,
             after: time("after", &self.after)?,
             before: time("before", &self.before)?,
             entities: entities(&self.entity)?,

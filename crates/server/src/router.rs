@@ -95,6 +95,7 @@ fn named() -> Vec<Route> {
         on_post(Rule::DECIDE, "/v1/cases/{id}/reopen", api::cases::reopen),
         on_get(Rule::LOOK, "/v1/cases/{id}/evidence", api::evidence::list),
         on_post(Rule::DECIDE, "/v1/cases/{id}/evidence", api::evidence::save),
+        on_get(Rule::LOOK, "/v1/cases/{id}/evidence/{event}", api::evidence::one),
         on_post(Rule::DECIDE, "/v1/cases/{id}/evidence/{event}/remove", api::evidence::remove),
         on_post(Rule::QUESTION, "/v1/ask", api::ask::ask),
         on_get(Rule::AUDIT, "/v1/audit", api::audit::list),

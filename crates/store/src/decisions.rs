@@ -1,6 +1,6 @@
 //! What did people decide about alerts and cases, what may a model do by itself, and what may be used again?
 
-use crate::findings::{Act, AlertState, Changed, ClosedAlert, Finished, Gate, SavedEvidence, Saving};
+use crate::findings::{Act, AlertState, Changed, ClosedAlert, Finished, Gate, Raise, SavedEvidence, Saving};
 use crate::{Result, Store};
 use casemate_event::{Alert, AlertId, Case, CaseId, Closing, EventId, Subject};
 use jiff::Timestamp;
@@ -119,6 +119,23 @@ impl Store {
     /// The tables cannot be written.
     pub fn save_evidence(&self, case: CaseId, saved: &SavedEvidence) -> Result<Saving> {
         self.inner.audited(self.inner.findings.save_evidence(case, saved))
+    }
+
+    /// Raises an alert in a person's name and saves an event as evidence of the case that it is then part of, with their
+    /// rows in the record, in one durable commit. Nothing is kept where the case has no room for the event.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn open_case(&self, raise: Raise, saved: &SavedEvidence) -> Result<(CaseId, Saving)> {
+        self.inner.audited(self.inner.findings.open_case(raise, saved))
+    }
+
+    /// What was saved of an event for a case, if something was.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn saved_event(&self, case: CaseId, event: EventId) -> Result<Option<SavedEvidence>> {
+        self.inner.findings.saved_event(case, event)
     }
 
     /// Removes what was saved of an event for a case, and notes it in the record. Returns whether there was something.

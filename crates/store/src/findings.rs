@@ -229,10 +229,21 @@ impl Findings {
     }
 
     fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>) -> Result<T> {
+        self.write_if(|write| Ok((change(write)?, true)))
+    }
+
+    /// As [`write`](Self::write), unless `change` says that nothing is to be kept of it.
+    fn write_if<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(T, bool), redb::Error>,
+    ) -> Result<T> {
         let run = || -> Result<T, redb::Error> {
             let write = self.tables.database.begin_write()?;
-            let value = change(&write)?;
-            write.commit()?;
+            let (value, is_kept) = change(&write)?;
+            match is_kept {
+                true => write.commit()?,
+                false => write.abort()?,
+            }
             Ok(value)
         };
         run().map_err(self.tables.error("write"))

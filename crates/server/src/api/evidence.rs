@@ -2,8 +2,10 @@
 
 use crate::admit::signature;
 use crate::api::events::event;
+use crate::page::parts::shorten;
 use crate::params::{json_body, number};
 use crate::problem::{Problem, Result};
+use crate::redact::cut::CUT;
 use crate::state::{App, blocking};
 use axum::Json;
 use axum::body::Body;
@@ -12,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use casemate_access::Principal;
 use casemate_event::{Alert, AlertId, AlertOrigin, CaseId, EventId, Severity, Stored};
-use casemate_store::{SavedEvidence, Saving};
+use casemate_store::{Raise, SavedEvidence, Saving};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +22,9 @@ use std::sync::Arc;
 
 const MAX_NOTE_CHARS: usize = 2000;
 const MAX_NAME_CHARS: usize = 100;
+const MAX_TITLE_CHARS: usize = 200;
+/// Characters of a record, and of its line, in a list; the event alone is told whole.
+const EXCERPT_CHARS: usize = 400;
 
 /// What is said to save an event.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +51,18 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Path(id): Path<String>) ->
     blocking(&app, move |app| saved(app, CaseId(number(&id, "case")?))).await.map(Json)
 }
 
+/// `GET /v1/cases/{id}/evidence/{event}`
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    Path((id, event)): Path<(String, String)>,
+) -> Result<Json<SavedEvidence>> {
+    let (id, event) = (CaseId(number(&id, "case")?), EventId(number(&event, "event")?));
+    let found = blocking(&app, move |app| {
+        app.pipeline.store().saved_event(id, event)?.ok_or_else(|| not_saved(id, event))
+    });
+    found.await.map(Json)
+}
+
 /// `POST /v1/cases/{id}/evidence`
 pub(crate) async fn save(
     State(app): State<Arc<App>>,
@@ -57,7 +74,7 @@ pub(crate) async fn save(
     let save: Save = json_body(body).await?;
     let list = blocking(&app, move |app| {
         let stored = event(app, &save.event.to_string())?;
-        keep(app, id, &stored, &save.note, &name(&who, &save.by)?)?;
+        keep(app, id, &evidence(&stored, &save.note, &name(&who, &save.by)?)?)?;
         saved(app, id)
     });
     Ok((StatusCode::CREATED, Json(list.await?)).into_response())
@@ -83,8 +100,19 @@ pub(crate) async fn remove(
 fn saved(app: &App, id: CaseId) -> Result<Value> {
     let store = app.pipeline.store();
     store.case(id)?.ok_or_else(|| no_case(id))?;
-    let evidence = store.saved_evidence(id)?;
+    let evidence: Vec<Value> =
+        store.saved_evidence(id)?.iter().map(|saved| excerpt(id, saved)).collect::<Result<_>>()?;
     Ok(json!({ "case": id, "total": evidence.len(), "evidence": evidence }))
+}
+
+/// A saved event as lists have it, with the address of the whole.
+fn excerpt(case: CaseId, saved: &SavedEvidence) -> Result<Value> {
+    let mut json =
+        serde_json::to_value(saved).map_err(|error| Problem::internal("telling saved evidence", &error))?;
+    json["message"] = json!(shorten(&saved.message, EXCERPT_CHARS));
+    json["raw"] = json!(shorten(&saved.raw, EXCERPT_CHARS));
+    json["href"] = json!(format!("/v1/cases/{case}/evidence/{}", saved.event));
+    Ok(json)
 }
 
 fn no_case(id: CaseId) -> Problem {
@@ -102,8 +130,8 @@ pub(crate) fn name(who: &Principal, given: &str) -> Result<String> {
     Ok(name)
 }
 
-/// Saves an event as evidence of a case.
-pub(crate) fn keep(app: &App, case: CaseId, stored: &Stored, note: &str, by: &str) -> Result<()> {
+/// An event as it is saved, if what is said of it can be.
+pub(crate) fn evidence(stored: &Stored, note: &str, by: &str) -> Result<SavedEvidence> {
     let note = note.trim();
     let chars = note.chars().count();
     if chars > MAX_NOTE_CHARS {
@@ -111,19 +139,31 @@ pub(crate) fn keep(app: &App, case: CaseId, stored: &Stored, note: &str, by: &st
         return Err(Problem::unprocessable(detail));
     }
     let event = &stored.event;
-    let raw = &event.raw[..event.raw.len().min(SavedEvidence::MAX_RAW)];
-    let saved = SavedEvidence {
+    let mut raw =
+        String::from_utf8_lossy(&event.raw[..event.raw.len().min(SavedEvidence::MAX_RAW)]).into_owned();
+    if event.raw.len() > SavedEvidence::MAX_RAW {
+        raw.push(CUT);
+    }
+    Ok(SavedEvidence {
         event: stored.id,
         time: event.time,
         format: event.format.name().to_owned(),
         source: event.source.clone(),
         message: event.message.clone(),
-        raw: String::from_utf8_lossy(raw).into_owned(),
+        raw,
         note: note.to_owned(),
         by: by.to_owned(),
         at: Timestamp::now(),
-    };
-    match app.pipeline.store().save_evidence(case, &saved)? {
+    })
+}
+
+/// Saves an event as evidence of a case.
+pub(crate) fn keep(app: &App, case: CaseId, saved: &SavedEvidence) -> Result<()> {
+    kept(case, app.pipeline.store().save_evidence(case, saved)?)
+}
+
+fn kept(case: CaseId, saving: Saving) -> Result<()> {
+    match saving {
         Saving::Saved => Ok(()),
         Saving::NoCase => Err(no_case(case)),
         Saving::Full => Err(Problem::unprocessable(format!(
@@ -138,21 +178,24 @@ pub(crate) fn take_back(app: &App, case: CaseId, event: EventId, by: &str) -> Re
     if app.pipeline.store().remove_evidence(case, event, by, Timestamp::now())? {
         return Ok(());
     }
-    let detail =
-        format!("event {event} is not saved for case {case}; /v1/cases/{case}/evidence lists what is");
-    Err(Problem::not_found(detail))
+    Err(not_saved(case, event))
 }
 
-/// Opens a case by hand: an alert on this event in a person's name, whose case it is. It joins a case that there is if
-/// the usual rules say that the two are one thing.
-pub(crate) fn open_case(app: &App, stored: &Stored, title: &str) -> Result<CaseId> {
-    const MAX_TITLE_CHARS: usize = 200;
+fn not_saved(case: CaseId, event: EventId) -> Problem {
+    let detail =
+        format!("event {event} is not saved for case {case}; /v1/cases/{case}/evidence lists what is");
+    Problem::not_found(detail)
+}
+
+/// Opens a case by hand with an event as its evidence: an alert on this event in a person's name, whose case it is. It
+/// joins a case that there is if the usual rules say that the two are one thing.
+pub(crate) fn open_case(app: &App, stored: &Stored, saved: &SavedEvidence) -> Result<CaseId> {
     let event = &stored.event;
-    let title = Some(title.trim()).filter(|title| !title.is_empty()).unwrap_or(&event.message);
+    let title = if saved.note.is_empty() { &event.message } else { &saved.note };
     let alert = Alert {
         id: AlertId(0),
         origin: AlertOrigin::Product("analyst".to_owned()),
-        title: title.chars().take(MAX_TITLE_CHARS).collect(),
+        title: shorten(title, MAX_TITLE_CHARS),
         severity: Severity::Medium,
         techniques: Vec::new(),
         first_time: event.time,
@@ -161,8 +204,8 @@ pub(crate) fn open_case(app: &App, stored: &Stored, title: &str) -> Result<CaseI
         event_count: 1,
         entities: event.entities(),
     };
-    let store = app.pipeline.store();
-    let raised = store.raise(alert, &format!("analyst:{}", stored.id), SignedDuration::ZERO)?;
-    let case = store.case_of(raised.id)?;
-    case.ok_or_else(|| Problem::internal("opening a case", &format!("alert {} has none", raised.id)))
+    let fold_key = format!("analyst:{}", stored.id);
+    let raise = Raise { alert, fold_key, window: SignedDuration::ZERO, kind: 0, same: None };
+    let (case, saving) = app.pipeline.store().open_case(raise, saved)?;
+    kept(case, saving).map(|()| case)
 }

@@ -3,6 +3,7 @@
 use crate::api::events::hex;
 use crate::params::{Params, number};
 use crate::problem::{Problem, Result};
+use crate::redact::cut::CUT;
 use crate::state::{App, blocking};
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -139,7 +140,10 @@ fn to_json(stored: &StoredQuarantined, most: usize) -> Value {
         "bytes": record.raw.len(),
     });
     match std::str::from_utf8(&record.raw) {
-        Ok(text) => json["raw"] = json!(text.get(..text.floor_char_boundary(most)).unwrap_or(text)),
+        Ok(text) if text.len() > most => {
+            json["raw"] = json!(format!("{}{CUT}", &text[..text.floor_char_boundary(most)]));
+        }
+        Ok(text) => json["raw"] = json!(text),
         Err(_) => json["raw_hex"] = json!(hex(record.raw.get(..most).unwrap_or(&record.raw))),
     }
     json

@@ -306,7 +306,18 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T> {
 fn search(app: &App, asked: Search) -> Result<Value> {
     let limit = Some(rows(asked.limit)?);
     let Search { query, mode, filter, after, before, entity, order, .. } = asked;
-    let params = SearchParams { q: query, mode, filter, after, before, entity, limit, order, newer: None };
+    let params = SearchParams {
+        q: query,
+        mode,
+        filter,
+        after,
+        before,
+        entity,
+        limit,
+        order,
+        newer: None,
+        up_to: None,
+    };
     Ok(events::find(app, &params, casemate_store::Order::Relevance)?.to_json())
 }
 

@@ -1,6 +1,6 @@
 //! `GET /cases` and `/cases/{id}`: which alerts are one thing, and what was decided? And the forms that decide.
 
-use super::evidence::{SavedRow, saved_rows};
+use super::evidence::{SavedRows, saved_rows};
 use super::feedback::{FeedbackView, asks_name};
 use super::parts::{Badge, EntityLink, When, entity_link, entity_links, severity, url_encode, verdict, when};
 use super::render;
@@ -94,7 +94,7 @@ struct CasePage {
     decisions: Vec<DecisionRow>,
     feedback: FeedbackView,
     case_id: u64,
-    evidence: Vec<SavedRow>,
+    evidence: SavedRows,
     asks_name: bool,
 }
 

@@ -6,6 +6,7 @@ use super::parts::{Badge, EntityLink, When, entity_links, severity, shorten, whe
 use super::render;
 use crate::api::events::event;
 use crate::problem::Result;
+use crate::redact::cut::CUT;
 use crate::state::{App, blocking};
 use askama::Template;
 use axum::extract::{Extension, Path, State};
@@ -13,7 +14,7 @@ use axum::response::Html;
 use casemate_access::Principal;
 use casemate_event::{Class, Event, Fields, Stored, TimeQuality, field};
 use casemate_investigate::taint::{self, Writer};
-use casemate_investigate::{decoded_layers, injection};
+use casemate_investigate::{MAX_DECODED_CHARS, decoded_layers, injection};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -75,7 +76,7 @@ pub(crate) async fn page(
         let template =
             store.template(stored.event.template)?.map(|template| template.text).unwrap_or_default();
         let event = &stored.event;
-        let (raw, raw_note) = raw_text(&event.raw);
+        let (raw, raw_note) = raw_text(&event.raw, who.redacted);
         render(&EventPage {
             id: stored.id.0,
             time: when(event.time),
@@ -139,7 +140,11 @@ fn chain(app: &App, stored: &Stored) -> Result<Vec<(u64, String)>> {
 fn decoded(event: &Event) -> Vec<String> {
     let names = [field::PROCESS_CMD_LINE, field::SCRIPT, field::ACTOR_PROCESS_CMD_LINE];
     let text = names.iter().find_map(|name| event.field(name));
-    text.map(decoded_layers).unwrap_or_default()
+    let mut layers = text.map(decoded_layers).unwrap_or_default();
+    for layer in layers.iter_mut().filter(|layer| layer.chars().count() >= MAX_DECODED_CHARS) {
+        layer.push(CUT);
+    }
+    layers
 }
 
 fn time_note(quality: TimeQuality) -> Option<&'static str> {
@@ -162,17 +167,22 @@ fn words(name: &str) -> String {
     })
 }
 
-/// The record as text, or as a hex dump where it is none.
-fn raw_text(raw: &[u8]) -> (String, Option<&'static str>) {
+/// The record as text, or as a hex dump where it is none; whoever sees data masked sees no bytes, which no rule can mask.
+fn raw_text(raw: &[u8], is_masked: bool) -> (String, Option<&'static str>) {
+    const CUT_SHORT: &str = "only the first 256 KiB are shown; the API gives all";
     let shown = &raw[..raw.len().min(RAW_SHOWN)];
     let cut = raw.len() > RAW_SHOWN;
     match std::str::from_utf8(shown) {
-        Ok(text) => (text.to_owned(), cut.then_some("only the first 256 KiB are shown; the API gives all")),
+        Ok(text) if !cut => (text.to_owned(), None),
+        Ok(text) => (format!("{text}{CUT}"), Some(CUT_SHORT)),
         // Cut within a character.
-        Err(error) if cut && error.error_len().is_none() => (
-            String::from_utf8_lossy(&shown[..error.valid_up_to()]).into_owned(),
-            Some("only the first 256 KiB are shown; the API gives all"),
-        ),
+        Err(error) if cut && error.error_len().is_none() => {
+            let text = String::from_utf8_lossy(&shown[..error.valid_up_to()]);
+            (format!("{text}{CUT}"), Some(CUT_SHORT))
+        }
+        Err(_) if is_masked => {
+            (String::new(), Some("not UTF-8: such bytes are not shown where personal data is masked"))
+        }
         Err(_) => (
             hex_dump(&shown[..shown.len().min(16 * 1024)]),
             Some("not UTF-8: shown as bytes, at most 16 KiB"),
@@ -198,12 +208,14 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_dumped() {
-        let (text, note) = raw_text(b"ab\xff\0");
+        let (text, note) = raw_text(b"ab\xff\0", false);
         assert!(text.starts_with("000000  61 62 ff 00 ") && text.ends_with("ab..\n"), "{text:?}");
         assert!(note.is_some());
-        assert_eq!(raw_text("ä".as_bytes()), ("ä".to_owned(), None));
+        assert_eq!(raw_text("ä".as_bytes(), true), ("ä".to_owned(), None));
         let long = "ä".repeat(RAW_SHOWN);
-        assert_eq!(raw_text(long.as_bytes()).0.len(), RAW_SHOWN);
+        let (text, note) = raw_text(long.as_bytes(), true);
+        assert!(text.len() == RAW_SHOWN + CUT.len_utf8() && text.ends_with(CUT) && note.is_some());
+        assert!(raw_text(b"ab\xff\0", true).0.is_empty());
     }
 
     #[test]

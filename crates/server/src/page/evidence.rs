@@ -3,7 +3,7 @@
 use super::parts::{When, shorten, when};
 use crate::api::cases::gist;
 use crate::api::events::event;
-use crate::api::evidence::{Remove, keep, name, open_case, take_back};
+use crate::api::evidence::{Remove, evidence, keep, name, open_case, take_back};
 use crate::params::{form_body, number};
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
@@ -21,6 +21,8 @@ const CASES_OFFERED: usize = 30;
 const CASES_LOOKED_AT: usize = 200;
 const TITLE_CHARS: usize = 80;
 const MESSAGE_CHARS: usize = 400;
+/// Saved events shown on the page of a case; the API lists all.
+const MAX_ROWS: usize = 50;
 
 /// A case that an event may be saved for.
 pub(crate) struct Offered {
@@ -47,7 +49,14 @@ fn title(app: &App, case: &Case) -> Result<String> {
     Ok(gist(app, &alerts).map(|gist| shorten(&gist.title, TITLE_CHARS)).unwrap_or_default())
 }
 
-/// A saved event, ready to print: `saved_evidence.html` takes a list of these as `evidence`, and `case_id`.
+/// What was saved for a case, as `saved_evidence.html` takes it: as `evidence`, with `case_id`.
+pub(crate) struct SavedRows {
+    /// The first of them in order of time.
+    pub(crate) rows: Vec<SavedRow>,
+    pub(crate) total: usize,
+}
+
+/// A saved event, ready to print.
 pub(crate) struct SavedRow {
     pub(crate) event: u64,
     pub(crate) time: When,
@@ -60,10 +69,12 @@ pub(crate) struct SavedRow {
 }
 
 /// What was saved for a case.
-pub(crate) fn saved_rows(app: &App, case: CaseId) -> Result<Vec<SavedRow>> {
+pub(crate) fn saved_rows(app: &App, case: CaseId) -> Result<SavedRows> {
     let store = app.pipeline.store();
     let first_kept = store.scan(EventId(1), 1)?.first().map_or(0, |stored| stored.id.0);
-    let rows = store.saved_evidence(case)?.into_iter().map(|saved| SavedRow {
+    let saved = store.saved_evidence(case)?;
+    let total = saved.len();
+    let rows = saved.into_iter().take(MAX_ROWS).map(|saved| SavedRow {
         event: saved.event.0,
         time: when(saved.time),
         message: shorten(&saved.message, MESSAGE_CHARS),
@@ -72,7 +83,7 @@ pub(crate) fn saved_rows(app: &App, case: CaseId) -> Result<Vec<SavedRow>> {
         at: when(saved.at),
         gone: saved.event.0 < first_kept,
     });
-    Ok(rows.collect())
+    Ok(SavedRows { rows: rows.collect(), total })
 }
 
 /// The form on an event's page.
@@ -97,14 +108,15 @@ pub(crate) async fn save(
     let form: SaveForm = form_body(body).await?;
     let case = blocking(&app, move |app| {
         let stored = event(app, &id)?;
-        let by = name(&who, &form.by)?;
-        let case = match form.case.as_str() {
-            "" => return Err(Problem::unprocessable("choose a case to save the event for")),
-            "new" => open_case(app, &stored, &form.note)?,
-            case => CaseId(number(case, "case")?),
-        };
-        keep(app, case, &stored, &form.note, &by)?;
-        Ok(case)
+        let saved = evidence(&stored, &form.note, &name(&who, &form.by)?)?;
+        match form.case.as_str() {
+            "" => Err(Problem::unprocessable("choose a case to save the event for")),
+            "new" => open_case(app, &stored, &saved),
+            case => {
+                let case = CaseId(number(case, "case")?);
+                keep(app, case, &saved).map(|()| case)
+            }
+        }
     })
     .await?;
     Ok(Redirect::to(&format!("/cases/{case}#saved")))

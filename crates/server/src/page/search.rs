@@ -5,16 +5,16 @@
 
 mod asked;
 pub(crate) mod overview;
+mod ranked;
 mod rows;
 pub(crate) mod tail;
 
 use self::asked::{Chip, Choice, How, Mistake, PAGE_SIZE, PageParams};
 use self::overview::{BUCKETS, FACETS, FacetView, Histogram, VALUES, detections, facets, histogram};
 use self::rows::{Known, Row};
-use super::parts::{shorten, when};
+use super::parts::when;
 use super::render;
-use crate::api::events::{Found, find};
-use crate::params::{Mode, Params, SearchParams};
+use crate::params::{Mode, Params};
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
 use askama::Template;
@@ -31,7 +31,6 @@ use std::time::Duration;
 const BUDGET: Budget = Budget { counting: Duration::from_millis(15), finding: Duration::from_millis(1500) };
 /// Alerts looked through for detections among the events.
 const ALERTS: usize = 200;
-const TEMPLATE_CHARS: usize = 160;
 
 #[derive(Template)]
 #[template(path = "search.html")]
@@ -54,9 +53,12 @@ struct SearchPage {
     templates: Vec<TemplateRow>,
     columns: Vec<Column>,
     rows: Vec<Row>,
+    /// Of a list by rank: what it holds, and where the rest is.
+    ranked: Option<Ranked>,
     /// Next page, and the first one where this is another.
     next: String,
     first: String,
+    /// Empty where the order is not one of time.
     order_href: String,
     oldest_first: bool,
     tail_href: String,
@@ -81,6 +83,13 @@ struct TemplateRow {
     href: String,
 }
 
+/// What a list by rank says of itself.
+struct Ranked {
+    said: String,
+    /// The search for everything with any of the words; empty where there are none, or too many.
+    all_href: String,
+}
+
 /// What a search of any kind came to.
 #[derive(Default)]
 struct Outcome {
@@ -91,6 +100,7 @@ struct Outcome {
     histogram: Option<Histogram>,
     facets: Vec<FacetView>,
     templates: Vec<TemplateRow>,
+    ranked: Option<Ranked>,
     next: String,
     tail: bool,
     last: u64,
@@ -135,7 +145,7 @@ fn search(app: &App, params: &PageParams, how: How, columns: &[String]) -> Resul
         How::Query => surveyed(app, params, &params.to_query(params.text(), alert_events)?, columns),
         How::Hybrid | How::Semantic => {
             let mode = if how == How::Hybrid { Mode::Hybrid } else { Mode::Semantic };
-            alike(app, params, mode, columns)
+            ranked::alike(app, params, mode, columns)
         }
     }
 }
@@ -246,39 +256,6 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// A search by plain words: the events that fit best, which are not in order of time.
-fn alike(app: &App, params: &PageParams, mode: Mode, columns: &[String]) -> Result<Outcome> {
-    let search = SearchParams {
-        q: params.q.clone(),
-        mode,
-        filter: params.filter.clone(),
-        after: params.after.clone(),
-        before: params.before.clone(),
-        entity: params.entity.clone(),
-        limit: Some(PAGE_SIZE),
-        ..SearchParams::default()
-    };
-    let found: Found = find(app, &search, casemate_store::Order::NewestFirst)?;
-    let known = Known::of(app.pipeline.store(), &found.events)?;
-    let mut rows: Vec<Row> = found.events.iter().map(|stored| known.row(stored, columns)).collect();
-    for (row, by) in rows.iter_mut().zip(&found.by) {
-        row.found_by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    }
-    let templates = found.templates.iter().map(|template| TemplateRow {
-        similarity: format!("{:.2}", template.similarity),
-        text: shorten(&template.text, TEMPLATE_CHARS),
-        count: template.count,
-        href: params.href(&[("q", &format!("template:{}", template.id)), ("mode", "")]),
-    });
-    let shown = rows.len();
-    Ok(Outcome {
-        heading: format!("the {shown} event{} that fit best", if shown == 1 { "" } else { "s" }),
-        templates: templates.collect(),
-        rows,
-        ..Outcome::default()
-    })
-}
-
 fn presets(params: &PageParams) -> Vec<Preset> {
     const SPANS: [(&str, &str); 5] =
         [("15 min", "-15m"), ("1 hour", "-1h"), ("24 hours", "-24h"), ("7 days", "-7d"), ("all", "")];
@@ -336,9 +313,13 @@ fn view(
         templates: outcome.templates,
         columns: columns.iter().map(column).collect(),
         rows: outcome.rows,
+        order_href: match outcome.ranked {
+            None => params.href(&[("order", order)]),
+            Some(_) => String::new(),
+        },
+        ranked: outcome.ranked,
         next: outcome.next,
         first: if on_first { String::new() } else { params.href(&[]) },
-        order_href: params.href(&[("order", order)]),
         oldest_first: params.is_oldest_first(),
         tail_href: if can_follow { format!("/search/tail?{}", follow.join("&")) } else { String::new() },
         params,

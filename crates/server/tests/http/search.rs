@@ -71,6 +71,46 @@ fn a_text_is_read_as_what_it_looks_like() {
 }
 
 #[test]
+fn plain_words_have_pages_and_say_what_they_leave_out() {
+    let server = start();
+    server.ingest(&lines(300));
+    let mut path = "/search?q=failed%20sshd%20password&mode=hybrid".to_owned();
+    let mut seen = Vec::new();
+    for place in ["the 200 events", "51 to 100 of the 200", "101 to 150 of the 200", "151 to 200 of the 200"]
+    {
+        let page = html(&server, &path);
+        assert!(page.contains(place), "{place} in {page}");
+        assert!(page.contains("what fits less than the best 200 is left out"));
+        assert_eq!(page.contains("class=\"histogram\""), seen.is_empty());
+        assert!(!page.contains("oldest first"), "what is best first has no order of time");
+        let table = page.split("<tbody>").nth(1).unwrap();
+        let ids =
+            table.split("<a href=\"/events/").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        seen.extend(ids.filter(|id| !id.contains('#')));
+        let next = page.split("rel=\"next\"").next().unwrap().rsplit("href=\"").next().unwrap();
+        path = next.split('"').next().unwrap().replace("&amp;", "&");
+        // What comes meanwhile moves nothing.
+        server.ingest(&line(301));
+    }
+    assert_eq!(seen.len(), 200);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 200, "none twice");
+    let page = html(&server, "/search?q=failed%20sshd%20password&mode=hybrid");
+    let all = page
+        .split("id=\"ranked\"")
+        .nth(1)
+        .unwrap()
+        .split("href=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    assert!(html(&server, &all.replace("&amp;", "&")).contains("304 events<"), "{all}");
+}
+
+#[test]
 fn mistakes_are_shown_where_they_are() {
     let server = start();
     let wrong = get(server.addr, "/search?q=whoami%20hots:ws5");
@@ -86,6 +126,7 @@ fn mistakes_are_shown_where_they_are() {
         ("/search?q=x&filter=colour:red", 400, "what narrows the search is no query"),
         ("/search?q=x&alert=none", 400, "no number"),
         ("/search?q=x&behind=7", 400, "no place in a list"),
+        ("/search?q=x&mode=hybrid&behind=x", 400, "behind is"),
         ("/search?q=a%20b&mode=semantic", 409, "embedding"),
         ("/search?q=x&entity=nonsense", 400, "kind:value"),
         ("/search?q=x&cols=a,b,c,d,e,f,g,h,i,j,k,l,m", 400, "columns"),
@@ -335,7 +376,12 @@ fn events_are_saved_as_evidence_of_a_case() {
     assert_eq!(saved.status, 201, "{}", saved.text());
     let saved = saved.json();
     assert_eq!((&saved["total"], &saved["evidence"][0]["note"]), (&json!(1), &json!("odd <b>")));
-    assert!(saved["evidence"][0]["raw"].as_str().unwrap().contains("invoice"));
+    // Lists have excerpts, with the address of the whole.
+    let excerpt = saved["evidence"][0]["raw"].as_str().unwrap();
+    assert!(excerpt.chars().count() == 401 && excerpt.ends_with('…'), "{excerpt}");
+    let whole = get(server.addr, saved["evidence"][0]["href"].as_str().unwrap()).expect_ok();
+    assert!(whole["raw"].as_str().unwrap().contains("invoice") && whole["note"] == "odd <b>", "{whole}");
+    assert!(get(server.addr, &format!("{path}/3")).problem(404).contains("is not saved"));
     for (path, body, status) in [
         ("/v1/cases/99/evidence", json!({ "event": 1, "by": "m" }), 404),
         (&*path, json!({ "event": 99, "by": "m" }), 404),
@@ -364,13 +410,22 @@ fn events_are_saved_as_evidence_of_a_case() {
     assert_eq!(left["total"], 0);
     post_json(server.addr, &format!("{path}/4/remove"), &json!({ "by": "jo" })).problem(404);
 
-    // A case of its own.
+    // A case of its own, which is opened by name and on record, and only with what can be saved.
     server.ingest(&line(7));
+    let alerts = || get(server.addr, "/v1/alerts").expect_ok()["total"].clone();
+    let before = alerts();
+    let long = "x".repeat(2001);
+    assert_eq!(form(&server, "/events/5/save", &format!("case=new&note={long}&by=jo")).status, 422);
+    assert_eq!(form(&server, "/events/5/save", "case=new&note=who+is+this").status, 422);
+    assert_eq!(alerts(), before);
     let answer = form(&server, "/events/5/save", "case=new&note=who+is+this&by=jo");
     let location = answer.header("location").to_owned();
     assert!(answer.status == 303 && location != format!("/cases/{case}#saved"), "{location}");
     assert!(html(&server, location.split('#').next().unwrap()).contains("who is this"));
     let audit = get(server.addr, "/v1/audit").expect_ok();
+    let opened =
+        audit["audit"].as_array().unwrap().iter().find(|line| line["action"] == "open case").unwrap();
+    assert_eq!((&opened["by"], &opened["now"]["title"]), (&json!("jo"), &json!("who is this")));
     let said = audit["audit"].as_array().unwrap().iter().map(|line| line["action"].as_str().unwrap());
     assert_eq!(
         said.filter(|action| action.ends_with(" evidence")).collect::<Vec<_>>(),

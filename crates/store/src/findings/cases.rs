@@ -149,6 +149,12 @@ fn has_room(
     Ok(span <= MAX_SPAN)
 }
 
+/// The case of an alert that was raised.
+pub(super) fn case_of(write: &WriteTransaction, alert: AlertId) -> Result<CaseId, redb::Error> {
+    let found = write.open_table(CASE_OF)?.get(alert.0)?.map(|id| CaseId(id.value()));
+    found.ok_or_else(|| redb::Error::Corrupted(format!("alert {alert} has no case")))
+}
+
 /// Whether there is such a case.
 pub(super) fn case_exists(write: &WriteTransaction, id: CaseId) -> Result<bool, redb::Error> {
     Ok(write.open_table(CASES)?.get(id.0)?.is_some())

@@ -1,8 +1,9 @@
 //! Which events did people keep as evidence of a case? Each with what it said, so that it is there when retention has
 //! deleted the event. Saving and removing leave their rows in the record.
 
-use super::cases::{add_audit, as_value, case_exists};
-use super::{Findings, from_json, to_json};
+use super::cases::{add_audit, as_value, case_exists, case_of};
+use super::changes::Change;
+use super::{Findings, Raise, Taken, from_json, to_json};
 use crate::Result;
 use crate::table::copy_table;
 use casemate_audit::Entry;
@@ -66,30 +67,29 @@ pub(super) fn copy_tables(read: &ReadTransaction, write: &WriteTransaction) -> R
 
 impl Findings {
     pub(crate) fn save_evidence(&self, case: CaseId, saved: &SavedEvidence) -> Result<Saving> {
-        self.write(|write| {
-            if !case_exists(write, case)? {
-                return Ok(Saving::NoCase);
+        self.write(|write| save(write, case, saved))
+    }
+
+    /// Raises an alert by hand and saves an event for the case that it is then part of: both, with their rows in the
+    /// record, or neither.
+    pub(crate) fn open_case(&self, one: Raise, saved: &SavedEvidence) -> Result<(CaseId, Saving)> {
+        let (case, saving, change) = self.write_if(|write| {
+            let Taken { alert, what, .. } = super::raise(write, one)?;
+            let case = case_of(write, alert.id)?;
+            if what.is_some() {
+                let said =
+                    serde_json::json!({ "alert": alert.id, "event": saved.event, "title": alert.title });
+                let row = Entry::new(&saved.by, "open case", format!("case {case}"), serde_json::Value::Null);
+                add_audit(write, &Entry { at: saved.at, now: said, ..row })?;
             }
-            let mut table = write.open_table(EVIDENCE)?;
-            let key = (case.0, saved.event.0);
-            let before: Option<SavedEvidence> =
-                table.get(key)?.map(|value| from_json(value.value())).transpose()?;
-            let others =
-                table.range((case.0, 0)..=(case.0, u64::MAX))?.take(SavedEvidence::MAX_PER_CASE).count();
-            if before.is_none() && others >= SavedEvidence::MAX_PER_CASE {
-                return Ok(Saving::Full);
-            }
-            table.insert(key, to_json(saved)?.as_slice())?;
-            drop(table);
-            let row = entry(case, saved.event, "save evidence", &saved.by, saved.at);
-            let row = Entry {
-                previous: as_value(&before.map(|before| before.note))?,
-                now: as_value(&saved.note)?,
-                ..row
-            };
-            add_audit(write, &row)?;
-            Ok(Saving::Saved)
-        })
+            let saving = save(write, case, saved)?;
+            let change = what.map(|what| Change { alert: alert.id, what });
+            Ok(((case, saving, change), saving == Saving::Saved))
+        })?;
+        if saving == Saving::Saved {
+            self.changes.note(change);
+        }
+        Ok((case, saving))
     }
 
     /// Whether there was something to remove.
@@ -112,6 +112,14 @@ impl Findings {
         })
     }
 
+    /// One of them.
+    pub(crate) fn saved_event(&self, case: CaseId, event: EventId) -> Result<Option<SavedEvidence>> {
+        self.read(|read| {
+            let table = read.open_table(EVIDENCE)?;
+            table.get((case.0, event.0))?.map(|value| from_json(value.value())).transpose()
+        })
+    }
+
     /// In order of time.
     pub(crate) fn saved_evidence(&self, case: CaseId) -> Result<Vec<SavedEvidence>> {
         self.read(|read| {
@@ -123,6 +131,26 @@ impl Findings {
             Ok(saved)
         })
     }
+}
+
+fn save(write: &WriteTransaction, case: CaseId, saved: &SavedEvidence) -> Result<Saving, redb::Error> {
+    if !case_exists(write, case)? {
+        return Ok(Saving::NoCase);
+    }
+    let mut table = write.open_table(EVIDENCE)?;
+    let key = (case.0, saved.event.0);
+    let before: Option<SavedEvidence> = table.get(key)?.map(|value| from_json(value.value())).transpose()?;
+    let others = table.range((case.0, 0)..=(case.0, u64::MAX))?.take(SavedEvidence::MAX_PER_CASE).count();
+    if before.is_none() && others >= SavedEvidence::MAX_PER_CASE {
+        return Ok(Saving::Full);
+    }
+    table.insert(key, to_json(saved)?.as_slice())?;
+    drop(table);
+    let row = entry(case, saved.event, "save evidence", &saved.by, saved.at);
+    let row =
+        Entry { previous: as_value(&before.map(|before| before.note))?, now: as_value(&saved.note)?, ..row };
+    add_audit(write, &row)?;
+    Ok(Saving::Saved)
 }
 
 fn entry(case: CaseId, event: EventId, action: &str, by: &str, at: Timestamp) -> Entry {

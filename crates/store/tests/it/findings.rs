@@ -530,6 +530,54 @@ fn evidence_is_kept_with_its_case_and_its_row_in_the_record() {
 }
 
 #[test]
+fn a_case_is_opened_with_its_evidence_and_on_record_or_not_at_all() {
+    let (_dir, store) = check(&[(1, 0)], &[1]);
+    let by_hand = |event: u64, techniques: &[&str]| {
+        let mut alert = Alert { title: "odd".into(), ..alert(event, 1) };
+        alert.techniques = techniques.iter().map(|id| (*id).to_owned()).collect();
+        alert.origin = AlertOrigin::Product("analyst".into());
+        let fold_key = format!("analyst:{event}");
+        Raise { alert, fold_key, window: SignedDuration::ZERO, kind: 0, same: None }
+    };
+    let (case, saving) = store.open_case(by_hand(2, &[]), &saved(2, "odd")).unwrap();
+    assert_eq!((case, saving), (CaseId(2), Saving::Saved));
+    assert_eq!(store.saved_event(case, EventId(2)).unwrap(), Some(saved(2, "odd")));
+    assert_eq!(store.saved_event(case, EventId(3)).unwrap(), None);
+    // The same once more opens nothing.
+    assert_eq!(store.open_case(by_hand(2, &[]), &saved(2, "again")).unwrap().0, case);
+    let said = store.audit(u64::MAX, 20).unwrap();
+    let said: Vec<(&str, &str, &str)> = said
+        .iter()
+        .map(|line| (&*line.action, &*line.by, &*line.subject))
+        .filter(|row| row.1 == "mira")
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("save evidence", "mira", "event 2 of case 2"),
+            ("save evidence", "mira", "event 2 of case 2"),
+            ("open case", "mira", "case 2"),
+        ]
+    );
+    // Nothing is left of one that has no room.
+    let host = |raise: Raise| {
+        let mut raise = raise;
+        raise.alert.entities = vec!["host:ws5".parse().unwrap()];
+        raise
+    };
+    let (case, _) = store.open_case(host(by_hand(3, &["T1059"])), &saved(3, "")).unwrap();
+    for n in 100..99 + SavedEvidence::MAX_PER_CASE as u64 {
+        store.save_evidence(case, &saved(n, "")).unwrap();
+    }
+    let before = (store.alerts().unwrap().len(), store.audit(u64::MAX, 1).unwrap());
+    let changes = store.next_change();
+    let refused = store.open_case(host(by_hand(4, &["T1059"])), &saved(4, "")).unwrap();
+    assert_eq!(refused, (case, Saving::Full));
+    assert_eq!((store.alerts().unwrap().len(), store.audit(u64::MAX, 1).unwrap()), before);
+    assert_eq!(store.next_change(), changes);
+}
+
+#[test]
 fn a_case_takes_so_much_evidence_and_no_more() {
     let (_dir, store) = check(&[(1, 0)], &[1]);
     for n in 1..=SavedEvidence::MAX_PER_CASE as u64 {

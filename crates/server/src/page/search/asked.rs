@@ -225,7 +225,7 @@ impl PageParams {
         };
         Ok(Query {
             ids: alert_events,
-            up_to: whole_number("upto", &self.upto)?.map(EventId),
+            up_to: self.up_to()?,
             behind: self.behind()?,
             ..search.to_query(text, order)?
         })
@@ -234,6 +234,17 @@ impl PageParams {
     /// Whether this is another page than the first.
     pub(super) fn is_later_page(&self) -> bool {
         !self.behind.trim().is_empty()
+    }
+
+    /// The newest event when the first page was made.
+    pub(super) fn up_to(&self) -> Result<Option<EventId>> {
+        Ok(whole_number("upto", &self.upto)?.map(EventId))
+    }
+
+    /// How many of a list by rank the pages before this one had.
+    pub(super) fn ranks_before(&self) -> Result<usize> {
+        let before = whole_number("behind", &self.behind)?.unwrap_or(0);
+        Ok(usize::try_from(before).unwrap_or(usize::MAX))
     }
 
     /// Where the page before this one ended.

@@ -340,13 +340,14 @@ fn describe(progress: &Progress) -> String {
 }
 
 fn failed(alert: AlertId, why: &str) -> serde_json::Value {
-    json!({ "id": alert, "status": "failed", "detail": why })
+    json!({ "id": alert, "alert": alert, "status": "failed", "detail": why })
 }
 
 /// The last step of an investigation that ended well.
 fn done_step(alert: AlertId, investigation: &Investigation) -> Step {
     let headline = json!({
         "id": alert,
+        "alert": alert,
         "status": "done",
         "verdict": investigation.verdict,
         "confidence": investigation.confidence,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test support")]
 
 pub(crate) mod http;
+pub(crate) mod schema;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

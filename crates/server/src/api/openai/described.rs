@@ -34,16 +34,21 @@ pub(crate) fn schemas() -> Map<String, Value> {
         "Models": object(&["object", "data", "models", "semantic_search", "templates_indexed"], &json!({
             "object": { "const": "list" },
             "data": { "type": "array", "items": reference("OpenAiModel") },
-            "models": { "type": "array", "items": { "type": "object" } },
+            "models": { "type": "array", "items": reference("Judge") },
             "semantic_search": { "type": "boolean" },
             "templates_indexed": { "type": "integer" },
         })),
         "Usage": object(&["prompt_tokens", "total_tokens"], &json!({
             "prompt_tokens": { "type": "integer" }, "completion_tokens": { "type": "integer" },
             "total_tokens": { "type": "integer" },
-            "prompt_tokens_details": object(&[], &json!({ "cached_tokens": {
-                "type": "integer", "description": "Of the prompt, what had been read before and was not computed again",
-            } })),
+            "prompt_tokens_details": object(&["cached_tokens", "audio_tokens"], &json!({
+                "cached_tokens": {
+                    "type": "integer",
+                    "description": "Of the prompt, what had been read before and was not computed again",
+                },
+                "audio_tokens": { "const": 0 },
+            })),
+            "completion_tokens_details": { "type": "object", "additionalProperties": { "const": 0 } },
         })),
         "ChatRequest": chat_request(),
         "ChatMessage": chat_message(),
@@ -65,12 +70,14 @@ pub(crate) fn schemas() -> Map<String, Value> {
             "index": { "type": "integer" },
             "message": object(&["role", "content"], &json!({
                 "role": { "const": "assistant" }, "content": { "type": ["string", "null"] },
+                "refusal": { "type": ["string", "null"] }, "annotations": { "type": "array", "maxItems": 0 },
                 "tool_calls": { "type": "array", "items": reference("ToolCall") },
             })),
             "logprobs": { "oneOf": [reference("TokenLogprobs"), { "type": "null" }] },
             "finish_reason": { "type": "string", "enum": ["stop", "length", "tool_calls"] },
         }))),
         "TokenLogprobs": object(&["content"], &json!({
+            "refusal": { "type": "null" },
             "content": { "type": "array", "items": object(&["token", "logprob", "bytes", "top_logprobs"], &json!({
                 "token": { "type": "string" },
                 "logprob": {
@@ -78,15 +85,26 @@ pub(crate) fn schemas() -> Map<String, Value> {
                     "description": "Natural logarithm of the model's own probability, before temperature, top_p and grammar",
                 },
                 "bytes": { "type": "array", "items": { "type": "integer" } },
-                "top_logprobs": { "type": "array", "items": { "type": "object" } },
+                "top_logprobs": { "type": "array", "items": object(&["token", "logprob", "bytes"], &json!({
+                    "token": { "type": "string" }, "logprob": { "type": "number" },
+                    "bytes": { "type": "array", "items": { "type": "integer" } },
+                })) },
             })) },
         })),
         "CompletionRequest": completion_request(),
         "CompletionAnswer": answer("text_completion", &object(&["index", "text", "finish_reason"], &json!({
             "index": { "type": "integer" }, "text": { "type": "string" },
-            "logprobs": { "type": ["object", "null"] },
+            "logprobs": { "oneOf": [reference("TextLogprobs"), { "type": "null" }] },
             "finish_reason": { "type": "string", "enum": ["stop", "length"] },
         }))),
+        "TextLogprobs": object(&["tokens", "token_logprobs", "top_logprobs", "text_offset"], &json!({
+            "tokens": { "type": "array", "items": { "type": "string" } },
+            "token_logprobs": { "type": "array", "items": { "type": ["number", "null"] } },
+            "top_logprobs": { "type": "array", "items": {
+                "type": ["object", "null"], "additionalProperties": { "type": "number" },
+            } },
+            "text_offset": { "type": "array", "items": { "type": "integer" } },
+        })),
         "EmbeddingRequest": closed(&["model", "input"], &json!({
             "model": { "type": "string" },
             "input": texts(2048),
@@ -118,7 +136,7 @@ fn answer(object_name: &str, choice: &Value) -> Value {
         &["id", "object", "created", "model", "choices"],
         &json!({
             "id": { "type": "string" }, "object": { "const": object_name }, "created": { "type": "integer" },
-            "model": { "type": "string" }, "system_fingerprint": { "type": "string" },
+            "model": { "type": "string" }, "system_fingerprint": { "type": "string" }, "service_tier": { "type": "string" },
             "choices": { "type": "array", "items": choice },
             "usage": reference("Usage"),
         }),

@@ -237,7 +237,7 @@ impl Asked {
 }
 
 /// Length of the longest beginning that all have in common, one token short of the shortest.
-fn common_prefix(prompts: &[Tokens]) -> usize {
+pub(crate) fn common_prefix(prompts: &[Tokens]) -> usize {
     let Some((first, rest)) = prompts.split_first() else { return 0 };
     let shared = rest.iter().fold(first.len(), |shared, prompt| {
         first.iter().zip(prompt).take(shared).take_while(|(a, b)| a == b).count()

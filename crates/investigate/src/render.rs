@@ -189,6 +189,8 @@ pub enum Width {
     Normal,
     /// About half, where many lines have to fit.
     Narrow,
+    /// Three times as much, where a person reads it alone.
+    Wide,
 }
 
 impl Width {
@@ -196,6 +198,7 @@ impl Width {
         match self {
             Self::Normal => chars,
             Self::Narrow => chars / 2,
+            Self::Wide => chars * 3,
         }
     }
 }
@@ -216,16 +219,17 @@ pub fn line_of(event: &Event, width: Width) -> String {
         line.push_str(&clean(&user, MAX_VALUE_CHARS));
     }
     line.push_str(": ");
-    line.push_str(&described(event, width));
+    line.push_str(&describe_of(event, width));
     cut(&line, width.of(MAX_LINE_CHARS))
 }
 
 /// What happened, without time, host and user.
 pub fn describe(event: &Event) -> String {
-    described(event, Width::Normal)
+    describe_of(event, Width::Normal)
 }
 
-fn described(event: &Event, width: Width) -> String {
+/// As [`describe`], in this width.
+pub fn describe_of(event: &Event, width: Width) -> String {
     let view = View(event);
     let Some(layout) = LAYOUTS.iter().find(|layout| layout.class == event.class) else {
         return format!("event text \"{}\"", brief::telling(&event.message, width.of(MAX_COMMAND_CHARS)));

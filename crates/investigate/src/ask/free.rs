@@ -1,8 +1,9 @@
 //! What can the model say about a question that cannot be counted?
 //!
 //! Evidence is retrieved by words, names and meaning, shown to the model as bounded quoted lines, and the model
-//! is asked, over both orders of them, whether they answer the question; only if it thinks so does it write, and
-//! only what its citations bear out is told. Whatever fails on the way ends as "I don't know".
+//! is asked, over both orders of them, whether they answer the question, and of each line whether it is part of the
+//! answer. Only if both together say so does it write, of the best lines alone, and only what those bear out is told; where
+//! nothing of it holds, the lines are quoted. Whatever fails before ends as "I don't know".
 
 use super::answer::{Answer, How, Line, Progress, Told};
 use super::case::Case;
@@ -18,7 +19,7 @@ use crate::relate::Relation;
 use crate::render::{self, Width};
 use crate::report::{Evidence, ModelSummary};
 use crate::{Error, hash};
-use casemate_event::{Alert, Entity, EntityKind, EventId, Stored, TemplateId};
+use casemate_event::{Alert, Entity, EntityKind, EventId, Stored, TemplateId, field};
 use casemate_inference::{
     Constraint, Grammar, Model, Part, Question, Role, Session, Ticket, TokenMask, Tokens, Turn,
 };
@@ -48,6 +49,12 @@ const MIN_GROUNDED: f64 = 0.34;
 const MIN_SIMILARITY: f64 = 0.5;
 /// Least probability that the evidence answers the question.
 pub(super) const MIN_ANSWERABLE: f64 = 0.5;
+/// Logits, of all the evidence and its best line together, at which that probability is a half: between the questions about
+/// the sample incident that its logs answer and those that they do not.
+const MIN_LOGIT: f64 = 0.5;
+/// Lines that are written about: the best, and those that fall no more than so many logits behind it.
+const MAX_CHOSEN: usize = 3;
+const CHOSEN_WITHIN: f64 = 0.25;
 /// Most tokens that are written.
 const MAX_TOKENS: usize = 90;
 
@@ -118,7 +125,12 @@ pub(super) fn answer(
     answer.provenance.computed_by = Some(model.isa().to_string());
     let mut reader = Reader { model, ticket, prompt: Sha256::new() };
     let started = Instant::now();
-    let answerable = reader.answerable(asked.text, &evidence)?;
+    // Asked about all of it at once, a small model says no too often; asked line by line, it finds the line and says yes too
+    // often. Each by itself decides badly; their sum does better.
+    let whole = reader.answerable(asked.text, &evidence)?;
+    let each = reader.relevance(asked.text, &evidence)?;
+    let best = each.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let answerable = 1.0 / (1.0 + (MIN_LOGIT - whole - best).exp());
     answer.answerable = Some(answerable);
     answer.seconds.insert("read".to_owned(), started.elapsed().as_secs_f64());
     if answerable < MIN_ANSWERABLE {
@@ -126,16 +138,44 @@ pub(super) fn answer(
         return Ok(answer.unknown("the evidence that was found does not answer it", missing));
     }
     let started = Instant::now();
-    let mut check = Check::new(asked, &evidence, &shown);
-    reader.write(asked.text, &evidence, &mut check, told)?;
+    // What it writes it writes of the lines that answer, and of no other.
+    let chosen: Vec<Evidence> = chosen(&evidence, &each, best).into_iter().cloned().collect();
+    let mut check = Check::new(asked, &chosen, &shown);
+    reader.write(asked.text, &chosen, &mut check, told)?;
     answer.seconds.insert("write".to_owned(), started.elapsed().as_secs_f64());
     answer.provenance.prompt_sha256 = Some(reader.sha256());
     answer.removed = check.removed;
     answer.sentences = check.kept;
     if answer.sentences.is_empty() {
-        return Ok(answer.unknown("what the model wrote was not borne out by the evidence", missing));
+        // The events themselves say it, if less smoothly.
+        answer.sentences = chosen.iter().filter_map(|item| quoted(item, &shown)).collect();
+        for sentence in &answer.sentences {
+            told(Progress::Sentence(sentence.clone()));
+        }
     }
     Ok(answer.said(How::Read))
+}
+
+/// The lines that answer best, the best first.
+fn chosen<'a>(evidence: &'a [Evidence], each: &[f64], best: f64) -> Vec<&'a Evidence> {
+    let mut near: Vec<(f64, &Evidence)> =
+        each.iter().copied().zip(evidence).filter(|(score, _)| best - score <= CHOSEN_WITHIN).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.event.cmp(&b.1.event)));
+    near.truncate(MAX_CHOSEN);
+    near.into_iter().map(|(_, item)| item).collect()
+}
+
+/// What an event says, in its own words.
+fn quoted(item: &Evidence, events: &[Stored]) -> Option<Told> {
+    let stored = events.iter().find(|stored| stored.id == item.event)?;
+    let host = stored.event.field(field::DEVICE_HOSTNAME).unwrap_or("an unnamed host").to_lowercase();
+    let time = item.time.strftime("%Y-%m-%d %H:%M:%S");
+    let text = if talks(&stored.event) {
+        item.structural.clone()
+    } else {
+        render::describe_of(&stored.event, Width::Wide)
+    };
+    Some(Told { text: format!("On {host} at {time} UTC: {text}."), citations: vec![item.label.clone()] })
 }
 
 fn retrieve(pipeline: &Pipeline, asked: &Asked<'_>) -> Result<Found, Error> {
@@ -451,7 +491,7 @@ const SYSTEM: &str = "You answer an analyst's question from security log events.
 fn turns(evidence: &[Evidence], order: usize, question: &str, task: &str) -> Vec<Turn> {
     let lines = crate::prompt::lines(evidence, order);
     vec![
-        Turn { role: Role::System, parts: vec![Part::Text(SYSTEM.to_owned())] },
+        system(),
         Turn {
             role: Role::User,
             parts: vec![
@@ -463,6 +503,18 @@ fn turns(evidence: &[Evidence], order: usize, question: &str, task: &str) -> Vec
             ],
         },
     ]
+}
+
+fn system() -> Turn {
+    Turn { role: Role::System, parts: vec![Part::Text(SYSTEM.to_owned())] }
+}
+
+/// How much likelier yes is than no, of their log-probabilities.
+fn logit(scores: &[f32]) -> f64 {
+    match scores {
+        [yes, no] => f64::from(yes - no),
+        _ => f64::NEG_INFINITY,
+    }
 }
 
 impl Reader<'_> {
@@ -480,11 +532,11 @@ impl Reader<'_> {
         Ok(self.model.session_with(capacity, self.ticket.clone())?)
     }
 
-    /// Probability, over both orders of the evidence, that it answers the question.
+    /// Whether the evidence as a whole answers the question, over both its orders, in logits.
     fn answerable(&mut self, question: &str, evidence: &[Evidence]) -> Result<f64, Error> {
         const TASK: &str = "Do the events above say the answer to the question? Answer with one of: yes, no.";
         let lead = self.model.tokens_of_data("Answer:")?;
-        let answers = [self.model.tokens_of_data(" yes")?, self.model.tokens_of_data(" no")?];
+        let answers = self.answers()?;
         let mut sum = 0.0;
         for order in 0..crate::prompt::ORDERS {
             let mut tokens = self.model.render_chat(&turns(evidence, order, question, TASK), true)?;
@@ -494,12 +546,51 @@ impl Reader<'_> {
             let mut session = self.session(tokens.len() + 8)?;
             session.read(&tokens, &mut |_| {})?;
             let scores = session.score(&[Question { suffix, candidates: answers.to_vec() }])?;
-            let scores = scores.first().map(Vec::as_slice).unwrap_or_default();
-            let (yes, no) =
-                (scores.first().copied().unwrap_or(f32::MIN), scores.get(1).copied().unwrap_or_default());
-            sum += 1.0 / (1.0 + f64::from(no - yes).exp());
+            sum += logit(scores.first().map(Vec::as_slice).unwrap_or_default());
         }
         Ok(sum / crate::prompt::ORDERS as f64)
+    }
+
+    fn answers(&self) -> Result<[Tokens; 2], Error> {
+        Ok([self.model.tokens_of_data(" yes")?, self.model.tokens_of_data(" no")?])
+    }
+
+    /// How much likelier the model says that a line is part of the answer than that lines of no meaning are, in logits.
+    fn relevance(&mut self, question: &str, evidence: &[Evidence]) -> Result<Vec<f64>, Error> {
+        const TASK: &str = "Is this event part of the answer to the question? Answer with one of: yes, no.";
+        const DULL: [&str; 2] = [
+            "12:00:01Z host1 root: event text \"systemd: Started Session 4 of User root.\"",
+            "12:00:02Z host1 system: event text \"kernel: eth0: link is up\"",
+        ];
+        let lead = self.model.tokens_of_data("Answer:")?;
+        let answers = self.answers()?;
+        let mut prompts: Vec<Tokens> = Vec::new();
+        for line in evidence.iter().map(|item| item.line.as_str()).chain(DULL) {
+            let parts = vec![
+                Part::Text("Question: ".to_owned()),
+                Part::Data(question.to_owned()),
+                Part::Text("\nEvent: ".to_owned()),
+                Part::Data(line.to_owned()),
+                Part::Text(format!("\n{TASK}")),
+            ];
+            let mut tokens = self.model.render_chat(&[system(), Turn { role: Role::User, parts }], true)?;
+            tokens.extend_from_slice(&lead);
+            self.note(&tokens);
+            prompts.push(tokens);
+        }
+        let shared = reader::common_prefix(&prompts);
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or_default();
+        let mut session = self.session(longest + 8)?;
+        let prefix = prompts.first().map(|prompt| &prompt[..shared]).unwrap_or_default();
+        session.read(prefix, &mut |_| {})?;
+        let questions: Vec<Question> = prompts
+            .iter()
+            .map(|prompt| Question { suffix: prompt[shared..].to_vec(), candidates: answers.to_vec() })
+            .collect();
+        let logits: Vec<f64> = session.score(&questions)?.iter().map(|scores| logit(scores)).collect();
+        let (lines, dull) = logits.split_at(evidence.len());
+        let usual = dull.iter().sum::<f64>() / dull.len().max(1) as f64;
+        Ok(lines.iter().map(|logit| logit - usual).collect())
     }
 
     /// Writes the answer, telling each piece and each sentence that holds.

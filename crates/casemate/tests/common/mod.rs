@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test support")]
 
+pub(crate) mod described;
 pub(crate) mod http;
 pub(crate) mod schema;
 

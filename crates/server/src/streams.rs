@@ -87,10 +87,20 @@ pub(crate) fn kept(app: &Arc<App>, who: &Principal, shown: Shown, response: Resp
         Ok(place) => place,
         Err(problem) => return problem.into_response(),
     };
-    let (parts, body) = response.into_parts();
-    let (sender, receiver) = mpsc::channel(1);
     let (app, who) = (Arc::clone(app), who.clone());
-    // A task of its own: whoever does not read what is sent holds a place no longer than others.
+    let over = async move {
+        tokio::select! {
+            () = tokio::time::sleep(LONGEST) => {}
+            () = is_let_in_no_more(&app, &shown, &who) => {}
+        }
+    };
+    response.map(|body| passed(body, place, over))
+}
+
+/// `body`, until it ends, nobody reads it, or it is `over`.
+fn passed(body: Body, place: Place, over: impl Future<Output = ()> + Send + 'static) -> Body {
+    let (sender, receiver) = mpsc::channel(1);
+    // A task of its own: whoever is slow to read what is sent holds a place no longer than others.
     tokio::spawn(async move {
         let _place = place;
         let mut chunks = body.into_data_stream();
@@ -104,11 +114,10 @@ pub(crate) fn kept(app: &Arc<App>, who: &Principal, shown: Shown, response: Resp
         tokio::select! {
             () = passing => {}
             () = sender.closed() => {}
-            () = tokio::time::sleep(LONGEST) => {}
-            () = is_let_in_no_more(&app, &shown, &who) => {}
+            () = over => {}
         }
     });
-    Response::from_parts(parts, Body::from_stream(ReceiverStream::new(receiver)))
+    Body::from_stream(ReceiverStream::new(receiver))
 }
 
 /// Ready once what `who` showed lets them in no more as it did.
@@ -126,6 +135,8 @@ async fn is_let_in_no_more(app: &Arc<App>, shown: &Shown, who: &Principal) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::convert::Infallible;
+    use tokio::sync::oneshot;
 
     #[test]
     fn streams_are_bounded_for_each_and_for_all() {
@@ -142,5 +153,35 @@ mod tests {
         assert!(streams.enter(&token("b")).is_err());
         drop(open);
         assert!(lock(&streams.0).is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_nothing_holds_a_place_no_longer() {
+        let streams = Arc::new(Streams::default());
+        let place = streams.enter(&Principal::local("local")).unwrap();
+        let endless = tokio_stream::iter(std::iter::repeat_with(|| Ok::<_, Infallible>("data: x\n\n")));
+        let (end, ended) = oneshot::channel::<()>();
+        let body = passed(Body::from_stream(endless), place, async { drop(ended.await) });
+        tokio::task::yield_now().await;
+        assert_eq!(streams.open(), 1);
+        end.send(()).unwrap();
+        while streams.open() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let left = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        assert_eq!(&left[..], b"data: x\n\n");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_any_more_or_has_ended_holds_no_place() {
+        let streams = Arc::new(Streams::default());
+        let enter = || streams.enter(&Principal::local("local")).unwrap();
+        let waiting = Body::from_stream(tokio_stream::pending::<std::result::Result<&str, Infallible>>());
+        drop(passed(waiting, enter(), std::future::pending()));
+        let whole = passed(Body::from("data: x\n\n"), enter(), std::future::pending());
+        assert_eq!(axum::body::to_bytes(whole, 1 << 20).await.unwrap().len(), 9);
+        while streams.open() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }

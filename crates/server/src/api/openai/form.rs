@@ -402,6 +402,32 @@ mod tests {
     }
 
     #[test]
+    fn the_object_of_a_call_alone_is_a_call() {
+        let form = take(&json!({ "tools": [function("look"), function("close")] })).unwrap();
+        let call = |text: &str| form.call_in(text).map(|(tool, arguments)| (tool.name.clone(), arguments));
+        let look = Some(("look".to_owned(), r#"{"host": "ws5", "days": [1, 2]}"#.to_owned()));
+        let text = r#"{"name":"look","arguments":{"host":"ws5","days":[1,2]}}"#;
+        assert_eq!(call(text), look);
+        assert_eq!(call(&format!("```json\n{text}\n```")), look);
+        assert_eq!(call(&format!(" ```{text}``` \n")), look);
+        for other in [
+            "",
+            "look at ws5",
+            "[]",
+            &text[1..],
+            &format!("```json\n{text}"),
+            r#"{"name":"delete","arguments":{}}"#,
+            r#"{"name":["look"],"arguments":{}}"#,
+            r#"{"name":"look"}"#,
+            r#"{"name":"look","arguments":{},"more":1}"#,
+        ] {
+            assert_eq!(call(other), None, "{other}");
+        }
+        let form = take(&json!({ "tools": [function("look")], "tool_choice": "none" })).unwrap();
+        assert!(form.call_in(text).is_none());
+    }
+
+    #[test]
     fn json_is_spaced_as_the_grammars_have_it() {
         let value = json!({ "a": [1, "x, y: {}", null], "b": {} });
         assert_eq!(spaced(&value), r#"{"a": [1, "x, y: {}", null], "b": {}}"#);

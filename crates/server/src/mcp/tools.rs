@@ -52,7 +52,7 @@ impl Caller {
         let is_masked = self.who.redacted;
         blocking(&self.app, move |app| {
             let found = work(app)?;
-            Ok(if is_masked { masked(&app.redaction, found) } else { found })
+            if is_masked { masked(&app.redaction, &found) } else { Ok(found) }
         })
         .await
     }
@@ -63,19 +63,10 @@ impl Caller {
     }
 }
 
-/// `value` with every text in it masked, names of members too: before anything is cut, or stands as a text in another text.
-fn masked(redaction: &Redaction, value: Value) -> Value {
-    match value {
-        Value::String(text) => json!(redaction.apply(&text)),
-        Value::Array(list) => list.into_iter().map(|one| masked(redaction, one)).collect(),
-        Value::Object(members) => {
-            let member = |(name, value): (String, Value)| {
-                (redaction.apply(&name).into_owned(), masked(redaction, value))
-            };
-            members.into_iter().map(member).collect()
-        }
-        other => other,
-    }
+/// An answer masked, before anything of it is cut and before it stands as a text in another one.
+fn masked(redaction: &Redaction, answer: &Value) -> Result<Value> {
+    let masked = serde_json::from_str(&redaction.json(&answer.to_string()));
+    masked.map_err(|error| Problem::internal("masking the answer", &error))
 }
 
 /// A row of the table: its name, title and description, the rule of its HTTP route.
@@ -191,8 +182,6 @@ pub(crate) async fn call(caller: &Caller, name: &str, arguments: Value) -> std::
     };
     Ok(match outcome {
         Ok((structured, text)) => {
-            // Patterns over more than one value are found in the text alone.
-            let text = caller.masked(&text);
             json!({ "content": [{ "type": "text", "text": text }], "structuredContent": structured })
         }
         Err(problem) => {
@@ -477,6 +466,7 @@ fn bounded(answer: Value) -> Result<(Value, String)> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -497,6 +487,17 @@ mod tests {
             short_of(json!({ "raw": "x".repeat(MAX_RAW + 7), "fields": { "a": "é".repeat(MAX_VALUE) } }));
         assert!(event["raw"].as_str().is_some_and(|raw| raw.ends_with("… (7 more bytes)")));
         assert!(event["fields"]["a"].as_str().is_some_and(|value| value.len() < MAX_VALUE + 40));
+    }
+
+    #[test]
+    fn texts_names_and_bytes_are_masked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("redaction.toml");
+        fs_err::write(&path, "[[rule]]\nname = \"x\"\npattern = 'tide'\n").unwrap();
+        let rules = Redaction::load(&path).unwrap();
+        let found = json!({ "message": "a \"tide\"", "tide": [1], "raw_hex": "74696465ff" });
+        let shown = json!({ "message": "a \"█████\"", "█████": [1], "raw_hex": "█████" });
+        assert_eq!(masked(&rules, &found).unwrap(), shown);
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Redaction {
     }
 
     /// JSON texts, one after another.
-    fn json<'a>(&self, json: &'a str) -> Cow<'a, str> {
+    pub(crate) fn json<'a>(&self, json: &'a str) -> Cow<'a, str> {
         let mut places = Vec::new();
         if !self.0.is_empty() {
             json::parts(json, |part| self.find_in_part(json, part, &mut places));

@@ -11,6 +11,34 @@ const INLINE: [&str; 30] = [
     "wbr",
 ];
 
+/// Attributes that lay a page out and hold nothing that was logged; a graph has thousands.
+const LAYOUT: [&str; 24] = [
+    "class",
+    "cx",
+    "cy",
+    "d",
+    "dominant-baseline",
+    "fill",
+    "height",
+    "points",
+    "r",
+    "role",
+    "rx",
+    "ry",
+    "scope",
+    "tabindex",
+    "text-anchor",
+    "transform",
+    "viewBox",
+    "width",
+    "x",
+    "x1",
+    "x2",
+    "y",
+    "y1",
+    "y2",
+];
+
 /// Gives `each` every text and every value that `html` shows.
 pub(super) fn views(html: &str, each: impl FnMut(&View)) {
     let mut reader = Reader { html, line: Vec::new(), each };
@@ -87,7 +115,9 @@ impl<F: FnMut(&View)> Reader<'_, F> {
                 break;
             }
             // A name, or what stands for one.
+            let named = at;
             at += html[at..].find(|c: char| c.is_ascii_whitespace() || "=>/".contains(c))?;
+            let is_layout = LAYOUT.contains(&&html[named..at]);
             let after = at + html[at..].find(|c: char| !c.is_ascii_whitespace())?;
             if bytes[after] != b'=' {
                 continue;
@@ -101,7 +131,9 @@ impl<F: FnMut(&View)> Reader<'_, F> {
                 at..at + html[at..].find(|c: char| c.is_ascii_whitespace() || c == '>')?
             };
             at = value.end + usize::from(quote == b'"' || quote == b'\'');
-            values.push(value);
+            if !is_layout {
+                values.push(value);
+            }
         }
         match &*name {
             "br" => self.line.push(open..open),
@@ -233,7 +265,7 @@ mod tests {
         check("<p>a&amp;b &#39;c&#x27; &quot;&lt;&gt;</p>", &["a&b 'c' \"<>"]);
         check("<p>a &unknown; & b &#x110000;", &["a &unknown; & b &#x110000;"]);
         check("<td>a</td><td>b</td>", &["a", "b"]);
-        check("<p>lo<mark class=x>pe</mark>z<br>x</p>", &["x", "lopez\nx", "lo", "pe", "z", "x"]);
+        check("<p>lo<mark id=x class=y>pe</mark>z<br>x</p>", &["x", "lopez\nx", "lo", "pe", "z", "x"]);
         check("<p>a‹U+202E›b Save&hellip; ‹x›", &["a\u{202E}b Save... ‹x›"]);
         check("<a href='/x?a=1&amp;b=2' title = \"t>\" data-x=y>z</a>", &["/x?a=1&b=2", "t>", "y", "z"]);
         check("1 < 2 <3 <é", &["1 < 2 <3 <é", "1 ", "<", " 2 ", "<", "3 ", "<", "é"]);

@@ -25,6 +25,7 @@ use axum::response::{IntoResponse, Response};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,8 +36,10 @@ const MAX_BYTES: usize = 64 << 20;
 const MAX_AT_ONCE: usize = 256 << 10;
 /// Most memory of one compiled pattern.
 const MAX_PATTERN: usize = 1 << 20;
+/// Texts of a page so short are remembered where nothing in them is masked.
+const SHORT: usize = 64;
 /// How often a text is decoded that is encoded within another.
-const MAX_DEPTH: usize = 4;
+const MAX_DEPTH: usize = 3;
 /// The member in which bytes are told that are no text: patterns cannot be held against it.
 const BYTES: &str = "raw_hex";
 
@@ -122,7 +125,18 @@ impl Redaction {
     fn html<'a>(&self, html: &'a str) -> Cow<'a, str> {
         let mut places = Vec::new();
         if !self.0.is_empty() {
-            html::views(html, |view| self.find_in(view, MAX_DEPTH, &mut places));
+            // A page says the same short things over and over.
+            let mut clean: HashSet<String> = HashSet::new();
+            html::views(html, |view| {
+                if clean.contains(&view.text) {
+                    return;
+                }
+                let before = places.len();
+                self.find_in(view, MAX_DEPTH, &mut places);
+                if places.len() == before && view.text.len() <= SHORT {
+                    clean.insert(view.text.clone());
+                }
+            });
         }
         masked(html, places.into_iter().map(|place| (place, MASK)).collect())
     }
@@ -131,23 +145,29 @@ impl Redaction {
     pub(crate) fn json<'a>(&self, json: &'a str) -> Cow<'a, str> {
         let mut places = Vec::new();
         if !self.0.is_empty() {
-            json::parts(json, |part| self.find_in_part(json, part, &mut places));
+            json::parts(json, |part| self.find_in_part(json, part, MAX_DEPTH, &mut places));
         }
         masked(json, places)
     }
 
-    fn find_in_part(&self, json: &str, part: Part, places: &mut Vec<(Range<usize>, &'static str)>) {
+    fn find_in_part(
+        &self,
+        json: &str,
+        part: Part,
+        depth: usize,
+        places: &mut Vec<(Range<usize>, &'static str)>,
+    ) {
         let mut found = Vec::new();
         let (name, value) = match part {
             Part::Other(rest) => {
-                let in_rest = self.find(&json[rest.clone()], MAX_DEPTH).into_iter();
+                let in_rest = self.find(&json[rest.clone()], depth).into_iter();
                 places.extend(in_rest.map(|place| (rest.start + place.start..rest.start + place.end, MASK)));
                 return;
             }
             Part::Name(name) => {
                 let mut view = View::default();
                 json::decode(json, name, &mut view);
-                self.find_in(&view, MAX_DEPTH, &mut found);
+                self.find_in(&view, depth, &mut found);
                 places.extend(found.into_iter().map(|place| (place, MASK)));
                 return;
             }
@@ -156,7 +176,13 @@ impl Redaction {
         let is_number = matches!(part, Part::Number { .. });
         let mut alone = View::default();
         json::decode(json, value.clone(), &mut alone);
-        self.find_in(&alone, MAX_DEPTH, &mut found);
+        self.find_in(&alone, depth, &mut found);
+        if depth > 0 && alone.text.trim_start().starts_with(['{', '[']) {
+            // A document within this one, its members as this one's.
+            let mut within = Vec::new();
+            json::parts(&alone.text, |part| self.find_in_part(&alone.text, part, depth - 1, &mut within));
+            within.iter().for_each(|(place, _)| alone.places(place, &mut found));
+        }
         if let Some(name) = name {
             if json[name.clone()] == *BYTES && !value.is_empty() {
                 found.push(value.clone());
@@ -222,8 +248,10 @@ impl Redaction {
             from = place.end + text[place.end..].chars().next().map_or(0, char::len_utf8);
             let decoded = decoded(address);
             if decoded != address {
-                let spaced = decoded.replace('+', " ");
-                if !self.find(&decoded, depth).is_empty() || !self.find(&spaced, depth).is_empty() {
+                // As forms write blanks.
+                let spaced = decoded.contains('+').then(|| decoded.replace('+', " "));
+                let meanings = [Some(&*decoded), spaced.as_deref()];
+                if meanings.into_iter().flatten().any(|meant| !self.find(meant, depth).is_empty()) {
                     found.push(place);
                 }
             }

@@ -90,6 +90,8 @@ fn json_is_masked_by_what_it_says() {
     check_json("lopez", r#"{"message":"user lop…"}"#, r#"{"message":"user █████…"}"#);
     check_json(MAIL, r#"{"href":"/e/ann%40x.y"}"#, r#"{"href":"█████"}"#);
     check_json("lopez", r#"{"raw_hex":"6c6f70657aff"}"#, r#"{"raw_hex":"█████"}"#);
+    let nested = r#"{"text":"{\"raw_hex\":\"6c6f\",\"n\":4711}"}"#;
+    check_json("4711", nested, r#"{"text":"{\"raw_hex\":\"█████\",\"n\":█████}"}"#);
     check_json("lopez", "lopez {\"a\":\"lopez\"", "█████ {\"a\":\"█████\"");
 }
 

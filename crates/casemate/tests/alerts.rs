@@ -172,6 +172,54 @@ fn an_update_updates_also_what_was_closed_and_investigated() {
     server.end();
 }
 
+/// Defender's sample, closed here, and what Defender says of it then.
+fn closed_then(change: impl Fn(&mut Value)) -> (Site, Server) {
+    let site = Site::new();
+    let server = site.serve_with(&["--only-when-asked"]);
+    let defender = SAMPLES.iter().find(|sample| sample.product == "Microsoft Defender").unwrap();
+    let json = [("content-type", "application/json")];
+    let mut alert: Value = serde_json::from_slice(&bytes(defender)).unwrap();
+    let send = |alert: &Value| {
+        let body = json!({ "value": [alert] }).to_string();
+        post(&server.address, "/v1/ingest/auto", &json, body.as_bytes()).unwrap().expect_ok()
+    };
+    assert_eq!(send(&alert)["alerts"].as_array().unwrap().len(), 1);
+    let close = json!({ "verdict": "benign", "reason": "an exercise", "by": "mira" }).to_string();
+    assert_eq!(post(&server.address, "/v1/alerts/1/close", &json, close.as_bytes()).unwrap().status, 200);
+    // What Defender closes, too, stays closed.
+    alert["status"] = json!("resolved");
+    send(&alert);
+    until(&server, |rows| rows.len() == 1 && rows[0]["event_count"] == 2);
+    change(&mut alert);
+    send(&alert);
+    (site, server)
+}
+
+#[test]
+fn what_is_worse_than_what_was_closed_is_an_alert_again() {
+    let reopened: fn(&mut Value) = |alert| alert["status"] = json!("inProgress");
+    let elsewhere: fn(&mut Value) =
+        |alert| alert["evidence"][0]["deviceDnsName"] = json!("ws77.plant.example");
+    for (change, why) in
+        [(reopened, "its product has opened it again"), (elsewhere, "it names host:ws77 now")]
+    {
+        let (_site, server) = closed_then(change);
+        let rows = until(&server, |rows| rows.len() == 2);
+        // The newest first: it is open, and what was decided stays with what it was decided about.
+        assert_eq!(
+            (&rows[0]["id"], &rows[0]["closed"], &rows[1]["closed"]["by"]),
+            (&json!(2), &Value::Null, &json!("mira"))
+        );
+        let case = get(&server.address, &format!("/v1/cases/{}", rows[0]["case"])).unwrap().expect_ok();
+        let member = case["alerts"].as_array().unwrap().iter().find(|row| row["id"] == 2).unwrap();
+        let joined = member["joined"].as_str().unwrap();
+        assert!(joined.contains("alert 1 again") && joined.ends_with(why), "{joined}");
+        let record = get(&server.address, "/v1/audit").unwrap().expect_ok().to_string();
+        assert!(record.contains("raise again") && record.contains(why), "{record}");
+        server.end();
+    }
+}
+
 #[test]
 fn what_sensors_rate_low_is_context() {
     let site = Site::new();

@@ -342,16 +342,13 @@ impl Board {
         }
         let ids: BTreeSet<AlertId> = changed.changes.iter().map(|change| change.alert).collect();
         for change in changed.changes.iter().filter(|change| change.what == What::Investigated) {
-            if let Some(json) = store.investigation(change.alert)? {
-                headlines.remember(change.alert, &json);
+            if let Some(head) = store.investigation_head(change.alert)? {
+                headlines.remember(change.alert, &head);
             }
         }
         let states = store.alert_states(&ids.into_iter().collect::<Vec<_>>())?;
         let cases: BTreeSet<CaseId> = states.iter().filter_map(|state| state.case).collect();
-        let mut found = Vec::with_capacity(cases.len());
-        for case in &cases {
-            found.extend(store.case(*case)?);
-        }
+        let found = store.cases_of(&cases.into_iter().collect::<Vec<_>>())?;
         {
             let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
             for state in &states {
@@ -363,7 +360,7 @@ impl Board {
             }
         }
         *next = changed.next;
-        tell(&self.as_is(), live, &changed.changes, &cases);
+        tell(&self.as_is(), live, &changed.changes, &found);
         Ok(())
     }
 }
@@ -388,7 +385,12 @@ fn read_all(store: &Store, headlines: &Headlines, site: &Site) -> Result<Lists> 
 }
 
 /// Tells followers what changed.
-fn tell(lists: &Lists, live: &Live, changes: &[Change], cases: &BTreeSet<CaseId>) {
+fn tell(lists: &Lists, live: &Live, changes: &[Change], cases: &[Case]) {
+    let joined = |id: AlertId, case: CaseId| {
+        let case = cases.get(cases.binary_search_by_key(&case, |case| case.id).ok()?)?;
+        let member = case.alerts.iter().find(|member| member.alert == id)?;
+        (!member.joined.is_empty()).then_some(member.joined.as_str())
+    };
     let mut last: BTreeMap<AlertId, What> = BTreeMap::new();
     for change in changes {
         let told = last.entry(change.alert).or_insert(change.what);
@@ -399,6 +401,8 @@ fn tell(lists: &Lists, live: &Live, changes: &[Change], cases: &BTreeSet<CaseId>
     }
     for (id, what) in last.iter().take(MOST_TOLD) {
         let Some(row) = lists.alerts.get(id) else { continue };
+        // Why a new one is part of its case, such as that one that was closed is raised again.
+        let why = row.case.filter(|_| *what == What::Raised).and_then(|case| joined(*id, case));
         let what = match what {
             What::Raised => "raised",
             What::Grown => "grown",
@@ -411,6 +415,7 @@ fn tell(lists: &Lists, live: &Live, changes: &[Change], cases: &BTreeSet<CaseId>
             "title": lists.names.name(row.title),
             "severity": row.severity,
             "case": row.case,
+            "joined": why,
             "verdict": row.judged.map(|found| found.verdict.name()),
             "closed": row.closed.map(|closed| closed.verdict),
             "assigned": row.assigned.map(|to| lists.names.name(to)),
@@ -422,8 +427,8 @@ fn tell(lists: &Lists, live: &Live, changes: &[Change], cases: &BTreeSet<CaseId>
         live.say("gap", &gap);
     }
     for case in cases.iter().take(MOST_TOLD) {
-        let Some(row) = lists.cases.get(case) else { continue };
-        live.say("case", &json!({ "id": case, "alerts": row.alerts.len(), "closed": row.closed }));
+        let Some(row) = lists.cases.get(&case.id) else { continue };
+        live.say("case", &json!({ "id": case.id, "alerts": row.alerts.len(), "closed": row.closed }));
     }
 }
 

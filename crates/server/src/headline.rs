@@ -68,6 +68,9 @@ pub(crate) const TOTAL: &str = "total";
 /// Investigations whose seconds by stage are kept.
 const KEPT_STAGES: usize = 256;
 
+/// Headlines read from the store at once.
+const READ_AT_ONCE: usize = 2000;
+
 /// Headlines of all stored investigations.
 pub(crate) struct Headlines {
     all: Mutex<BTreeMap<AlertId, Headline>>,
@@ -76,18 +79,23 @@ pub(crate) struct Headlines {
 }
 
 impl Headlines {
-    /// Reads all investigations once.
+    /// Reads the heads of all investigations once: of each some 500 bytes, and not its report.
     pub(crate) fn load(store: &Store) -> casemate_store::Result<Self> {
         let headlines = Self { all: Mutex::default(), stages: Mutex::default() };
-        for id in store.investigations()? {
-            if let Some(json) = store.investigation(id)? {
-                headlines.remember(id, &json);
+        let mut after = AlertId(0);
+        loop {
+            let heads = store.investigation_heads_after(after, READ_AT_ONCE)?;
+            for (id, head) in &heads {
+                after = *id;
+                headlines.remember(*id, head);
+            }
+            if heads.len() < READ_AT_ONCE {
+                return Ok(headlines);
             }
         }
-        Ok(headlines)
     }
 
-    /// Takes the head of a stored investigation; one that cannot be read is logged and not listed.
+    /// Takes what lists need of a stored investigation, from its report or its head; one that cannot be read is logged and not listed.
     pub(crate) fn remember(&self, alert: AlertId, json: &[u8]) {
         match serde_json::from_slice::<Headline>(json) {
             Ok(mut headline) => {

@@ -1,7 +1,8 @@
 //! Which alerts are there, and how does another product add one?
 
+use crate::api::Part;
 use crate::api::investigations::headline_json;
-use crate::params::{json_body, number};
+use crate::params::{Params, json_body, number};
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
 use axum::Json;
@@ -10,6 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use casemate_event::{Alert, AlertId, AlertOrigin, EventId, Severity, Stored, field};
+use casemate_store::AlertState;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,25 +36,24 @@ pub(crate) struct NewAlert {
 }
 
 /// `GET /v1/alerts`
-pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
-    blocking(&app, |app| listed(app, usize::MAX, false)).await.map(Json)
+pub(crate) async fn list(State(app): State<Arc<App>>, Params(part): Params<Part>) -> Result<Json<Value>> {
+    blocking(&app, move |app| page(app, part)).await.map(Json)
 }
 
 /// At most `most` alerts, newest first; all, or those that nobody has closed.
 pub(crate) fn listed(app: &App, most: usize, open: bool) -> Result<Value> {
-    let alerts = app.pipeline.store().alerts()?;
-    let mut rows = Vec::new();
-    for alert in alerts.iter().rev() {
-        if rows.len() == most {
-            break;
-        }
-        let row = alert_json(app, alert)?;
-        if !open || row["closed"].is_null() {
-            rows.push(row);
-        }
-    }
-    let total = if open { rows.len() } else { alerts.len() };
-    Ok(json!({ "total": total, "alerts": rows }))
+    page(app, Part::newest(most, open))
+}
+
+/// Which alerts there are is known in memory; only those that are shown are read.
+fn page(app: &App, part: Part) -> Result<Value> {
+    let store = app.pipeline.store();
+    let lists = app.board.now(store, &app.headlines, &app.live)?;
+    let picked = part.of(lists.alerts.values().map(|row| (row.id.0, row.is_open())))?;
+    drop(lists);
+    let ids: Vec<AlertId> = picked.ids.into_iter().map(AlertId).collect();
+    let rows: Vec<Value> = store.alert_states(&ids)?.iter().map(|state| state_json(app, state)).collect();
+    Ok(json!({ "total": picked.total, "alerts": rows, "below": picked.below }))
 }
 
 /// `GET /v1/alerts/{id}`
@@ -95,22 +96,29 @@ pub(crate) async fn create(State(app): State<Arc<App>>, body: Body) -> Result<Re
 /// The alert whose number is written `id`.
 pub(crate) fn alert(app: &App, id: &str) -> Result<Alert> {
     let id = AlertId(number(id, "alert")?);
-    let missing = || Problem::not_found(format!("there is no alert {id}; /v1/alerts lists them"));
-    app.pipeline.store().alert(id)?.ok_or_else(missing)
+    app.pipeline.store().alert(id)?.ok_or_else(|| missing(id))
+}
+
+fn missing(id: AlertId) -> Problem {
+    Problem::not_found(format!("there is no alert {id}; /v1/alerts lists them"))
 }
 
 fn alert_json(app: &App, alert: &Alert) -> Result<Value> {
+    let state = app.pipeline.store().alert_states(&[alert.id])?.pop();
+    state.map(|state| state_json(app, &state)).ok_or_else(|| missing(alert.id))
+}
+
+fn state_json(app: &App, state: &AlertState) -> Value {
+    let AlertState { alert, raised: _, case, closing, assigned, feedback } = state;
     let entities: Vec<String> = alert.entities.iter().map(ToString::to_string).collect();
     let mut json = json!(alert);
     json["entities"] = json!(entities);
     json["investigation"] = headline_json(app, alert.id).unwrap_or(Value::Null);
-    if let Some(state) = app.pipeline.store().alert_states(&[alert.id])?.pop() {
-        json["case"] = json!(state.case);
-        json["closed"] = json!(state.closing);
-        json["assigned"] = json!(state.assigned);
-        json["feedback"] = json!(state.feedback);
-    }
-    Ok(json)
+    json["case"] = json!(case);
+    json["closed"] = json!(closing);
+    json["assigned"] = json!(assigned);
+    json["feedback"] = json!(feedback);
+    json
 }
 
 /// Everything about one alert.

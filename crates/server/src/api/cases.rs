@@ -1,8 +1,10 @@
 //! Which alerts are one case, and how does a person close or reopen a case or an alert?
 
+use super::Part;
 use super::feedback::bounded;
 use crate::admit::signature;
-use crate::params::{json_body, number};
+use crate::board::Verdict;
+use crate::params::{Params, json_body, number};
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
 use axum::Json;
@@ -10,6 +12,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use casemate_access::Principal;
 use casemate_event::{Alert, AlertId, Case, CaseId, Closing, Disposition, Severity, Subject};
+use casemate_store::AlertState;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,22 +42,39 @@ pub(crate) struct Reopen {
 }
 
 /// `GET /v1/cases`
-pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
-    blocking(&app, |app| listed(app, usize::MAX, false)).await.map(Json)
+pub(crate) async fn list(State(app): State<Arc<App>>, Params(part): Params<Part>) -> Result<Json<Value>> {
+    blocking(&app, move |app| page(app, part)).await.map(Json)
 }
 
 /// At most `most` cases, newest first; all, or those that are open.
 pub(crate) fn listed(app: &App, most: usize, open: bool) -> Result<Value> {
+    page(app, Part::newest(most, open))
+}
+
+/// Which cases there are, and what their alerts say, is known in memory; only those that are shown are read.
+fn page(app: &App, part: Part) -> Result<Value> {
     let store = app.pipeline.store();
-    let alerts: BTreeMap<AlertId, Alert> =
-        store.alerts()?.into_iter().map(|alert| (alert.id, alert)).collect();
-    let of = |case: &Case| -> Vec<Alert> {
-        case.alerts.iter().filter_map(|member| alerts.get(&member.alert).cloned()).collect()
-    };
-    let mut cases = store.cases()?;
-    cases.retain(|case| !open || case.closed.is_none());
-    let rows: Vec<Value> = cases.iter().rev().take(most).map(|case| summary(app, case, &of(case))).collect();
-    Ok(json!({ "total": cases.len(), "cases": rows }))
+    let lists = app.board.now(store, &app.headlines, &app.live)?;
+    let picked = part.of(lists.cases.values().map(|case| (case.id.0, case.closed.is_none())))?;
+    let ids: Vec<CaseId> = picked.ids.into_iter().map(CaseId).collect();
+    let gists: BTreeMap<CaseId, Gist> = ids
+        .iter()
+        .filter_map(|id| {
+            let told = lists.members(lists.cases.get(id)?).map(|row| Told {
+                id: row.id,
+                severity: row.severity,
+                title: lists.names.name(row.title),
+                first_time: row.first_time,
+                last_time: row.last_time,
+                verdict: row.judged.map(|found| found.verdict),
+            });
+            Some((*id, Gist::of(told)?))
+        })
+        .collect();
+    drop(lists);
+    let cases = store.cases_of(&ids)?;
+    let rows: Vec<Value> = cases.iter().map(|case| summary(case, gists.get(&case.id))).collect();
+    Ok(json!({ "total": picked.total, "cases": rows, "below": picked.below }))
 }
 
 /// `GET /v1/cases/{id}`
@@ -163,13 +183,17 @@ pub(crate) fn missing(subject: Subject) -> Problem {
 
 /// The case with this number, and its alerts.
 pub(crate) fn case(app: &App, id: CaseId) -> Result<(Case, Vec<Alert>)> {
+    let (case, states) = with_states(app, id)?;
+    Ok((case, states.into_iter().map(|state| state.alert).collect()))
+}
+
+/// The case with this number, and what is known of its alerts.
+fn with_states(app: &App, id: CaseId) -> Result<(Case, Vec<AlertState>)> {
     let store = app.pipeline.store();
     let case = store.case(id)?.ok_or_else(|| missing(Subject::Case(id)))?;
-    let mut alerts = Vec::with_capacity(case.alerts.len());
-    for member in &case.alerts {
-        alerts.extend(store.alert(member.alert)?);
-    }
-    Ok((case, alerts))
+    let members: Vec<AlertId> = case.alerts.iter().map(|member| member.alert).collect();
+    let states = store.alert_states(&members)?;
+    Ok((case, states))
 }
 
 /// What a list says of a case.
@@ -183,24 +207,49 @@ pub(crate) struct Gist {
     pub(crate) verdict: Option<String>,
 }
 
-/// The gist of a case of these alerts; nothing if there are none.
-pub(crate) fn gist(app: &App, alerts: &[Alert]) -> Option<Gist> {
-    const GRAVEST_FIRST: [&str; 4] = ["malicious", "suspicious", "inconclusive", "benign"];
-    // Of equals the first: its title stays while others join.
-    let worst = alerts.iter().max_by_key(|alert| (alert.severity, std::cmp::Reverse(alert.id)))?;
-    let verdicts: Vec<String> =
-        alerts.iter().filter_map(|alert| app.headlines.get(alert.id)).map(|found| found.verdict).collect();
-    let gravest = GRAVEST_FIRST.into_iter().find(|name| verdicts.iter().any(|verdict| verdict == name));
-    Some(Gist {
-        title: worst.title.clone(),
-        severity: worst.severity,
-        first_time: alerts.iter().map(|alert| alert.first_time).min()?,
-        last_time: alerts.iter().map(|alert| alert.last_time).max()?,
-        verdict: gravest.map(str::to_owned),
-    })
+/// What an alert adds to the gist of its case.
+struct Told<'a> {
+    id: AlertId,
+    severity: Severity,
+    title: &'a str,
+    first_time: Timestamp,
+    last_time: Timestamp,
+    verdict: Option<Verdict>,
 }
 
-fn summary(app: &App, case: &Case, alerts: &[Alert]) -> Value {
+impl Gist {
+    /// The gist of a case of these alerts; nothing if there are none.
+    fn of<'a>(alerts: impl Iterator<Item = Told<'a>>) -> Option<Self> {
+        let alerts: Vec<Told<'_>> = alerts.collect();
+        // Of equals the first: its title stays while others join.
+        let worst = alerts.iter().max_by_key(|alert| (alert.severity, std::cmp::Reverse(alert.id)))?;
+        Some(Self {
+            title: worst.title.to_owned(),
+            severity: worst.severity,
+            first_time: alerts.iter().map(|alert| alert.first_time).min()?,
+            last_time: alerts.iter().map(|alert| alert.last_time).max()?,
+            verdict: alerts
+                .iter()
+                .filter_map(|alert| alert.verdict)
+                .max()
+                .map(|found| found.name().to_owned()),
+        })
+    }
+}
+
+/// The gist of a case of these alerts; nothing if there are none.
+pub(crate) fn gist(app: &App, alerts: &[Alert]) -> Option<Gist> {
+    Gist::of(alerts.iter().map(|alert| Told {
+        id: alert.id,
+        severity: alert.severity,
+        title: &alert.title,
+        first_time: alert.first_time,
+        last_time: alert.last_time,
+        verdict: app.headlines.get(alert.id).map(|found| Verdict::of(&found.verdict)),
+    }))
+}
+
+fn summary(case: &Case, gist: Option<&Gist>) -> Value {
     let mut json = json!({
         "id": case.id,
         "alerts": case.alerts.iter().map(|member| member.alert).collect::<Vec<_>>(),
@@ -208,7 +257,7 @@ fn summary(app: &App, case: &Case, alerts: &[Alert]) -> Value {
         "closed": case.closed,
         "assigned": case.assigned,
     });
-    if let Some(gist) = gist(app, alerts) {
+    if let Some(gist) = gist {
         json["title"] = json!(gist.title);
         json["severity"] = json!(gist.severity);
         json["first_time"] = json!(gist.first_time);
@@ -219,21 +268,24 @@ fn summary(app: &App, case: &Case, alerts: &[Alert]) -> Value {
 }
 
 pub(crate) fn whole(app: &App, id: CaseId) -> Result<Value> {
-    let (case, alerts) = case(app, id)?;
-    let mut json = summary(app, &case, &alerts);
-    let mut rows = Vec::with_capacity(alerts.len());
-    for (member, alert) in case.alerts.iter().zip(&alerts) {
-        rows.push(json!({
+    let (case, states) = with_states(app, id)?;
+    let joined: BTreeMap<AlertId, &str> =
+        case.alerts.iter().map(|member| (member.alert, member.joined.as_str())).collect();
+    let rows = states.iter().map(|AlertState { alert, closing, .. }| {
+        json!({
             "id": alert.id,
             "title": alert.title,
             "severity": alert.severity,
             "first_time": alert.first_time,
             "last_time": alert.last_time,
-            "joined": member.joined,
+            "joined": joined.get(&alert.id),
             "verdict": app.headlines.get(alert.id).map(|found| found.verdict),
-            "closed": app.pipeline.store().closing(alert.id)?,
-        }));
-    }
+            "closed": closing,
+        })
+    });
+    let rows: Vec<Value> = rows.collect();
+    let alerts: Vec<Alert> = states.into_iter().map(|state| state.alert).collect();
+    let mut json = summary(&case, gist(app, &alerts).as_ref());
     json["alerts"] = Value::Array(rows);
     Ok(json)
 }

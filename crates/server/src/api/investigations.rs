@@ -1,8 +1,9 @@
 //! What became of an alert, and how is it investigated?
 
+use crate::api::Part;
 use crate::api::alerts::alert;
 use crate::hub::{Job, Status};
-use crate::params::{json_body, number};
+use crate::params::{Params, json_body, number};
 use crate::problem::{Problem, Result};
 use crate::queue::{ASKED_CAPACITY, Full};
 use crate::state::{App, blocking};
@@ -28,7 +29,7 @@ pub(crate) struct NewInvestigation {
 }
 
 /// `GET /v1/investigations`
-pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
+pub(crate) async fn list(State(app): State<Arc<App>>, Params(part): Params<Part>) -> Result<Json<Value>> {
     let ids: BTreeSet<AlertId> = app
         .headlines
         .all()
@@ -36,8 +37,9 @@ pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>> {
         .map(|(id, _)| id)
         .chain(app.hub.unfinished().into_iter().map(|(id, _)| id))
         .collect();
-    let rows: Vec<Value> = ids.into_iter().rev().filter_map(|id| headline_json(&app, id)).collect();
-    Ok(Json(json!({ "total": rows.len(), "investigations": rows })))
+    let picked = part.of(ids.into_iter().map(|id| (id.0, true)))?;
+    let rows: Vec<Value> = picked.ids.into_iter().filter_map(|id| headline_json(&app, AlertId(id))).collect();
+    Ok(Json(json!({ "total": picked.total, "investigations": rows, "below": picked.below })))
 }
 
 /// `POST /v1/investigations`

@@ -1,6 +1,7 @@
 //! Which alerts are there, how does one come in, and what do people say of them?
 
 use super::operation::{Operation, json_body};
+use super::parameters::PART;
 use super::schema::{
     Schemas, any_of, boolean, disposition, id, ids, integer, list, maybe, named, severity, taken, text,
     texts, time, verdict, whole, words,
@@ -12,9 +13,10 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::json(
             "/v1/alerts",
-            "All alerts, newest first",
-            whole(&json!({ "total": integer(), "alerts": list(&named("Alert")) })),
-        ),
+            "Alerts, newest first; `below` is where the list goes on",
+            whole(&json!({ "total": integer(), "alerts": list(&named("Alert")), "below": maybe(&id()) })),
+        )
+        .takes(PART),
         Operation::post(
             "/v1/alerts",
             "An alert of another product",

@@ -1,6 +1,7 @@
 //! Which alerts are one case, what do people decide about it, and what do they save as its evidence?
 
 use super::operation::{Operation, json_body};
+use super::parameters::PART;
 use super::schema::{
     Schemas, id, ids, integer, list, maybe, named, severity, taken, text, time, verdict, whole, with,
 };
@@ -10,9 +11,12 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::json(
             "/v1/cases",
-            "All cases, newest first",
-            whole(&json!({ "total": integer(), "cases": list(&named("CaseInShort")) })),
-        ),
+            "Cases, newest first; `below` is where the list goes on",
+            whole(
+                &json!({ "total": integer(), "cases": list(&named("CaseInShort")), "below": maybe(&id()) }),
+            ),
+        )
+        .takes(PART),
         Operation::json("/v1/cases/{id}", "One case, its alerts and why each is part of it", named("Case")),
         Operation::post(
             "/v1/cases/{id}/feedback",

@@ -1,7 +1,7 @@
 //! How is an alert investigated, what was the model given, and how does a report leave as a file?
 
 use super::operation::{JSON, Operation, json_body};
-use super::parameters::LAST_EVENT;
+use super::parameters::{BELOW, LAST_EVENT, LIMIT};
 use super::schema::{
     Schemas, any_of, id, integer, list, maybe, named, number, open, share, taken, text, texts, time, verdict,
     whole, with, words,
@@ -13,9 +13,12 @@ pub(super) fn operations() -> Vec<Operation> {
     let mut all = vec![
         Operation::json(
             "/v1/investigations",
-            "All investigations in short, newest first",
-            whole(&json!({ "total": integer(), "investigations": list(&named("Headline")) })),
-        ),
+            "Investigations in short, newest first; `below` is where the list goes on",
+            whole(&json!({
+                "total": integer(), "investigations": list(&named("Headline")), "below": maybe(&id()),
+            })),
+        )
+        .takes(&[&LIMIT, &BELOW]),
         Operation::post(
             "/v1/investigations",
             "Investigate an alert",

@@ -105,7 +105,11 @@ pub(super) static WITHIN: Parameter =
     text_of("q", "Text in the record, its source or what was wrong with it; upper and lower case alike");
 pub(super) static REASON: Parameter = text_of("reason", "Only records quarantined for this reason");
 pub(super) static BELOW: Parameter =
-    query("below", Is::Number(0, None, None), "Only records numbered below this, to go on with a list");
+    query("below", Is::Number(0, None, None), "Only those numbered below this, to go on with a list");
+pub(super) static STILL_OPEN: Parameter =
+    query("open", Is::Words(&["true", "false"]), "true: only those that nobody has closed");
+/// Which part of a list of alerts or cases.
+pub(super) static PART: &[&Parameter] = &[&LIMIT, &BELOW, &STILL_OPEN];
 pub(super) static LINES_BEFORE: Parameter =
     query("before", Is::Number(0, None, None), "Only lines numbered below this, to go on with a list");
 pub(super) static LINES: Parameter = query("limit", Is::Number(1, Some(1000), Some(1000)), "Most lines told");

@@ -121,8 +121,8 @@ pub(super) fn schemas() -> Schemas {
             "LiveAlert",
             whole(&json!({
                 "id": id(), "what": words(&["raised", "grown", "investigated", "decided"]), "title": text(),
-                "severity": severity(), "case": maybe(&id()), "verdict": maybe(&verdict()),
-                "closed": maybe(&disposition()), "assigned": maybe(&text()),
+                "severity": severity(), "case": maybe(&id()), "joined": maybe(&text()),
+                "verdict": maybe(&verdict()), "closed": maybe(&disposition()), "assigned": maybe(&text()),
             })),
         ),
         ("LiveCase", whole(&json!({ "id": id(), "alerts": integer(), "closed": maybe(&disposition()) }))),

@@ -3,7 +3,7 @@
 use crate::client::{get, post_json, send};
 use crate::running::{Running, start};
 use casemate_event::{Alert, AlertId, AlertOrigin, EventId, Severity};
-use casemate_store::Raise;
+use casemate_store::{Raise, Said};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
@@ -198,6 +198,35 @@ fn alert(n: u64) -> Alert {
     }
 }
 
+/// A product's alert that was closed comes back, and followers are told why.
+#[test]
+fn what_is_raised_again_says_why() {
+    let server = start();
+    let raise = |event: u64, severity: Severity| {
+        let one = Raise {
+            alert: Alert { severity, events: vec![EventId(event)], ..alert(1) },
+            fold_key: "finding:3:edr:1".to_owned(),
+            window: SignedDuration::MAX,
+            kind: event,
+            same: Some(Said::Open),
+        };
+        server.pipeline.store().raise_all(vec![one], None).unwrap()[0].id.0
+    };
+    let first = raise(1, Severity::Medium);
+    let close = json!({ "verdict": "benign", "reason": "r", "by": "jo" });
+    post_json(server.addr, &format!("/v1/alerts/{first}/close"), &close).expect_ok();
+    let mut follower = Follower::new(&server, None);
+    follower.until(|event| event.name == "hello");
+    let again = raise(2, Severity::Critical);
+    assert_ne!(again, first);
+    let told = follower.until(|event| event.name == "alert" && event.data["id"] == again).data;
+    assert_eq!((&told["what"], &told["closed"]), (&json!("raised"), &json!(null)));
+    let why =
+        format!("alert {first} again, which was closed: its severity was medium then and is critical now");
+    assert_eq!(told["joined"], why);
+    assert_eq!(listed(&server, "/"), [again]);
+}
+
 /// CPU time of this process so far.
 fn cpu() -> Duration {
     let stat = fs_err::read_to_string("/proc/self/stat").unwrap();
@@ -241,6 +270,62 @@ fn pages_stay_fast_over_many_alerts() {
             (cpu() - before).as_secs_f64() * 1000.0 / f64::from(rounds)
         );
         assert!(bytes < 120_000, "{path} has {bytes} bytes");
+    }
+}
+
+/// The lists of the API in parts, over as many alerts; each reads what it shows and no more.
+#[test]
+fn lists_of_the_api_come_in_parts() {
+    let many: u64 = std::env::var("CASEMATE_BOARD_ALERTS").map_or(3000, |many| many.parse().unwrap());
+    let server = start();
+    let store = server.pipeline.store();
+    for from in (0..many).step_by(1000) {
+        let raises = (from..many.min(from + 1000)).map(|n| Raise {
+            alert: alert(n),
+            fold_key: n.to_string(),
+            window: SignedDuration::ZERO,
+            kind: 0,
+            same: None,
+        });
+        store.raise_all(raises.collect(), None).unwrap();
+    }
+    let close = json!({ "verdict": "benign", "reason": "r", "by": "jo" });
+    for id in [many, many - 2] {
+        post_json(server.addr, &format!("/v1/alerts/{id}/close"), &close).expect_ok();
+    }
+    for list in ["alerts", "cases"] {
+        let (mut below, mut seen) = (String::new(), Vec::new());
+        let before = cpu();
+        for _ in 0..3 {
+            let part = get(server.addr, &format!("/v1/{list}?limit=50{below}")).expect_ok();
+            let rows = part[list].as_array().unwrap();
+            seen.extend(rows.iter().map(|row| row["id"].as_u64().unwrap()));
+            assert_eq!((rows.len(), &part["total"]), (50, &json!(many)), "{list}");
+            below = format!("&below={}", part["below"]);
+        }
+        println!(
+            "/v1/{list}: 50 of {many}, {:.1} ms of CPU (this build)",
+            (cpu() - before).as_secs_f64() * 1000.0 / 3.0
+        );
+        assert!(seen.iter().rev().copied().eq(many - 149..=many), "{list}: {seen:?}");
+        let end = get(server.addr, &format!("/v1/{list}?limit=50&below=3")).expect_ok();
+        assert_eq!((end[list].as_array().unwrap().len(), &end["below"]), (2, &json!(null)), "{list}");
+        let usual = get(server.addr, &format!("/v1/{list}")).expect_ok();
+        assert_eq!(usual[list].as_array().unwrap().len(), 100, "{list}");
+        for wrong in ["limit=0", "limit=1001", "below=x", "open=perhaps", "other=1"] {
+            get(server.addr, &format!("/v1/{list}?{wrong}")).problem(400);
+        }
+    }
+    let open = get(server.addr, "/v1/alerts?open=true&limit=2").expect_ok();
+    assert_eq!(
+        (&open["total"], &open["alerts"][0]["id"], &open["alerts"][1]["id"]),
+        (&json!(many - 2), &json!(many - 1), &json!(many - 3))
+    );
+    // What a case says of its alerts is what it says alone.
+    let listed = get(server.addr, "/v1/cases?limit=1").expect_ok()["cases"][0].clone();
+    let alone = get(server.addr, &format!("/v1/cases/{}", listed["id"])).expect_ok();
+    for name in ["title", "severity", "first_time", "last_time", "verdict", "closed", "related"] {
+        assert_eq!(listed[name], alone[name], "{name}");
     }
 }
 

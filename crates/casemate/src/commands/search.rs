@@ -28,6 +28,8 @@ struct EventLine {
 #[derive(Debug, Serialize)]
 struct Events {
     total: u64,
+    /// Whether there are so many; else at most.
+    counted: bool,
     events: Vec<EventLine>,
 }
 
@@ -85,7 +87,8 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
             found_by: found.by.iter().map(ToString::to_string).collect(),
             ..EventLine::from(found.stored)
         });
-        return print(global, started, &Events { total, events: events.collect() }, Events::print);
+        let events = Events { total, counted: true, events: events.collect() };
+        return print(global, started, &events, Events::print);
     }
     let found = match pipeline.store().search(&query) {
         Ok(found) => found,
@@ -99,7 +102,7 @@ pub(crate) fn run(global: &Global, args: &SearchArgs) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let events = found.hits.into_iter().map(EventLine::from).collect();
-    print(global, started, &Events { total: found.total, events }, Events::print)
+    print(global, started, &Events { total: found.total, counted: found.counted, events }, Events::print)
 }
 
 /// What is asked for.
@@ -167,7 +170,8 @@ impl Events {
                 output::line(&format!("          by {}", printable(&event.found_by.join("; "))))?;
             }
         }
-        output::line(&format!("{} of {} events", self.events.len(), self.total))
+        let at_most = if self.counted { "" } else { "at most " };
+        output::line(&format!("{} of {at_most}{} events", self.events.len(), self.total))
     }
 }
 

@@ -476,6 +476,12 @@ fn count(
     Ok(answer.said(How::Counted))
 }
 
+/// How many events match, and whether that is certain.
+fn how_many(found: &Matching) -> String {
+    let at_most = if found.exact { "" } else { "at most " };
+    format!("{at_most}{}", found.total)
+}
+
 fn when(
     mut answer: Answer,
     asked: &Understood,
@@ -497,10 +503,10 @@ fn when(
     citations.dedup();
     let times: BTreeSet<Timestamp> = answer.evidence.iter().map(|line| line.time).collect();
     let what = described(asked);
-    let total = found.total;
+    let total = how_many(found);
     let times: Vec<String> = times.into_iter().map(moment).collect();
     let sentence = match (times.as_slice(), asked.end) {
-        ([only], None) if total == 1 => format!("{only}: one event, {what}."),
+        ([only], None) if found.total == 1 => format!("{only}: one event, {what}."),
         ([only], None) => format!("{only}: {total} events, {what}."),
         ([only], Some(End::First)) => format!("{only}: the first of {total}, {what}."),
         ([only], Some(End::Last)) => format!("{only}: the last of {total}, {what}."),
@@ -525,7 +531,8 @@ fn list(
         let Some(stored) = end_of(store, text, found, end)? else { return Ok(answer) };
         let label = cite(&mut answer, &stored);
         let which = if end == End::First { "first" } else { "last" };
-        let sentence = format!("The {which} of {}, {what}: {}.", found.total, render::line(&stored.event));
+        let sentence =
+            format!("The {which} of {}, {what}: {}.", how_many(found), render::line(&stored.event));
         answer.sentences.push(Told { text: sentence, citations: vec![label] });
         return Ok(answer.said(How::Counted));
     }
@@ -536,17 +543,13 @@ fn list(
             store.search(&query)?.hits
         }
     };
-    let at_most = if found.exact { "" } else { "at most " };
     let shown = if found.total > hits.len() as u64 {
         format!("; the first {} are", hits.len())
     } else {
         String::new()
     };
-    let lead = format!(
-        "{at_most}{} {}: {what}{shown}:",
-        found.total,
-        if found.total == 1 { "event" } else { "events" }
-    );
+    let lead =
+        format!("{} {}: {what}{shown}:", how_many(found), if found.total == 1 { "event" } else { "events" });
     answer.sentences.push(Told {
         text: crate::narrative::sentence_case(&lead).trim_end_matches('.').to_owned(),
         citations: Vec::new(),
@@ -570,12 +573,11 @@ fn whether(
     let end = asked.end.unwrap_or(End::First);
     let Some(stored) = end_of(store, text, found, end)? else { return Ok(answer) };
     let label = cite(&mut answer, &stored);
-    let at_most = if found.exact { "" } else { "at most " };
     let what = described(asked);
     let which = if end == End::First { "the first" } else { "the last" };
     let sentence = match found.total {
         1 => format!("Yes, one event: {what}, at {}.", moment(stored.event.time)),
-        total => format!("Yes, {at_most}{total} events: {what}, {which} at {}.", moment(stored.event.time)),
+        _ => format!("Yes, {} events: {what}, {which} at {}.", how_many(found), moment(stored.event.time)),
     };
     answer.sentences.push(Told { text: sentence, citations: vec![label] });
     Ok(answer.said(How::Counted))

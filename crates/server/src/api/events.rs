@@ -23,6 +23,8 @@ const MAX_GENERATIONS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) total: u64,
+    /// Whether there may be fewer: not every event that may match was read.
+    at_most: bool,
     pub(crate) events: Vec<Stored>,
     /// For a semantic search: the templates nearest in meaning, best first.
     pub(crate) templates: Vec<SimilarTemplate>,
@@ -116,7 +118,12 @@ pub(crate) fn find(app: &App, params: &SearchParams, default: Order) -> Result<F
     match params.mode {
         Mode::Text => {
             let result = app.pipeline.store().search(&params.to_query(params.q.trim(), default)?)?;
-            Ok(Found { total: result.total, events: result.hits, ..Found::default() })
+            Ok(Found {
+                total: result.total,
+                at_most: !result.counted,
+                events: result.hits,
+                ..Found::default()
+            })
         }
         Mode::Semantic => find_similar(app, params),
         Mode::Hybrid => {
@@ -153,7 +160,7 @@ fn find_similar(app: &App, params: &SearchParams) -> Result<Found> {
     // Nearest in meaning first; the store's order (newest first) within one template.
     let rank = |stored: &Stored| query.templates.iter().position(|id| *id == stored.event.template);
     events.sort_by_key(|stored| rank(stored).unwrap_or(usize::MAX));
-    Ok(Found { total: result.total, events, templates, ..Found::default() })
+    Ok(Found { total: result.total, at_most: !result.counted, events, templates, ..Found::default() })
 }
 
 fn similar_problem(error: PipelineError) -> Problem {
@@ -171,7 +178,7 @@ impl Found {
         for (event, by) in events.iter_mut().zip(&self.by) {
             event["found_by"] = by.iter().map(way_json).collect();
         }
-        let mut found = json!({ "total": self.total, "events": events });
+        let mut found = json!({ "total": self.total, "counted": !self.at_most, "events": events });
         if !self.templates.is_empty() {
             found["templates"] = json!(self.templates);
         }

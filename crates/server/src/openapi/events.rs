@@ -77,10 +77,11 @@ pub(super) fn schemas() -> Schemas {
         // The record as text, or in hex where it is none.
         ("WholeEvent", with(&of_one, &json!({ "raw": text(), "raw_hex": text() }))),
         ("EcsDocument", ecs()),
+        // The total is the most there can be, unless it was counted.
         (
             "Found",
             with(
-                &json!({ "total": integer(), "events": list(&named("Event")) }),
+                &json!({ "total": integer(), "counted": boolean(), "events": list(&named("Event")) }),
                 &json!({ "templates": list(&whole(&json!({
                     "id": text(), "similarity": number(), "text": text(), "count": integer(),
                 }))) }),

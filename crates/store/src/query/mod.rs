@@ -68,10 +68,10 @@ pub enum Order {
 /// What a query found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchResult {
-    /// Events that match, returned or not.
+    /// Events that match, returned or not; the most there can be, unless `counted`.
     pub total: u64,
     /// Whether the total was counted to the end. Where each event has to be read to be sure (phrases, patterns
-    /// over several words), only so many are: then the total is the most it can be.
+    /// over several words), only so many are: then who shows the total says "at most".
     pub counted: bool,
     /// The first of them, at most as many as asked for.
     pub hits: Vec<Stored>,

@@ -27,7 +27,7 @@ pub(super) fn search(store: &Store, parts: &[Part], expr: &Expr, limit: usize) -
     let rarity: BTreeMap<&str, f64> =
         wanted.iter().map(String::as_str).zip(ranking.rarity.iter().copied()).collect();
 
-    let mut total = ranking.total;
+    let (mut total, mut read) = (ranking.total, 0);
     let mut scored: Vec<(f64, Stored)> = Vec::new();
     let keep = limit.saturating_mul(READ_PER_HIT).max(MIN_READ);
     let rows = ranking
@@ -36,6 +36,7 @@ pub(super) fn search(store: &Store, parts: &[Part], expr: &Expr, limit: usize) -
         .flat_map(|class| class.rows);
     for (place, row) in rows {
         let stored = parts[place].event(row, store)?;
+        read += 1;
         if expr.matches(&stored.event, stored.id) {
             scored.push((bm25(&stored, &rarity), stored));
         } else {
@@ -45,7 +46,8 @@ pub(super) fn search(store: &Store, parts: &[Part], expr: &Expr, limit: usize) -
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
     scored.truncate(limit);
     let hits = scored.into_iter().map(|(_, stored)| stored).collect();
-    Ok(SearchResult { total, counted: ranking.exact, hits })
+    // Where everything that may match was read, that is certain, too.
+    Ok(SearchResult { total, counted: ranking.exact || read == ranking.total, hits })
 }
 
 fn bm25(stored: &Stored, rarity: &BTreeMap<&str, f64>) -> f64 {

@@ -148,6 +148,7 @@ fn named() -> Vec<Route> {
         on_get(Rule::LOOK, "/investigations/{id}/prompt", page::prompt::page),
         on_get(Rule::LOOK, "/events/{id}", page::event::page),
         on_post(Rule::DECIDE, "/events/{id}/save", page::evidence::save),
+        on_post(Rule::ASK, "/events/{id}/investigate", page::event::investigate),
         on_post(Rule::DECIDE, "/cases/{id}/evidence/{event}/remove", page::evidence::remove),
         on_get(Rule::LOOK, "/search", page::search::page),
         on_get(Rule::LOOK, "/search/tail", page::search::tail::tail),

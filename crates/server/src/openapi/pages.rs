@@ -59,6 +59,10 @@ pub(super) fn operations() -> Vec<Operation> {
         page("/search", "Page: search; for one entity alone, its page").or("303", None).takes(SEARCH_PAGE),
         Operation::get("/search/tail", "Rows of the page as events arrive", EVENTS, text()).takes(TAIL),
         page("/entities/{kind}/{value}", "Page: everything about one entity"),
+        form(
+            "/events/{id}/investigate",
+            "Form of the page: raise an alert about an event and investigate it",
+        ),
         form("/events/{id}/save", "Form: save an event as evidence of a case"),
         form("/cases/{id}/evidence/{event}/remove", "Form: take a saved event back"),
         page("/login", "Page: log in; where nobody has to, the first page").or("303", None).takes(&[&NEXT]),

@@ -2,24 +2,33 @@
 
 use super::evidence::{Offered, open_cases};
 use super::feedback::asks_name;
-use super::parts::{Badge, EntityLink, When, entity_links, severity, shorten, when};
+use super::parts::{Badge, EntityLink, When, entity_links, fit, severity, shorten, when};
 use super::render;
 use crate::api::events::event;
-use crate::problem::Result;
+use crate::api::investigations::start;
+use crate::problem::{Problem, Result};
 use crate::redact::cut::CUT;
 use crate::state::{App, blocking};
 use askama::Template;
 use axum::extract::{Extension, Path, State};
-use axum::response::Html;
+use axum::response::{Html, Redirect};
 use casemate_access::Principal;
-use casemate_event::{Class, Event, Fields, Stored, TimeQuality, field};
+use casemate_event::{Alert, Class, Event, Fields, Stored, TimeQuality, field};
 use casemate_investigate::taint::{self, Writer};
 use casemate_investigate::{MAX_DECODED_CHARS, decoded_layers, injection};
+use jiff::SignedDuration;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// Most bytes of a raw record shown; the API gives all.
-const RAW_SHOWN: usize = 256 * 1024;
+/// Bytes of HTML for the raw record, for the message, for one value, for all values of a table, and for what was decoded:
+/// whatever is logged, the page stays one that a phone loads. The API gives all.
+const RAW_BYTES: usize = 32 * 1024;
+const MESSAGE_BYTES: usize = 4 * 1024;
+const VALUE_BYTES: usize = 2 * 1024;
+const TABLE_BYTES: usize = 24 * 1024;
+const DECODED_BYTES: usize = 12 * 1024;
+/// Bytes shown where a record is no text.
+const DUMPED: usize = 4 * 1024;
 /// Generations of parents shown, and characters of each command.
 const GENERATIONS: usize = 4;
 const COMMAND_CHARS: usize = 300;
@@ -81,7 +90,7 @@ pub(crate) async fn page(
             id: stored.id.0,
             time: when(event.time),
             time_note: time_note(event.time_quality),
-            message: event.message.clone(),
+            message: fit(&event.message, MESSAGE_BYTES),
             format: event.format.name(),
             class: words(&format!("{:?}", event.class)),
             class_uid: event.class.uid(),
@@ -113,13 +122,34 @@ pub(crate) async fn page(
     .await
 }
 
+/// `POST /events/{id}/investigate`: an event that no rule made an alert of.
+pub(crate) async fn investigate(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Redirect> {
+    let alert = blocking(&app, move |app| {
+        let stored = event(app, &id)?;
+        let alert = Alert::by_hand(std::slice::from_ref(&stored))
+            .ok_or_else(|| Problem::unprocessable("the event cannot be made an alert of"))?;
+        let fold_key = format!("product:{}:{}", Alert::BY_HAND, alert.title);
+        Ok(app.pipeline.store().raise(alert, &fold_key, SignedDuration::ZERO)?)
+    })
+    .await?;
+    start(&app, alert.id).await?;
+    Ok(Redirect::to(&format!("/investigations/{}", alert.id)))
+}
+
 fn rows(fields: &Fields, writer: fn(&str) -> Writer) -> Vec<Row> {
-    let row = |(name, value): (&str, &str)| Row {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        by_anyone: writer(name) == Writer::Anyone,
-    };
-    fields.iter().map(row).collect()
+    // Around each value.
+    const ROW_BYTES: usize = 60;
+    let mut left = TABLE_BYTES;
+    let mut rows = Vec::new();
+    for (name, value) in fields.iter() {
+        let value = fit(value, VALUE_BYTES.min(left));
+        left = left.saturating_sub(name.len() + value.len() + ROW_BYTES);
+        rows.push(Row { name: fit(name, VALUE_BYTES), value, by_anyone: writer(name) == Writer::Anyone });
+        if left == 0 {
+            break;
+        }
+    }
+    rows
 }
 
 /// What was started before what.
@@ -144,7 +174,8 @@ fn decoded(event: &Event) -> Vec<String> {
     for layer in layers.iter_mut().filter(|layer| layer.chars().count() >= MAX_DECODED_CHARS) {
         layer.push(CUT);
     }
-    layers
+    let each = DECODED_BYTES / layers.len().max(1);
+    layers.iter().map(|layer| fit(layer, each)).collect()
 }
 
 fn time_note(quality: TimeQuality) -> Option<&'static str> {
@@ -169,24 +200,16 @@ fn words(name: &str) -> String {
 
 /// The record as text, or as a hex dump where it is none; whoever sees data masked sees no bytes, which no rule can mask.
 fn raw_text(raw: &[u8], is_masked: bool) -> (String, Option<&'static str>) {
-    const CUT_SHORT: &str = "only the first 256 KiB are shown; the API gives all";
-    let shown = &raw[..raw.len().min(RAW_SHOWN)];
-    let cut = raw.len() > RAW_SHOWN;
-    match std::str::from_utf8(shown) {
-        Ok(text) if !cut => (text.to_owned(), None),
-        Ok(text) => (format!("{text}{CUT}"), Some(CUT_SHORT)),
-        // Cut within a character.
-        Err(error) if cut && error.error_len().is_none() => {
-            let text = String::from_utf8_lossy(&shown[..error.valid_up_to()]);
-            (format!("{text}{CUT}"), Some(CUT_SHORT))
+    match std::str::from_utf8(raw) {
+        Ok(text) => {
+            let shown = fit(text, RAW_BYTES);
+            let note = (shown.len() < text.len()).then_some("only its beginning is shown; the API gives all");
+            (shown, note)
         }
         Err(_) if is_masked => {
             (String::new(), Some("not UTF-8: such bytes are not shown where personal data is masked"))
         }
-        Err(_) => (
-            hex_dump(&shown[..shown.len().min(16 * 1024)]),
-            Some("not UTF-8: shown as bytes, at most 16 KiB"),
-        ),
+        Err(_) => (hex_dump(&raw[..raw.len().min(DUMPED)]), Some("not UTF-8: shown as bytes, at most 4 KiB")),
     }
 }
 
@@ -212,9 +235,9 @@ mod tests {
         assert!(text.starts_with("000000  61 62 ff 00 ") && text.ends_with("ab..\n"), "{text:?}");
         assert!(note.is_some());
         assert_eq!(raw_text("ä".as_bytes(), true), ("ä".to_owned(), None));
-        let long = "ä".repeat(RAW_SHOWN);
+        let long = "ä".repeat(RAW_BYTES);
         let (text, note) = raw_text(long.as_bytes(), true);
-        assert!(text.len() == RAW_SHOWN + CUT.len_utf8() && text.ends_with(CUT) && note.is_some());
+        assert!(text.len() == RAW_BYTES + CUT.len_utf8() && text.ends_with(CUT) && note.is_some());
         assert!(raw_text(b"ab\xff\0", true).0.is_empty());
     }
 

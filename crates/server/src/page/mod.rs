@@ -56,7 +56,7 @@ pub(crate) fn is_form(path: &str) -> bool {
         || path.starts_with("/alerts/") && ends(&["/investigate", "/close", "/reopen", "/feedback"])
         || path.starts_with("/tries/") && ends(&["/stop"])
         || path.starts_with("/cases/") && ends(&["/close", "/reopen", "/feedback", "/remove"])
-        || path.starts_with("/events/") && ends(&["/save"])
+        || path.starts_with("/events/") && ends(&["/save", "/investigate"])
 }
 
 /// Renders a template.

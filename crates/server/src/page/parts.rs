@@ -2,6 +2,7 @@
 
 use crate::headline::Headline;
 use crate::hub::Status;
+use crate::redact::cut::CUT;
 use casemate_event::{Entity, Severity, Stored};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt::Write;
@@ -177,9 +178,30 @@ pub(crate) fn shorten(text: &str, limit: usize) -> String {
     }
 }
 
+/// As much of `text` as `bytes` bytes of HTML hold, with an ellipsis if that is not all.
+pub(crate) fn fit(text: &str, bytes: usize) -> String {
+    const ESCAPED: usize = "&#34;".len();
+    let mut taken = 0;
+    for (at, character) in text.char_indices() {
+        taken += if "<>&\"'".contains(character) { ESCAPED } else { character.len_utf8() };
+        if taken > bytes {
+            return format!("{}{CUT}", &text[..at]);
+        }
+    }
+    text.to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fits_is_counted_as_html() {
+        assert_eq!(fit("abc", 3), "abc");
+        assert_eq!(fit("\"a\"", 10), "\"a…");
+        assert_eq!(fit("äß", 3), "ä…");
+        assert_eq!(fit("", 0), "");
+    }
 
     fn check_link(kind: casemate_event::EntityKind, value: &str, expected: &str) {
         assert_eq!(EntityLink::from(&Entity::new(kind, value)).href, expected);

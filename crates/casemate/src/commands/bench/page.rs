@@ -60,6 +60,8 @@ pub(super) fn run(global: &Global, args: &PageArgs) -> Outcome<Vec<Row>> {
     }
     if let Some(browser) = &args.browser {
         rows.extend(in_browser(browser, &address, &pages)?);
+        // The server lets go of a connection that asks nothing.
+        client = Client::connect(&address)?;
     }
     let queue: Value = serde_json::from_slice(&client.get("/v1/queue")?.1)?;
     for (name, value) in

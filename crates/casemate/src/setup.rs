@@ -106,11 +106,19 @@ pub(crate) fn desk_or_held(
     limits: Limits,
 ) -> Outcome<(Desk, Option<String>)> {
     let pipeline = Arc::new(pipeline_with(global, limits)?);
-    let (model, held) = match models::load_investigator(&args.model, &global.model_dirs()) {
-        Ok(model) => (model, None),
-        Err(failure) => (None, Some(failure.to_string())),
+    // The threads that compute a model are started where it is loaded, and wait for others as that thread does.
+    let loading = || {
+        casemate_server::give_way();
+        let (model, held) = match models::load_investigator(&args.model, &global.model_dirs()) {
+            Ok(model) => (model, None),
+            Err(failure) => (None, Some(failure.to_string())),
+        };
+        Ok((desk_with(global, args, pipeline, model)?, held))
     };
-    Ok((desk_with(global, args, pipeline, model)?, held))
+    std::thread::scope(|scope| match scope.spawn(loading).join() {
+        Ok(desk) => desk,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }
 
 fn desk_with(

@@ -12,6 +12,7 @@
 
 mod admit;
 mod api;
+mod background;
 mod board;
 mod error;
 mod gate;
@@ -41,6 +42,7 @@ mod turnstile;
 mod worker;
 
 pub use api::about::{About, Release, Releases};
+pub use background::give_way;
 pub use error::{Error, Result};
 pub use knowledge::tries::{Closed, Judge};
 pub use listen::{Address, Listener};

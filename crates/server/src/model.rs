@@ -494,7 +494,10 @@ fn begun(model: &Model, mut tokens: Tokens) -> Result<Tokens, Refused> {
 
 /// A thread with room for a grammar that nests deeply.
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Refused> {
-    let started = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work);
+    let started = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(|| {
+        crate::give_way();
+        work();
+    });
     started.map(drop).map_err(|error| {
         tracing::error!(%error, "a thread for a request could not be started");
         Refused::Failed

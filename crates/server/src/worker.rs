@@ -80,6 +80,7 @@ pub(crate) fn start(tools: Tools, held: Option<String>) -> Result<(Queue, Worker
     std::thread::Builder::new()
         .name("investigate".to_owned())
         .spawn(move || {
+            crate::give_way();
             run(tools, &of_thread);
             of_thread.alive.store(false, Ordering::Relaxed);
             if end.send(()).is_err() {

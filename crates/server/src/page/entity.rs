@@ -6,18 +6,19 @@ use super::render;
 use super::search::grouped;
 use super::search::overview::{BUCKETS, Histogram, histogram, roughly};
 use crate::api::suggest::clause;
+use crate::board::Row;
 use crate::problem::{Problem, Result};
 use crate::state::{App, blocking};
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Html;
-use casemate_event::{Alert, Class, Entity, EntityKind, Event, ProcessRole, Stored, process_of};
+use casemate_event::{Class, Entity, EntityKind, Event, ProcessRole, Stored, process_of};
 use casemate_store::{Budget, Facet, Order, Query, Seen, Store, Survey, Surveyed};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-const BUDGET: Budget = Budget { counting: Duration::from_millis(15), finding: Duration::from_millis(300) };
+const BUDGET: Budget = Budget { counting: Duration::from_millis(12), finding: Duration::from_millis(300) };
 /// How long hosts of the site are counted, and up to how many.
 const HOSTS_WITHIN: Duration = Duration::from_millis(5);
 const MOST_HOSTS: usize = 10_000;
@@ -26,8 +27,7 @@ const COUNTED: usize = 1000;
 const SHOWN: usize = 8;
 const LANES: usize = 6;
 const EVENTS: usize = 20;
-/// Alerts looked through, and shown.
-const ALERTS: usize = 2000;
+/// Alerts shown.
 const ALERTS_SHOWN: usize = 20;
 /// Starts of processes looked through for a tree, and generations before it.
 const STARTS: usize = 200;
@@ -154,7 +154,7 @@ fn view(app: &App, entity: &Entity) -> Result<EntityPage> {
         by,
         lanes,
         together: together(entity, &found),
-        alerts: alerts(store, entity)?,
+        alerts: alerts(app, entity)?,
         tree: tree(store, entity)?,
         rows: found.hits.iter().map(event_row).collect(),
         search,
@@ -242,19 +242,19 @@ fn together(entity: &Entity, found: &Surveyed) -> Vec<Together> {
     all.filter(|together| !together.values.is_empty()).collect()
 }
 
-fn alerts(store: &Store, entity: &Entity) -> Result<Vec<AlertRow>> {
-    let about = |alert: &Alert| alert.entities.contains(entity);
-    let mut rows = Vec::new();
-    for alert in store.latest_alerts(ALERTS)?.into_iter().filter(about).take(ALERTS_SHOWN) {
-        rows.push(AlertRow {
-            id: alert.id.0,
-            case: store.case_of(alert.id)?.map_or(0, |case| case.0),
-            title: shorten(&alert.title, MESSAGE_CHARS),
-            severity: severity(alert.severity),
-            last: when(alert.last_time),
-        });
-    }
-    Ok(rows)
+/// The latest alerts about it.
+fn alerts(app: &App, entity: &Entity) -> Result<Vec<AlertRow>> {
+    let lists = app.board.now(app.pipeline.store(), &app.headlines, &app.live)?;
+    let Some(number) = lists.names.find(&entity.to_string()) else { return Ok(Vec::new()) };
+    let about = lists.alerts.values().rev().filter(|alert| alert.entities.contains(&number));
+    let row = |alert: &Row| AlertRow {
+        id: alert.id.0,
+        case: alert.case.map_or(0, |case| case.0),
+        title: shorten(lists.names.name(alert.title), MESSAGE_CHARS),
+        severity: severity(alert.severity),
+        last: when(alert.last_time),
+    };
+    Ok(about.take(ALERTS_SHOWN).map(row).collect())
 }
 
 /// The tree around one run of a program; other kinds have none.

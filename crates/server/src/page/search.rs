@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a page is made before it is sent as far as it is. `count=all` asks for everything.
-const BUDGET: Budget = Budget { counting: Duration::from_millis(15), finding: Duration::from_millis(1500) };
+const BUDGET: Budget = Budget { counting: Duration::from_millis(20), finding: Duration::from_millis(1500) };
 /// Alerts looked through for detections among the events.
 const ALERTS: usize = 200;
 

@@ -35,7 +35,7 @@ pub struct Survey<'a> {
 /// How long a survey may take. Checked between parts of the store, each of which is counted in some milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Time for counting.
+    /// Time for counting: no part is begun that would end later, going by the one before; the first always is.
     pub counting: Duration,
     /// Time for finding the first events, where they are few and far between.
     pub finding: Duration,
@@ -103,8 +103,12 @@ impl Store {
         let (began, mut at, mut counted) = (Instant::now(), 0, 0);
         let within =
             |time: fn(&Budget) -> Duration| asked.budget.is_none_or(|budget| began.elapsed() < time(&budget));
+        // Parts are of one size: what the last took the next will take.
+        let (mut since, mut last) = (began, Duration::ZERO);
         while at < parts.len() {
-            let counts_on = at == 0 || counted == at && within(|budget| budget.counting);
+            let would_end = began.elapsed() + last;
+            let counts_on =
+                at == 0 || counted == at && asked.budget.is_none_or(|budget| would_end < budget.counting);
             if !counts_on && !search.would_take_of(search.best_of(&parts[at])) {
                 break;
             }
@@ -135,6 +139,7 @@ impl Store {
             }
             at = chunk.end;
             counted = if counts_on { at } else { counted };
+            (since, last) = (Instant::now(), since.elapsed());
         }
         (found.total, found.certain) = (search.total, search.counted);
         (found.is_total, found.complete) = (at == parts.len(), counted == parts.len());

@@ -74,6 +74,15 @@ pub(crate) struct Bits {
     bytes: Vec<u8>,
 }
 
+/// How many bits are set in both, as far as both go.
+fn ones_of_both(a: &[u8], b: &[u8]) -> u64 {
+    let both = a.len().min(b.len());
+    let ((a, a_rest), (b, b_rest)) = (a[..both].as_chunks::<8>(), b[..both].as_chunks::<8>());
+    let words = a.iter().zip(b).map(|(a, b)| u64::from_le_bytes(*a) & u64::from_le_bytes(*b));
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| u64::from(a & b));
+    words.chain(rest).map(|word| u64::from(word.count_ones())).sum()
+}
+
 impl Bits {
     /// None of `all` rows.
     pub(crate) fn new(all: u32) -> Self {
@@ -108,8 +117,7 @@ impl Bits {
     /// How many of the rows that `bytes` are (below `all`) are in it; `None` stands for damage.
     pub(crate) fn count(&self, bytes: &[u8], all: u32) -> Option<u64> {
         if let [BITS, rest @ ..] = bytes {
-            let both = self.bytes.iter().zip(rest).map(|(a, b)| u64::from((a & b).count_ones()));
-            return Some(both.sum());
+            return Some(ones_of_both(&self.bytes, rest));
         }
         let mut count = 0;
         each_run(bytes, all, &mut |first, end| {
@@ -126,18 +134,26 @@ impl Bits {
     fn count_between(&self, first: u32, end: u32) -> u64 {
         let (inner, outer) = (first.next_multiple_of(8), end / 8 * 8);
         let whole = self.bytes.get(inner as usize / 8..outer as usize / 8).unwrap_or_default();
-        let ones: u64 = whole.iter().map(|byte| u64::from(byte.count_ones())).sum();
+        let ones = ones_of_both(whole, whole);
         let ends = (first..inner).chain(outer..end);
         ones + ends.filter(|row| self.contains(*row)).count() as u64
     }
 
     /// Rows whose flag is set.
     pub(crate) fn of(flags: impl ExactSizeIterator<Item = bool>) -> Self {
-        let mut bits = Self::new(flags.len() as u32);
+        let all = flags.len();
+        let mut bytes = Vec::with_capacity(all.div_ceil(64) * 8);
+        let mut word = 0_u64;
         for (row, flag) in flags.enumerate() {
-            bits.bytes[row / 8] |= u8::from(flag) << (row % 8);
+            word |= u64::from(flag) << (row % 64);
+            if row % 64 == 63 {
+                bytes.extend_from_slice(&word.to_le_bytes());
+                word = 0;
+            }
         }
-        bits
+        bytes.extend_from_slice(&word.to_le_bytes());
+        bytes.truncate(all.div_ceil(8));
+        Self { all: all as u32, bytes }
     }
 
     /// Adds the rows that `bytes` are; `None` if they do not lie below the number of all.

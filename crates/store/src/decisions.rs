@@ -227,6 +227,15 @@ impl Store {
         self.inner.findings.put_asked(alert)
     }
 
+    /// As [`put_asked`](Self::put_asked) where the investigation runs already, and may be stored before this: then there is
+    /// nothing to note.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn put_asked_while_running(&self, alert: AlertId) -> Result<()> {
+        self.inner.findings.put_asked_while_running(alert)
+    }
+
     /// Alerts whose investigation was asked for and is not stored yet, in the order of asking.
     ///
     /// # Errors

@@ -55,11 +55,16 @@ pub(crate) async fn create(State(app): State<Arc<App>>, body: Body) -> Result<Re
 pub(crate) async fn start(app: &Arc<App>, id: AlertId) -> Result<Arc<Job>> {
     blocking(app, move |app| {
         alert(app, &id.to_string())?;
-        let (job, _) = app.hub.start(id, || {
+        let store = app.pipeline.store();
+        let (job, is_new) = app.hub.start(id, || {
             app.queue.push(id).map_err(|Full| full(app))?;
             // The worker cannot begin before this returns: what is noted here is not finished yet.
-            Ok::<_, Problem>(app.pipeline.store().put_asked(id)?)
+            Ok::<_, Problem>(store.put_asked(id)?)
         })?;
+        if !is_new {
+            // It runs unasked. Should it not come to its end, it is made after all, also when the alert was closed since.
+            store.put_asked_while_running(id)?;
+        }
         Ok(job)
     })
     .await

@@ -163,6 +163,15 @@ impl Findings {
         })
     }
 
+    pub(crate) fn put_asked_while_running(&self, alert: AlertId) -> Result<()> {
+        self.write(|write| {
+            if write.open_table(INVESTIGATIONS)?.get(alert.0)?.is_none() {
+                write.open_table(ASKED)?.insert(alert.0, Timestamp::now().as_millisecond())?;
+            }
+            Ok(())
+        })
+    }
+
     pub(crate) fn asked(&self) -> Result<Vec<AlertId>> {
         self.read(|read| {
             let mut asked = Vec::new();

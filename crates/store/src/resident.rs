@@ -9,7 +9,7 @@ use casemate_disk::mapped_bytes;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of mapped files beyond those that were there when pages were last let go.
-const MOST: u64 = 64 << 20;
+const MOST: u64 = 256 << 20;
 
 /// Mapped bytes when pages were last let go; 0 before that.
 #[derive(Debug, Default)]

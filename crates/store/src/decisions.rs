@@ -2,8 +2,8 @@
 
 use crate::findings::{Act, AlertState, Changed, ClosedAlert, Finished, Gate, Raise, SavedEvidence, Saving};
 use crate::{Result, Store};
-use casemate_event::{Alert, AlertId, Case, CaseId, Closing, EventId, Subject};
-use jiff::Timestamp;
+use casemate_event::{Alert, AlertId, Case, CaseId, Closing, EventId, Stored, Subject};
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 impl Store {
@@ -217,6 +217,16 @@ impl Store {
     /// The tables cannot be read.
     pub fn evidence_vector(&self, alert: AlertId) -> Result<Option<Vec<f32>>> {
         self.inner.findings.evidence_vector(alert)
+    }
+
+    /// Raises the alert that a person wants `events` looked into, or gives the one there is of them; `None` without events.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn raise_by_hand(&self, events: &[Stored]) -> Result<Option<Alert>> {
+        let Some(alert) = Alert::by_hand(events) else { return Ok(None) };
+        let fold_key = format!("product:{}:{}", Alert::BY_HAND, alert.title);
+        self.raise(alert, &fold_key, SignedDuration::ZERO).map(Some)
     }
 
     /// Notes, durably, that a person asked for the investigation of `alert`; forgotten once it is stored.

@@ -12,7 +12,6 @@ use casemate_export::markdown;
 use casemate_investigate::{Investigation, Investigator};
 use casemate_pipeline::Pipeline;
 use casemate_store::Finished;
-use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::json;
 use std::process::ExitCode;
@@ -150,9 +149,8 @@ fn by_hand(pipeline: &Pipeline, ids: &[u64]) -> Outcome<Alert> {
         pipeline.store().get(EventId(id))?.ok_or_else(missing)
     };
     let events: Vec<Stored> = ids.iter().map(find).collect::<Outcome<_>>()?;
-    let alert = Alert::by_hand(&events).ok_or_else(|| Failure::input(anyhow!("no event was named")))?;
-    let fold_key = format!("product:{}:{}", Alert::BY_HAND, alert.title);
-    Ok(pipeline.store().raise(alert, &fold_key, SignedDuration::ZERO)?)
+    let raised = pipeline.store().raise_by_hand(&events)?;
+    raised.ok_or_else(|| Failure::input(anyhow!("no event was named")))
 }
 
 fn named(pipeline: &Pipeline, ids: &[u64]) -> Outcome<Vec<Alert>> {

@@ -13,10 +13,9 @@ use askama::Template;
 use axum::extract::{Extension, Path, State};
 use axum::response::{Html, Redirect};
 use casemate_access::Principal;
-use casemate_event::{Alert, Class, Event, Fields, Stored, TimeQuality, field};
+use casemate_event::{Class, Event, Fields, Stored, TimeQuality, field};
 use casemate_investigate::taint::{self, Writer};
 use casemate_investigate::{MAX_DECODED_CHARS, decoded_layers, injection};
-use jiff::SignedDuration;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -126,10 +125,8 @@ pub(crate) async fn page(
 pub(crate) async fn investigate(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Redirect> {
     let alert = blocking(&app, move |app| {
         let stored = event(app, &id)?;
-        let alert = Alert::by_hand(std::slice::from_ref(&stored))
-            .ok_or_else(|| Problem::unprocessable("the event cannot be made an alert of"))?;
-        let fold_key = format!("product:{}:{}", Alert::BY_HAND, alert.title);
-        Ok(app.pipeline.store().raise(alert, &fold_key, SignedDuration::ZERO)?)
+        let raised = app.pipeline.store().raise_by_hand(std::slice::from_ref(&stored))?;
+        raised.ok_or_else(|| Problem::unprocessable("the event cannot be made an alert of"))
     })
     .await?;
     start(&app, alert.id).await?;

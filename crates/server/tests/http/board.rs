@@ -235,10 +235,8 @@ fn cpu() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// No page reads all alerts: with many of them (`CASEMATE_BOARD_ALERTS=100000` for as many) each answer takes about as
-/// long as it takes to look through a table in memory.
-#[test]
-fn pages_stay_fast_over_many_alerts() {
+/// A server with 3,000 alerts, or as many as `CASEMATE_BOARD_ALERTS` says; and how many.
+fn with_many_alerts() -> (Running, u64) {
     let many: u64 = std::env::var("CASEMATE_BOARD_ALERTS").map_or(3000, |many| many.parse().unwrap());
     let server = start();
     let store = server.pipeline.store();
@@ -252,6 +250,14 @@ fn pages_stay_fast_over_many_alerts() {
         });
         store.raise_all(raises.collect(), None).unwrap();
     }
+    (server, many)
+}
+
+/// No page reads all alerts: with many of them (`CASEMATE_BOARD_ALERTS=100000` for as many) each answer takes about as
+/// long as it takes to look through a table in memory.
+#[test]
+fn pages_stay_fast_over_many_alerts() {
+    let (server, many) = with_many_alerts();
     get(server.addr, "/");
     for path in
         ["/", "/?severity=high&q=kind+21&technique=T1021", "/?order=newest&start=75", "/cases", "/system"]
@@ -276,19 +282,7 @@ fn pages_stay_fast_over_many_alerts() {
 /// The lists of the API in parts, over as many alerts; each reads what it shows and no more.
 #[test]
 fn lists_of_the_api_come_in_parts() {
-    let many: u64 = std::env::var("CASEMATE_BOARD_ALERTS").map_or(3000, |many| many.parse().unwrap());
-    let server = start();
-    let store = server.pipeline.store();
-    for from in (0..many).step_by(1000) {
-        let raises = (from..many.min(from + 1000)).map(|n| Raise {
-            alert: alert(n),
-            fold_key: n.to_string(),
-            window: SignedDuration::ZERO,
-            kind: 0,
-            same: None,
-        });
-        store.raise_all(raises.collect(), None).unwrap();
-    }
+    let (server, many) = with_many_alerts();
     let close = json!({ "verdict": "benign", "reason": "r", "by": "jo" });
     for id in [many, many - 2] {
         post_json(server.addr, &format!("/v1/alerts/{id}/close"), &close).expect_ok();

@@ -12,7 +12,7 @@ use crate::streams;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use casemate_access::{Access, Answer, Credential, Denied, Kind, Principal, Scope, token_of};
@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// Header of what a page asks by itself.
+const UNASKED: &str = "x-casemate-unasked";
 /// Name of the cookie of a session.
 const COOKIE: &str = "casemate";
 /// Longest answer time of a request that brings no log data.
@@ -148,7 +150,7 @@ pub(crate) async fn admit(
     let (mut parts, body) = request.into_parts();
     let what = format!("{} {}", parts.method, shown_uri(&parts));
     let shown = Shown::of(&parts);
-    let who = match shown.identify(&app, true).await {
+    let who = match shown.identify(&app, is_asked_for(&parts)).await {
         Ok(who) => who,
         Err(refusal) => {
             drain(body).await;
@@ -232,6 +234,14 @@ impl Drop for Ended {
             self.task.abort();
         }
     }
+}
+
+/// Whether somebody asked, and not a page that was left open: what it does by itself (streams it reads, and begins again when
+/// they end; rows that it renews) keeps no session.
+fn is_asked_for(parts: &Parts) -> bool {
+    let is_stream = parts.method == Method::GET
+        && parts.headers.get(header::ACCEPT).is_some_and(|kind| kind.as_bytes() == b"text/event-stream");
+    !is_stream && !parts.headers.contains_key(UNASKED)
 }
 
 /// Path and query, in short.
@@ -344,7 +354,7 @@ async fn refuse(app: &Arc<App>, parts: &Parts, what: String, refusal: Refusal) -
     if let Refusal::Denied { claims, why } = &refusal {
         note_denied(app, claims, why, what, &peer(parts).source).await;
     }
-    if is_page && matches!(refusal, Refusal::Nothing) && parts.method == axum::http::Method::GET {
+    if is_page && matches!(refusal, Refusal::Nothing) && parts.method == Method::GET {
         let next = parts.uri.path_and_query().map_or("/", |whole| whole.as_str());
         return Redirect::to(&format!("/login?next={}", crate::page::parts::url_encode(next)))
             .into_response();
@@ -471,7 +481,21 @@ pub(crate) fn described(who: &Principal) -> Value {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_page_left_open_keeps_no_session() {
+        let is_asked_for = |method: Method, name: &str, value: &str| {
+            let request = Request::builder().method(method).header(name, value).body(()).unwrap();
+            is_asked_for(&request.into_parts().0)
+        };
+        assert!(!is_asked_for(Method::GET, "accept", "text/event-stream"));
+        assert!(!is_asked_for(Method::GET, UNASKED, "1"));
+        assert!(is_asked_for(Method::GET, "accept", "text/html"));
+        // A question, answered as a stream.
+        assert!(is_asked_for(Method::POST, "accept", "text/event-stream"));
+    }
 
     #[test]
     fn knocking_on_and_on_is_noted_in_short() {

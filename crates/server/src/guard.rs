@@ -5,6 +5,7 @@
 //! or script (cross-site request forgery: `Origin` and `Sec-Fetch-Site` then say so).
 
 use crate::listen::Front;
+use crate::page::assets::CONTENT_SECURITY_POLICY;
 use crate::params::media_type;
 use crate::problem::{Problem, Result};
 use crate::state::App;
@@ -14,10 +15,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-/// No inline script or style anywhere, nothing from elsewhere, no framing.
-pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-     img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Checks the request, answers it, and adds the security headers to whatever the answer is.
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -37,8 +34,8 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         response = crate::api::openai::for_clients(response);
     }
     let headers = response.headers_mut();
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| CONTENT_SECURITY_POLICY.clone());
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
@@ -51,7 +48,7 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         let year = HeaderValue::from_static("max-age=31536000");
         headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(year);
     }
-    // Log content is not for caches on disk; assets set their own.
+    // Log content is not for caches on disk.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

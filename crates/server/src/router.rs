@@ -172,7 +172,7 @@ fn named() -> Vec<Route> {
         on_post(Rule::OPEN, "/login", page::session::log_in),
         on_post(Rule::OPEN, "/logout", page::session::log_out),
         on_get(Rule::GREET, "/session", page::session::page),
-        on_get(Rule::OPEN, "/assets/{name}", page::assets::file),
+        on_get(Rule::OPEN, "/assets/icon.svg", page::assets::icon),
     ]
 }
 

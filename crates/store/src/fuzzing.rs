@@ -36,7 +36,12 @@ pub fn segment(dir: &Path, content: &[u8]) -> Result<()> {
     let path = dir.join("segment");
     casemate_disk::write_sealed(&path, segment::MAGIC, segment::VERSION, |out| out.write_all(content))?;
     let segment = Segment::open(&path, 1)?;
-    let _ = (segment.stats(), segment.counters(), segment.quarantined(), segment.times().map(<[_]>::len));
+    let _ = (
+        segment.stats(),
+        segment.counters(),
+        segment.quarantined(),
+        segment.times().map(|times| times.get(0)),
+    );
     let _ = segment.each_chunk(&mut |_, chunk| chunk.events(0..chunk.len()).map(drop));
     let _ = segment.rows(0..segment.entry.events.min(100), &ChunkCache::default());
     segment.with_terms(|terms| {

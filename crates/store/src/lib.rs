@@ -46,6 +46,7 @@ mod stats;
 mod store;
 mod table;
 mod terms;
+mod times;
 mod varint;
 mod view;
 

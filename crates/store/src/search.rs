@@ -3,7 +3,8 @@
 use crate::head::{Head, nanoseconds};
 use crate::query::{Bound, Expr, Order, Query, SearchResult, Test, parse};
 use crate::segment::Segment;
-use crate::terms::{Bits, Candidates, Rows, TermSource, evaluate};
+use crate::terms::{Candidates, Rows, TermSource, evaluate};
+use crate::times::Times;
 use crate::{Result, Store};
 use casemate_event::{EventId, Stored};
 use jiff::{SignedDuration, Timestamp};
@@ -106,31 +107,6 @@ enum Part {
     Head(Arc<Head>),
 }
 
-/// Time of each row of a part, in nanoseconds since 1970.
-enum Times<'a> {
-    Written(&'a [[u8; 8]]),
-    Copied(Vec<i64>),
-}
-
-impl Times<'_> {
-    fn get(&self, row: u32) -> i64 {
-        match self {
-            Self::Written(times) => times.get(row as usize).map_or(0, |time| i64::from_le_bytes(*time)),
-            Self::Copied(times) => times.get(row as usize).copied().unwrap_or_default(),
-        }
-    }
-
-    /// Rows whose times lie within the bounds, both included.
-    fn between(&self, from: i64, to: i64) -> RoaringBitmap {
-        let within = |time: i64| (from..=to).contains(&time);
-        match self {
-            Self::Written(times) => Bits::of(times.iter().map(|time| within(i64::from_le_bytes(*time)))),
-            Self::Copied(times) => Bits::of(times.iter().map(|time| within(*time))),
-        }
-        .into_rows()
-    }
-}
-
 impl Part {
     fn first_id(&self) -> u64 {
         match self {
@@ -185,8 +161,8 @@ impl Part {
 
     fn times(&self) -> Result<Times<'_>> {
         Ok(match self {
-            Self::Segment(segment) => Times::Written(segment.times()?),
-            Self::Head(head) => Times::Copied(head.index().times.clone()),
+            Self::Segment(segment) => segment.times()?,
+            Self::Head(head) => Times::copied(head.index().times.clone()),
         })
     }
 
@@ -352,10 +328,14 @@ impl<'a, F: Fn(i64) -> i64 + Copy> Search<'a, F> {
         let times = part.times()?;
         let (Some(first), Some(last)) = (found.rows.min(), found.rows.max()) else { return Ok(()) };
         let better_last = (self.rank)(times.get(first)) < (self.rank)(times.get(last));
-        // From the end that is likely to hold the best, so that most others need not be put among them for a while.
-        let mut rows = found.rows.iter();
-        while let Some(row) = if better_last { rows.next_back() } else { rows.next() } {
-            self.offer(self.hit(place, part, row, &times));
+        // From the end that is likely to hold the best: most zones further on then hold none.
+        let mut zones = times.zones();
+        while let Some((zone, (from, to))) = if better_last { zones.next_back() } else { zones.next() } {
+            if self.would_take_of((self.rank)(from).max((self.rank)(to))) {
+                for row in found.rows.range(zone) {
+                    self.offer(self.hit(place, part, row, &times));
+                }
+            }
         }
         Ok(())
     }

@@ -25,7 +25,19 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
+        match self.0 {
+            // Most are small.
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.0 = rest;
+                Some(u64::from(*byte))
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Option<u64> {
         let mut value = 0;
         for (index, &byte) in self.0.iter().take(10).enumerate() {
             let bits = u64::from(byte & 0x7f);

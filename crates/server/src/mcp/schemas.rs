@@ -78,7 +78,10 @@ pub(super) fn output(name: &str) -> Value {
                 &json!({ "id": integer, "time": time, "format": words, "class": words, "message": untrusted,
                     "entities": list(&words), "found_by": list(&any) }),
             );
-            given(&["total", "events"], &json!({ "total": integer, "events": list(&event) }))
+            given(
+                &["total", "counted", "events"],
+                &json!({ "total": integer, "counted": { "type": "boolean" }, "events": list(&event) }),
+            )
         }
         "event" => given(
             &["id", "time", "message"],

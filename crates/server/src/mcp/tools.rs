@@ -314,7 +314,7 @@ fn search(app: &App, asked: Search) -> Result<Value> {
 fn rows_of(found: &Value) -> Value {
     let events = found["events"].as_array().into_iter().flatten();
     let rows: Vec<Value> = events.map(row_of).collect();
-    json!({ "total": found["total"], "events": rows })
+    json!({ "total": found["total"], "counted": found["counted"], "events": rows })
 }
 
 /// An event as a row of a list.

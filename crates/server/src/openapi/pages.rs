@@ -7,13 +7,9 @@ use super::parameters::{
 };
 use super::schema::{open, text};
 
-/// Media types of the files that pages link to.
-const ASSETS: [&str; 2] = ["text/javascript", "image/svg+xml"];
-
 pub(super) fn operations() -> Vec<Operation> {
     let (page, form, form_shown) = (Operation::html, Operation::form, Operation::form_shown);
-    let asset =
-        Operation::get("/assets/{name}", "A style, script or picture of the pages", "text/css", text());
+    let icon = Operation::get("/assets/icon.svg", "The icon of the pages", "image/svg+xml", text());
     vec![
         page("/", "Page: alerts; to shippers that want JSON, the version of Elastic spoken (8.17)")
             .or("200", Some((JSON, open())))
@@ -69,6 +65,6 @@ pub(super) fn operations() -> Vec<Operation> {
         form("/login", "Form: log in; sets a cookie"),
         form("/logout", "Form: log out"),
         page("/session", "Page: who is logged in, and logging out"),
-        ASSETS.into_iter().fold(asset, |asset, media| asset.or("200", Some((media, text())))),
+        icon,
     ]
 }

@@ -1,44 +1,73 @@
-//! The pages' styles, scripts and icon: compiled in, revalidated by their hash.
+//! The pages' styles and scripts: compiled in, and sent inside each page, so that a browser has one answer to wait for.
+//!
+//! The policy that goes with every answer names them by their hash. Nothing else that stands in a page is ever run or applied,
+//! and nothing can be loaded besides: not even from here.
 
-use crate::problem::Problem;
-use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
 
-const CSS: &str = "text/css; charset=utf-8";
-const JS: &str = "text/javascript; charset=utf-8";
-const SVG: &str = "image/svg+xml";
+// `CASEMATE_*` goes with each page; a page's own are named like it.
+pub(crate) const ASK_CSS: &str = include_str!("../../assets/ask.css");
+pub(crate) const CASEMATE_CSS: &str = include_str!("../../assets/casemate.css");
+pub(crate) const INVESTIGATION_CSS: &str = include_str!("../../assets/investigation.css");
+pub(crate) const KNOWLEDGE_CSS: &str = include_str!("../../assets/knowledge.css");
+pub(crate) const QUEUE_CSS: &str = include_str!("../../assets/queue.css");
+pub(crate) const SEARCH_CSS: &str = include_str!("../../assets/search.css");
+pub(crate) const SYSTEM_CSS: &str = include_str!("../../assets/system.css");
+pub(crate) const ASK_JS: &str = include_str!("../../assets/ask.js");
+pub(crate) const CASEMATE_JS: &str = include_str!("../../assets/casemate.js");
+pub(crate) const INVESTIGATION_JS: &str = include_str!("../../assets/investigation.js");
+pub(crate) const KNOWLEDGE_JS: &str = include_str!("../../assets/knowledge.js");
+pub(crate) const QUEUE_JS: &str = include_str!("../../assets/queue.js");
+pub(crate) const SEARCH_JS: &str = include_str!("../../assets/search.js");
 
-/// Every file that pages link to. `casemate.*` goes with each page; a page's own style and script are named like it.
-const FILES: [(&str, &str, &str); 14] = [
-    ("ask.css", CSS, include_str!("../../assets/ask.css")),
-    ("ask.js", JS, include_str!("../../assets/ask.js")),
-    ("casemate.css", CSS, include_str!("../../assets/casemate.css")),
-    ("casemate.js", JS, include_str!("../../assets/casemate.js")),
-    ("investigation.css", CSS, include_str!("../../assets/investigation.css")),
-    ("investigation.js", JS, include_str!("../../assets/investigation.js")),
-    ("knowledge.css", CSS, include_str!("../../assets/knowledge.css")),
-    ("knowledge.js", JS, include_str!("../../assets/knowledge.js")),
-    ("search.css", CSS, include_str!("../../assets/search.css")),
-    ("search.js", JS, include_str!("../../assets/search.js")),
-    ("queue.css", CSS, include_str!("../../assets/queue.css")),
-    ("queue.js", JS, include_str!("../../assets/queue.js")),
-    ("system.css", CSS, include_str!("../../assets/system.css")),
-    ("icon.svg", SVG, include_str!("../../assets/icon.svg")),
-];
+const STYLES: [&str; 7] =
+    [ASK_CSS, CASEMATE_CSS, INVESTIGATION_CSS, KNOWLEDGE_CSS, QUEUE_CSS, SEARCH_CSS, SYSTEM_CSS];
+const SCRIPTS: [&str; 6] = [ASK_JS, CASEMATE_JS, INVESTIGATION_JS, KNOWLEDGE_JS, QUEUE_JS, SEARCH_JS];
 
-/// `GET /assets/{name}`
-pub(crate) async fn file(headers: HeaderMap, Path(name): Path<String>) -> Result<Response, Problem> {
-    let Some((_, media, body)) = FILES.iter().find(|(known, _, _)| *known == name) else {
-        return Err(Problem::not_found(format!("no page links to a file {name:?}")));
+/// Our styles and scripts by their hash and no other, nothing from elsewhere, no framing.
+pub(crate) static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hashes = |texts: &[&str]| {
+        let hash = |text: &&str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+        texts.iter().map(hash).collect::<Vec<_>>().join(" ")
     };
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    let tag = format!("\"{:016x}\"", hasher.finish());
-    let cached = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return Ok((StatusCode::NOT_MODIFIED, cached).into_response());
+    let policy = format!(
+        "default-src 'none'; style-src {}; script-src {}; img-src 'self'; connect-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'",
+        hashes(&STYLES),
+        hashes(&SCRIPTS)
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+});
+
+/// Whether this is one of our styles or scripts, whole.
+pub(crate) fn is_ours(text: &str) -> bool {
+    STYLES.iter().chain(&SCRIPTS).any(|ours| *ours == text)
+}
+
+/// `GET /assets/icon.svg`
+pub(crate) async fn icon() -> Response {
+    let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "max-age=86400")];
+    (headers, include_str!("../../assets/icon.svg")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_reads_them_to_their_end() {
+        for text in STYLES.iter().chain(&SCRIPTS) {
+            let lower = text.to_ascii_lowercase();
+            let ends = ["</style", "</script", "<!--", "\r", "\0"];
+            assert!(ends.iter().all(|end| !lower.contains(end)), "{text}");
+        }
+        assert!(
+            CONTENT_SECURITY_POLICY.to_str().is_ok_and(|policy| policy.matches("'sha256-").count() == 13)
+        );
     }
-    Ok((cached, [(header::CONTENT_TYPE, *media)], *body).into_response())
 }

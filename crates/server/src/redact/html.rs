@@ -2,6 +2,7 @@
 //! and the values of attributes; in any text, also one that is no HTML.
 
 use super::view::View;
+use crate::page::assets::is_ours;
 use std::ops::Range;
 
 /// Elements that stand within a line of text.
@@ -78,7 +79,10 @@ impl<F: FnMut(&View)> Reader<'_, F> {
             at = tag.end;
             if !tag.is_end && matches!(&*tag.name, "script" | "style") {
                 let end = closing(&html[at..], &tag.name).map_or(html.len(), |end| at + end);
-                self.verbatim(at..end);
+                // What goes with every page tells nothing.
+                if !is_ours(&html[at..end]) {
+                    self.verbatim(at..end);
+                }
                 at = end;
             }
         }

@@ -1,6 +1,9 @@
 //! HTTP/1.1 by hand: one request per connection.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -19,6 +22,37 @@ impl Response {
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    /// What a page says, without its styles and scripts, of which its policy names each; checks that nothing else in it
+    /// could be one, or be loaded from elsewhere.
+    #[track_caller]
+    pub(crate) fn page(&self) -> String {
+        let mut text = self.text();
+        for (begin, end) in [("<style>", "</style>"), ("<script>", "</script>")] {
+            while let Some(at) = text.find(begin) {
+                let length = text[at..].find(end).unwrap();
+                let hash = STANDARD.encode(Sha256::digest(&text[at + begin.len()..at + length]));
+                let policy = self.header("content-security-policy");
+                assert!(policy.contains(&format!("'sha256-{hash}'")), "{policy} names no {}", &text[at..]);
+                text.replace_range(at..at + length + end.len(), "");
+            }
+        }
+        let forbidden = [
+            "<script",
+            "<style",
+            " style=\"",
+            " onclick",
+            "javascript:",
+            "=\"http",
+            "=\"//",
+            "\u{202e}",
+            "\0",
+        ];
+        for forbidden in forbidden {
+            assert!(!text.contains(forbidden), "{forbidden} in {text}");
+        }
+        text
     }
 
     #[track_caller]

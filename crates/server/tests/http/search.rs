@@ -16,14 +16,8 @@ fn html(server: &Running, path: &str) -> String {
 
 #[track_caller]
 fn check_html(response: &Response) -> String {
-    let text = response.text();
-    for forbidden in
-        ["<script>", " style=\"", " onclick", "javascript:", "=\"http", "=\"//", "\u{202e}", "\0"]
-    {
-        assert!(!text.contains(forbidden), "{forbidden} in {text}");
-    }
-    assert!(text.len() < 150_000, "{} bytes", text.len());
-    text
+    assert!(response.body.len() < 150_000, "{} bytes", response.body.len());
+    response.page()
 }
 
 fn form(server: &Running, path: &str, body: &str) -> Response {

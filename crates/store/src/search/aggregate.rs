@@ -69,14 +69,20 @@ impl Store {
                 events += found.rows.len();
                 continue;
             }
-            let times = part.times()?;
-            for row in &found.rows {
+            let mut rows = found.rows;
+            if !found.exact {
                 // Names too long to be indexed whole are told apart by reading.
-                if found.exact || expr.matches(&part.event(row, self)?.event, EventId(0)) {
-                    events += 1;
-                    let time = times.get(row);
-                    (first, last) = (first.min(time), last.max(time));
+                let mut about = RoaringBitmap::new();
+                for row in rows {
+                    if expr.matches(&part.event(row, self)?.event, EventId(0)) {
+                        about.insert(row);
+                    }
                 }
+                rows = about;
+            }
+            events += rows.len();
+            if let Some((from, to)) = part.times()?.span(&rows) {
+                (first, last) = (first.min(from), last.max(to));
             }
         }
         let at = |time: i64| Timestamp::from_nanosecond(time.into()).unwrap_or_default();
@@ -209,10 +215,8 @@ fn histogram(found: &[(&Part, RoaringBitmap)], buckets: usize) -> Result<Vec<(Ti
     }
     let (mut first, mut last) = (i64::MAX, i64::MIN);
     for (part, rows) in found {
-        let times = part.times()?;
-        for row in rows {
-            let time = times.get(row);
-            (first, last) = (first.min(time), last.max(time));
+        if let Some((from, to)) = part.times()?.span(rows) {
+            (first, last) = (first.min(from), last.max(to));
         }
     }
     // Whole seconds, so that intervals can be asked for.
@@ -221,13 +225,12 @@ fn histogram(found: &[(&Part, RoaringBitmap)], buckets: usize) -> Result<Vec<(Ti
     let width = (span as u64).div_ceil(buckets as u64).max(1) as i64;
     let mut counts = vec![0_u64; (span as u64).div_ceil(width as u64) as usize];
     for (part, rows) in found {
-        let times = part.times()?;
-        for row in rows {
-            let bucket = (times.get(row).div_euclid(SECOND) - start) / width;
-            if let Some(count) = counts.get_mut(bucket as usize) {
-                *count += 1;
+        let bucket = |time: i64| (time.div_euclid(SECOND) - start) / width;
+        part.times()?.count(rows, bucket, |bucket, count| {
+            if let Some(sum) = counts.get_mut(bucket as usize) {
+                *sum += count;
             }
-        }
+        });
     }
     let at = |bucket: usize| Timestamp::from_second(start + bucket as i64 * width).unwrap_or(Timestamp::MAX);
     Ok(counts.into_iter().enumerate().map(|(bucket, count)| (at(bucket), count)).collect())

@@ -5,7 +5,7 @@
 
 use super::{Part, compile};
 use crate::query::{Expr, Query, Test};
-use crate::terms::{Rows, evaluate};
+use crate::terms::{Rows, evaluate_each};
 use crate::{Result, Store};
 use casemate_event::{Entity, Stored, TemplateId};
 use jiff::Timestamp;
@@ -146,8 +146,9 @@ impl Ranking {
             .map(|part| {
                 let Some(found) = part.find(expr)? else { return Ok(None) };
                 let of_clues = part.with_terms(|terms| {
-                    let one = |clue: &Expr| Ok(evaluate(clue, terms, &NoRows)?.rows);
-                    Ok((terms.rows(), clues.iter().map(one).collect::<Result<Vec<_>>>()?))
+                    let found = evaluate_each(clues, terms, &NoRows)?;
+                    let rows: Vec<RoaringBitmap> = found.into_iter().map(|found| found.rows).collect();
+                    Ok((terms.rows(), rows))
                 })?;
                 Ok(Some((found, of_clues)))
             })

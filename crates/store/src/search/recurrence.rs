@@ -112,23 +112,10 @@ impl Store {
         spread: Option<Spread<'_>>,
     ) -> Result<Option<Counted>> {
         let Some((rows, counted)) = self.checked_rows(part, expr)? else { return Ok(None) };
-        let times = part.times()?;
         let mut intervals: BTreeMap<i64, u64> = BTreeMap::new();
-        // Events mostly come in order of time, so the same interval is added to over and over.
-        let mut last = (i64::MIN, 0_u64);
-        for row in &rows {
-            let interval = grid.interval(times.get(row));
-            if interval != last.0 {
-                if last.1 > 0 {
-                    *intervals.entry(last.0).or_default() += last.1;
-                }
-                last = (interval, 0);
-            }
-            last.1 += 1;
-        }
-        if last.1 > 0 {
-            *intervals.entry(last.0).or_default() += last.1;
-        }
+        let add = |interval, count| *intervals.entry(interval).or_default() += count;
+        let times = part.times()?;
+        times.count(&rows, |time| grid.interval(time), add);
         let Some(spread) = spread else { return Ok(Some(Counted { intervals, counted, rows: None })) };
         let before = nanoseconds(spread.before);
         let (first, latest) = part.time_range();

@@ -361,9 +361,7 @@ fn add(store: &Store, part: &Part, expr: &Expr, facets: &[Facet]) -> Result<Opti
     let span = if candidates.rows.len() == part.rows() {
         part.time_range()
     } else {
-        let times = part.times()?;
-        let all = candidates.rows.iter().map(|row| times.get(row));
-        all.fold((i64::MAX, i64::MIN), |(first, last), time| (first.min(time), last.max(time)))
+        part.times()?.span(&candidates.rows).unwrap_or(part.time_range())
     };
     Ok(Some(Added { candidates, facets, span }))
 }
@@ -392,20 +390,15 @@ impl Grid {
             }
             return Ok(());
         }
-        let times = part.times()?;
-        // Events mostly come in order of time, so that the same interval is added to over and over.
-        let (mut from, mut to, mut interval) = (0, 0, usize::MAX);
-        for row in rows {
-            let time = times.get(row);
-            if time < from || time >= to {
-                interval = self.interval(time);
-                from = (self.start + interval as i64 * self.width).saturating_mul(SECOND);
-                to = from.saturating_add(self.width.saturating_mul(SECOND));
-            }
-            if let Some(count) = counts.get_mut(interval) {
-                *count += 1;
-            }
-        }
+        part.times()?.count(
+            rows,
+            |time| self.interval(time),
+            |interval, count| {
+                if let Some(sum) = counts.get_mut(interval) {
+                    *sum += count;
+                }
+            },
+        );
         Ok(())
     }
 }

@@ -15,13 +15,14 @@ use crate::pack::unpack;
 use crate::quarantine::{QuarantineId, StoredQuarantined};
 use crate::stats::Stats;
 use crate::terms::{Dictionary, SealedTerms, TermSource};
+use crate::times::{Span, Times, zones_of};
 use crate::{Error, Result};
 use casemate_disk::Sealed;
 use casemate_event::{Quarantined, Stored};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub(crate) const MAGIC: [u8; 8] = *b"CMSEGMNT";
 pub(crate) const VERSION: u32 = 2;
@@ -74,6 +75,8 @@ pub(crate) struct Segment {
     pub(crate) entry: SegmentEntry,
     file: Sealed,
     directory: Directory,
+    /// What each zone of its times spans, once it was asked for.
+    zones: OnceLock<Vec<Span>>,
 }
 
 impl Segment {
@@ -110,7 +113,7 @@ impl Segment {
             sealed_at: sealed_at
                 .map_or(0, |time| jiff::Timestamp::try_from(time).map_or(0, |time| time.as_second())),
         };
-        Ok(Self { entry, file, directory })
+        Ok(Self { entry, file, directory, zones: OnceLock::new() })
     }
 
     /// The event in row `row`.
@@ -161,9 +164,10 @@ impl Segment {
         Ok(())
     }
 
-    /// Time of each row: nanoseconds since 1970, least byte first.
-    pub(crate) fn times(&self) -> Result<&[[u8; 8]]> {
-        Ok(self.whole(self.directory.times)?.as_chunks().0)
+    /// Time of each row.
+    pub(crate) fn times(&self) -> Result<Times<'_>> {
+        let column = self.whole(self.directory.times)?.as_chunks().0;
+        Ok(Times::written(column, self.zones.get_or_init(|| zones_of(column))))
     }
 
     /// Earliest and latest time, in nanoseconds since 1970.

@@ -6,6 +6,8 @@ use crate::query::{Bound, Expr, Glob, Test, words};
 use casemate_event::{Entity, EntityKind};
 use jiff::Timestamp;
 use roaring::RoaringBitmap;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 
 /// Rows that may match. If `exact`, they do; else each has to be checked. None is missing.
 #[derive(Debug, Clone)]
@@ -25,18 +27,36 @@ pub(crate) trait Rows {
 
 /// Finds the rows that may match `expr`.
 pub(crate) fn evaluate(expr: &Expr, terms: &dyn TermSource, rows: &dyn Rows) -> Result<Candidates> {
-    Evaluation { terms, rows }.expr(expr)
+    Evaluation::new(std::slice::from_ref(expr), terms, rows).expr(expr)
+}
+
+/// As [`evaluate`], for each of several: what they share is looked up once.
+pub(crate) fn evaluate_each(
+    exprs: &[Expr],
+    terms: &dyn TermSource,
+    rows: &dyn Rows,
+) -> Result<Vec<Candidates>> {
+    let evaluation = Evaluation::new(exprs, terms, rows);
+    exprs.iter().map(|expr| evaluation.expr(expr)).collect()
 }
 
 /// Rows of the column of places that are looked through in the time that one term takes to be looked up.
 const ROWS_PER_LOOKUP: u64 = 2000;
 
 struct Evaluation<'a> {
+    exprs: &'a [Expr],
     terms: &'a dyn TermSource,
     rows: &'a dyn Rows,
+    /// Words of the expressions that so many templates hold that the column of places is read for them, once for all.
+    frequent: OnceCell<HashMap<&'a str, RoaringBitmap>>,
+    irregular: OnceCell<RoaringBitmap>,
 }
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
+    fn new(exprs: &'a [Expr], terms: &'a dyn TermSource, rows: &'a dyn Rows) -> Self {
+        Self { exprs, terms, rows, frequent: OnceCell::new(), irregular: OnceCell::new() }
+    }
+
     fn expr(&self, expr: &Expr) -> Result<Candidates> {
         match expr {
             Expr::All => Ok(exact(self.all())),
@@ -120,22 +140,54 @@ impl Evaluation<'_> {
     fn word(&self, word: &str) -> Result<RoaringBitmap> {
         let places = self.terms.postings(&key(Kind::TemplateWord, word.as_bytes()))?;
         let own = self.terms.postings(&key(Kind::Word, word.as_bytes()))?;
-        Ok(own | self.regular(&places)?)
+        if self.is_frequent(&places)
+            && let Some(rows) = self.frequent()?.get(word)
+        {
+            return Ok(own | self.regular(rows)?);
+        }
+        Ok(own | self.regular(&self.of_places(&places)?)?)
     }
 
-    /// Rows of the templates at these places whose messages have all words of their template.
-    fn regular(&self, places: &RoaringBitmap) -> Result<RoaringBitmap> {
-        let rows = self.of_places(places)?;
+    /// Those of these rows whose messages have all words of their template.
+    fn regular(&self, rows: &RoaringBitmap) -> Result<RoaringBitmap> {
         if rows.is_empty() {
-            return Ok(rows);
+            return Ok(RoaringBitmap::new());
         }
-        Ok(rows - self.terms.postings(&key(Kind::Irregular, b""))?)
+        if self.irregular.get().is_none() {
+            let _ = self.irregular.set(self.terms.postings(&key(Kind::Irregular, b""))?);
+        }
+        Ok(self.irregular.get().map_or_else(|| rows.clone(), |irregular| rows - irregular))
+    }
+
+    /// Rows of the templates that hold a frequent word, for each such word of the expressions.
+    fn frequent(&self) -> Result<&HashMap<&'a str, RoaringBitmap>> {
+        if let Some(found) = self.frequent.get() {
+            return Ok(found);
+        }
+        let mut words = BTreeSet::new();
+        self.exprs.iter().for_each(|expr| words_in(expr, &mut words));
+        let (mut frequent, mut places) = (Vec::new(), Vec::new());
+        for word in words {
+            let of_word = self.terms.postings(&key(Kind::TemplateWord, word.as_bytes()))?;
+            if self.is_frequent(&of_word) {
+                frequent.push(word);
+                places.push(of_word);
+            }
+        }
+        let rows = self.terms.place_column()?.rows_at(&places);
+        Ok(self.frequent.get_or_init(|| frequent.into_iter().zip(rows).collect()))
+    }
+
+    /// Whether there are so many of these templates that reading the column of places finds their rows sooner.
+    fn is_frequent(&self, places: &RoaringBitmap) -> bool {
+        places.len() > u64::from(self.terms.rows()) / ROWS_PER_LOOKUP
     }
 
     /// Rows of the templates at these places.
     fn of_places(&self, places: &RoaringBitmap) -> Result<RoaringBitmap> {
-        if places.len() > u64::from(self.terms.rows()) / ROWS_PER_LOOKUP {
-            return Ok(self.terms.place_column()?.rows_at(places));
+        if self.is_frequent(places) {
+            let rows = self.terms.place_column()?.rows_at(std::slice::from_ref(places));
+            return Ok(rows.into_iter().next().unwrap_or_default());
         }
         self.terms.postings_of_any(&mut places.iter().map(|place| key(Kind::Place, &place.to_be_bytes())))
     }
@@ -150,7 +202,7 @@ impl Evaluation<'_> {
         let own = self.terms.union(&key(Kind::Word, prefix.as_bytes()), &mut |rest, _| fits(rest))?;
         let places =
             self.terms.union(&key(Kind::TemplateWord, prefix.as_bytes()), &mut |rest, _| fits(rest))?;
-        Ok(own | self.regular(&places)?)
+        Ok(own | self.regular(&self.of_places(&places)?)?)
     }
 
     /// Rows with an entity whose name has this word among others.
@@ -284,6 +336,16 @@ impl Evaluation<'_> {
             rows.insert_range(row(low.saturating_sub(first))..row((high - first).saturating_add(1)));
         }
         rows
+    }
+}
+
+/// Words that are looked for in messages.
+fn words_in<'a>(expr: &'a Expr, words: &mut BTreeSet<&'a str>) {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| words_in(part, words)),
+        Expr::Not(part) => words_in(part, words),
+        Expr::Phrase(phrase) | Expr::Message(phrase) => words.extend(phrase.iter().map(String::as_str)),
+        _ => {}
     }
 }
 

@@ -14,7 +14,7 @@ mod sealed;
 
 pub(crate) use build::Builder;
 pub(crate) use dictionary::Dictionary;
-pub(crate) use evaluate::{Candidates, Rows, evaluate};
+pub(crate) use evaluate::{Candidates, Rows, evaluate, evaluate_each};
 pub(crate) use places::PlaceColumn;
 pub(crate) use posting::Bits;
 pub(crate) use sealed::SealedTerms;

@@ -2,6 +2,7 @@
 
 use crate::varint::{self, Reader};
 use roaring::RoaringBitmap;
+use std::ops::Range;
 
 const GAPS: u8 = 0;
 const RUNS: u8 = 1;
@@ -56,14 +57,14 @@ pub(crate) fn decode(bytes: &[u8], all: u32, count: u32) -> Option<RoaringBitmap
         return (rows.len() == u64::from(count)).then_some(rows);
     }
     let mut rows: Vec<u32> = Vec::with_capacity(count as usize);
-    let mut take = |first: u32, end: u32| {
+    let take = |first: u32, end: u32| {
         let fits = rows.len() + (end - first) as usize <= count as usize;
         if fits {
             rows.extend(first..end);
         }
         fits.then_some(())
     };
-    each_run(bytes, all, &mut take)?;
+    each_run(bytes, all, take)?;
     (rows.len() == count as usize).then_some(())?;
     RoaringBitmap::from_sorted_iter(rows).ok()
 }
@@ -92,9 +93,7 @@ impl Bits {
     /// These rows, of which there are `all` at most.
     pub(crate) fn of_rows(rows: &RoaringBitmap, all: u32) -> Self {
         let mut bits = Self::new(all);
-        for run in rows.iter().filter(|row| *row < all) {
-            bits.bytes[run as usize / 8] |= 1 << (run % 8);
-        }
+        rows.iter().filter(|row| *row < all).for_each(|row| bits.bytes[row as usize / 8] |= 1 << (row % 8));
         bits
     }
 
@@ -120,7 +119,7 @@ impl Bits {
             return Some(ones_of_both(&self.bytes, rest));
         }
         let mut count = 0;
-        each_run(bytes, all, &mut |first, end| {
+        each_run(bytes, all, |first, end| {
             count += if end - first > 16 {
                 self.count_between(first, end)
             } else {
@@ -139,21 +138,11 @@ impl Bits {
         ones + ends.filter(|row| self.contains(*row)).count() as u64
     }
 
-    /// Rows whose flag is set.
-    pub(crate) fn of(flags: impl ExactSizeIterator<Item = bool>) -> Self {
-        let all = flags.len();
-        let mut bytes = Vec::with_capacity(all.div_ceil(64) * 8);
-        let mut word = 0_u64;
-        for (row, flag) in flags.enumerate() {
-            word |= u64::from(flag) << (row % 64);
-            if row % 64 == 63 {
-                bytes.extend_from_slice(&word.to_le_bytes());
-                word = 0;
-            }
+    /// Adds rows, which lie below the number of all.
+    pub(crate) fn add_rows(&mut self, rows: Range<u32>) {
+        if rows.start < rows.end && rows.end <= self.all {
+            set(&mut self.bytes, rows.start as usize, rows.end as usize);
         }
-        bytes.extend_from_slice(&word.to_le_bytes());
-        bytes.truncate(all.div_ceil(8));
-        Self { all: all as u32, bytes }
     }
 
     /// Adds the rows that `bytes` are; `None` if they do not lie below the number of all.
@@ -170,7 +159,7 @@ impl Bits {
             bits.iter_mut().zip(rest).for_each(|(byte, more)| *byte |= more);
             return Some(());
         }
-        each_run(bytes, all, &mut |first, end| {
+        each_run(bytes, all, |first, end| {
             set(bits, first as usize, end as usize);
             Some(())
         })
@@ -202,7 +191,7 @@ fn set(bits: &mut [u8], first: usize, end: usize) {
 }
 
 /// Hands over the rows that `bytes` are as runs, ascending, until told to stop, which counts as damage.
-fn each_run(bytes: &[u8], all: u32, take: &mut dyn FnMut(u32, u32) -> Option<()>) -> Option<()> {
+fn each_run(bytes: &[u8], all: u32, mut take: impl FnMut(u32, u32) -> Option<()>) -> Option<()> {
     let (tag, rest) = bytes.split_first()?;
     let mut reader = Reader(rest);
     let mut next = 0_u64;

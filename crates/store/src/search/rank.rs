@@ -118,10 +118,12 @@ pub(super) enum Ties {
     LatestFirst,
 }
 
+/// Place of a part, its candidates, and those of them that each clue leads to.
+type OfPart = (usize, RoaringBitmap, Vec<RoaringBitmap>);
+
 /// What may match in each part, and what each clue leads to there.
 pub(super) struct Ranking {
-    /// Place of a part, its candidates, and those of them that each clue leads to.
-    parts: Vec<(usize, RoaringBitmap, Vec<RoaringBitmap>)>,
+    parts: Vec<OfPart>,
     /// Candidates in all parts, and whether they all match.
     pub(super) total: u64,
     pub(super) exact: bool,
@@ -145,23 +147,21 @@ impl Ranking {
             .par_iter()
             .map(|part| {
                 let Some(found) = part.find(expr)? else { return Ok(None) };
-                let of_clues = part.with_terms(|terms| {
-                    let found = evaluate_each(clues, terms, &NoRows)?;
-                    let rows: Vec<RoaringBitmap> = found.into_iter().map(|found| found.rows).collect();
-                    Ok((terms.rows(), rows))
-                })?;
-                Ok(Some((found, of_clues)))
+                let of_clues = part.with_terms(|terms| evaluate_each(clues, terms, &NoRows))?;
+                let mut of_clues: Vec<RoaringBitmap> = of_clues.into_iter().map(|found| found.rows).collect();
+                let counts: Vec<u64> = of_clues.iter().map(RoaringBitmap::len).collect();
+                if found.rows.len() < part.rows() {
+                    of_clues.iter_mut().for_each(|rows| *rows &= &found.rows);
+                }
+                Ok(Some((found, of_clues, counts)))
             })
             .collect::<Result<_>>()?;
         for (place, of_part) in of_parts.into_iter().enumerate() {
-            let Some((found, (of_part, mut of_clues))) = of_part else { continue };
-            rows += u64::from(of_part);
+            let Some((found, of_clues, counts)) = of_part else { continue };
+            rows += parts[place].rows();
             ranking.total += found.rows.len();
             ranking.exact &= found.exact;
-            for (of_clue, count) in of_clues.iter_mut().zip(&mut with_clue) {
-                *count += of_clue.len();
-                *of_clue &= &found.rows;
-            }
+            with_clue.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
             ranking.parts.push((place, found.rows, of_clues));
         }
         let rarity = |with: u64| (1.0 + (rows as f64 - with as f64 + 0.5) / (with as f64 + 0.5)).ln();
@@ -177,9 +177,8 @@ impl Ranking {
         order.sort_by(|a, b| self.rarity[*b].total_cmp(&self.rarity[*a]).then(a.cmp(b)));
         order.truncate(MAX_CLUES);
         let mut open = BinaryHeap::new();
-        let all = self.parts.iter().map(|(_, candidates, _)| candidates.clone()).collect();
         let bound = order.iter().map(|clue| self.rarity[*clue]).sum();
-        open.push(Open { bound, next: 0, clues: Vec::new(), rows: all });
+        open.push(Open { bound, next: 0, clues: Vec::new(), rows: None });
         let (mut best, mut left) = (Vec::new(), wanted);
         for _ in 0..MAX_STEPS {
             if left == 0 {
@@ -187,27 +186,38 @@ impl Ranking {
             }
             let Some(class) = open.pop() else { break };
             let Some(&clue) = order.get(class.next) else {
-                let rows = self.first(&class.rows, left.min(each), ties);
+                let rows = class.rows.unwrap_or_else(|| self.without(&order));
+                let rows = self.first(&rows, left.min(each), ties);
                 left -= rows.len();
                 best.push(Ranks { score: class.bound, clues: class.clues, rows });
                 continue;
             };
             let next = class.next + 1;
-            let with = class.rows.iter().zip(&self.parts).map(|(rows, part)| rows & &part.2[clue]);
-            let with: Vec<RoaringBitmap> = with.collect();
-            let split = with.iter().any(|rows| !rows.is_empty());
+            let with: Vec<RoaringBitmap> = match &class.rows {
+                Some(rows) => rows.iter().zip(&self.parts).map(|(rows, part)| rows & &part.2[clue]).collect(),
+                None => {
+                    self.parts.iter().map(|part| less(&part.2[clue], part, &order[..class.next])).collect()
+                }
+            };
             let mut without = class.rows;
-            if split {
-                without.iter_mut().zip(&with).for_each(|(rows, with)| *rows -= with);
+            if with.iter().any(|rows| !rows.is_empty()) {
+                if let Some(rows) = &mut without {
+                    rows.iter_mut().zip(&with).for_each(|(rows, with)| *rows -= with);
+                }
                 let clues = class.clues.iter().copied().chain([clue]).collect();
-                open.push(Open { bound: class.bound, next, clues, rows: with });
+                open.push(Open { bound: class.bound, next, clues, rows: Some(with) });
             }
-            if without.iter().any(|rows| !rows.is_empty()) {
+            if without.as_ref().is_none_or(|rows| rows.iter().any(|rows| !rows.is_empty())) {
                 let bound = class.bound - self.rarity[clue];
                 open.push(Open { bound, next, clues: class.clues, rows: without });
             }
         }
         best
+    }
+
+    /// What none of some clues leads to.
+    fn without(&self, clues: &[usize]) -> Vec<RoaringBitmap> {
+        self.parts.iter().map(|part| less(&part.1, part, clues)).collect()
     }
 
     /// The first `count` rows of a class.
@@ -235,8 +245,17 @@ struct Open {
     next: usize,
     /// Those of them that lead to it.
     clues: Vec<usize>,
-    /// Its rows in each part.
-    rows: Vec<RoaringBitmap>,
+    /// Its rows in each part. `None` for what no clue leads to so far, which is nearly everything, and seldom looked at.
+    rows: Option<Vec<RoaringBitmap>>,
+}
+
+/// Those of `rows` of a part that none of some clues leads to.
+fn less(rows: &RoaringBitmap, (.., of_clues): &OfPart, clues: &[usize]) -> RoaringBitmap {
+    let mut rows = rows.clone();
+    // Single rows are taken out of bits; out of runs each would cost all runs behind it.
+    rows.remove_run_compression();
+    clues.iter().for_each(|clue| rows -= &of_clues[*clue]);
+    rows
 }
 
 impl Ord for Open {

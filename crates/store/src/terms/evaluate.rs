@@ -47,14 +47,14 @@ struct Evaluation<'a> {
     exprs: &'a [Expr],
     terms: &'a dyn TermSource,
     rows: &'a dyn Rows,
-    /// Words of the expressions that so many templates hold that the column of places is read for them, once for all.
-    frequent: OnceCell<HashMap<&'a str, RoaringBitmap>>,
+    /// Of words of the expressions, once the column of places was read for them.
+    by_column: OnceCell<HashMap<&'a str, RoaringBitmap>>,
     irregular: OnceCell<RoaringBitmap>,
 }
 
 impl<'a> Evaluation<'a> {
     fn new(exprs: &'a [Expr], terms: &'a dyn TermSource, rows: &'a dyn Rows) -> Self {
-        Self { exprs, terms, rows, frequent: OnceCell::new(), irregular: OnceCell::new() }
+        Self { exprs, terms, rows, by_column: OnceCell::new(), irregular: OnceCell::new() }
     }
 
     fn expr(&self, expr: &Expr) -> Result<Candidates> {
@@ -138,13 +138,11 @@ impl<'a> Evaluation<'a> {
 
     /// Rows whose message has this word.
     fn word(&self, word: &str) -> Result<RoaringBitmap> {
-        let places = self.terms.postings(&key(Kind::TemplateWord, word.as_bytes()))?;
         let own = self.terms.postings(&key(Kind::Word, word.as_bytes()))?;
-        if self.is_frequent(&places)
-            && let Some(rows) = self.frequent()?.get(word)
-        {
+        if let Some(rows) = self.by_column()?.get(word) {
             return Ok(own | self.regular(rows)?);
         }
+        let places = self.terms.postings(&key(Kind::TemplateWord, word.as_bytes()))?;
         Ok(own | self.regular(&self.of_places(&places)?)?)
     }
 
@@ -159,33 +157,37 @@ impl<'a> Evaluation<'a> {
         Ok(self.irregular.get().map_or_else(|| rows.clone(), |irregular| rows - irregular))
     }
 
-    /// Rows of the templates that hold a frequent word, for each such word of the expressions.
-    fn frequent(&self) -> Result<&HashMap<&'a str, RoaringBitmap>> {
-        if let Some(found) = self.frequent.get() {
+    /// Rows of the templates that hold a word, for each word of the expressions, if there are so many of these templates that
+    /// reading the column of places once finds their rows sooner.
+    fn by_column(&self) -> Result<&HashMap<&'a str, RoaringBitmap>> {
+        if let Some(found) = self.by_column.get() {
             return Ok(found);
         }
         let mut words = BTreeSet::new();
         self.exprs.iter().for_each(|expr| words_in(expr, &mut words));
-        let (mut frequent, mut places) = (Vec::new(), Vec::new());
+        let (mut found, mut places) = (Vec::new(), Vec::new());
         for word in words {
             let of_word = self.terms.postings(&key(Kind::TemplateWord, word.as_bytes()))?;
-            if self.is_frequent(&of_word) {
-                frequent.push(word);
+            if !of_word.is_empty() {
+                found.push(word);
                 places.push(of_word);
             }
         }
+        if !self.are_many(places.iter().map(RoaringBitmap::len).sum()) {
+            return Ok(self.by_column.get_or_init(HashMap::new));
+        }
         let rows = self.terms.place_column()?.rows_at(&places);
-        Ok(self.frequent.get_or_init(|| frequent.into_iter().zip(rows).collect()))
+        Ok(self.by_column.get_or_init(|| found.into_iter().zip(rows).collect()))
     }
 
-    /// Whether there are so many of these templates that reading the column of places finds their rows sooner.
-    fn is_frequent(&self, places: &RoaringBitmap) -> bool {
-        places.len() > u64::from(self.terms.rows()) / ROWS_PER_LOOKUP
+    /// Whether reading the column of places finds rows sooner than looking up so many templates.
+    fn are_many(&self, templates: u64) -> bool {
+        templates > u64::from(self.terms.rows()) / ROWS_PER_LOOKUP
     }
 
     /// Rows of the templates at these places.
     fn of_places(&self, places: &RoaringBitmap) -> Result<RoaringBitmap> {
-        if self.is_frequent(places) {
+        if self.are_many(places.len()) {
             let rows = self.terms.place_column()?.rows_at(std::slice::from_ref(places));
             return Ok(rows.into_iter().next().unwrap_or_default());
         }

@@ -160,7 +160,11 @@ impl Bits {
             return Some(());
         }
         each_run(bytes, all, |first, end| {
-            set(bits, first as usize, end as usize);
+            if end - first == 1 {
+                bits[first as usize / 8] |= 1 << (first % 8);
+            } else {
+                set(bits, first as usize, end as usize);
+            }
             Some(())
         })
     }

@@ -101,7 +101,7 @@ impl Model {
         let config = Config::read(&gguf)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = options.threads.unwrap_or_else(cores).clamp(1, 256);
-        let compute = Compute { pool: Pool::new(threads), isa };
+        let compute = Compute { pool: Pool::new(threads).that_rests(), isa };
         // The vocabulary takes one core about as long as the weights take the others.
         let (tokenizer, weights) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&gguf));

@@ -26,6 +26,8 @@ pub(crate) struct Pool {
     workers: Vec<Worker>,
     /// Held while a region runs: regions of several callers take turns.
     region: Mutex<()>,
+    /// Whether it rests when asked to.
+    rests: bool,
 }
 
 struct Worker {
@@ -71,7 +73,13 @@ impl Pool {
             let Ok(handle) = spawned else { break };
             workers.push(Worker { thread: handle.thread().clone(), handle: Some(handle) });
         }
-        Self { shared, workers, region: Mutex::new(()) }
+        Self { shared, workers, region: Mutex::new(()), rests: false }
+    }
+
+    /// It [rests](crate::rest()) between regions when asked to.
+    pub(crate) fn that_rests(mut self) -> Self {
+        self.rests = true;
+        self
     }
 
     /// Number of threads, the caller's included.
@@ -81,6 +89,9 @@ impl Pool {
 
     /// Calls `work` on every thread at once and returns when all are done.
     pub(crate) fn run(&self, work: Work<'_>) {
+        if self.rests && !INSIDE.get() {
+            crate::rest::wait();
+        }
         if self.workers.is_empty() || INSIDE.get() {
             work(0);
             return;

@@ -144,7 +144,7 @@
   const refresh = async () => {
     timer = null;
     announce();
-    const ids = [...stale].slice(0, 75);
+    const ids = [...stale];
     stale.clear();
     if (ids.length === 0) return;
     const answer = await fetch(`/alerts/rows?ids=${ids.join(",")}`, {

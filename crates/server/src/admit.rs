@@ -3,8 +3,10 @@
 //! Every route says what it needs ([`Rule`]); nothing is answered before that is known. Where no proof is asked for
 //! (`--no-auth`, loopback alone) whoever asks is `local` and may do everything.
 
+use crate::background::rest_for_page;
 use crate::hub::lock;
 use crate::listen::Peer;
+use crate::page::is_page;
 use crate::problem::{Problem, Result};
 use crate::redact;
 use crate::state::{App, blocking};
@@ -150,7 +152,8 @@ pub(crate) async fn admit(
     let (mut parts, body) = request.into_parts();
     let what = format!("{} {}", parts.method, shown_uri(&parts));
     let shown = Shown::of(&parts);
-    let who = match shown.identify(&app, is_asked_for(&parts)).await {
+    let is_asked_for = is_asked_for(&parts);
+    let who = match shown.identify(&app, is_asked_for).await {
         Ok(who) => who,
         Err(refusal) => {
             drain(body).await;
@@ -160,6 +163,9 @@ pub(crate) async fn admit(
     if let Err(problem) = rule.check(&app, &who, &what).await {
         drain(body).await;
         return problem.into_response();
+    }
+    if is_asked_for && parts.method == Method::GET && is_page(parts.uri.path()) {
+        rest_for_page(&shown.peer.source);
     }
     parts.extensions.insert(who.clone());
     let is_masked = who.redacted && !rule.own;
@@ -350,7 +356,7 @@ pub(crate) fn set_cookie(app: &App, value: Option<&str>) -> HeaderValue {
 }
 
 async fn refuse(app: &Arc<App>, parts: &Parts, what: String, refusal: Refusal) -> Response {
-    let is_page = crate::page::is_page(parts.uri.path());
+    let is_page = is_page(parts.uri.path());
     if let Refusal::Denied { claims, why } = &refusal {
         note_denied(app, claims, why, what, &peer(parts).source).await;
     }

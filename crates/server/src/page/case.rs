@@ -20,7 +20,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-const PAGE_SIZE: usize = 100;
+const PAGE_SIZE: usize = 40;
 
 const ENTITIES_PER_ROW: usize = 3;
 const ENTITIES_SHOWN: usize = 40;

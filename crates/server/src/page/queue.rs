@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Rows of one page: with style and script it stays under 150 kB.
-const PAGE_SIZE: usize = 50;
+const PAGE_SIZE: usize = 30;
 const ENTITIES_PER_ROW: usize = 3;
 const TECHNIQUES_PER_ROW: usize = 3;
 /// Values shown of a facet that has many.

@@ -2,9 +2,12 @@
 // JSON line for each path.
 
 import { createRequire } from "node:module";
+import { setTimeout } from "node:timers/promises";
 
 const { chromium } = createRequire(`${process.env.CASEMATE_BROWSER}/package.json`)("playwright-core");
 const ROUNDS = 5;
+// Whoever reads a page does not open the next at once.
+const READING_MS = 1500;
 const [base, ...paths] = process.argv.slice(2);
 const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 const browser = await chromium.launch({
@@ -28,6 +31,7 @@ for (const path of paths) {
     times.push(timing.interactive);
     bytes = timing.bytes;
     await context.close();
+    await setTimeout(READING_MS);
   }
   times.sort((a, b) => a - b);
   console.log(JSON.stringify({ path, n: ROUNDS, interactive: times[ROUNDS >> 1], most: times.at(-1), bytes }));

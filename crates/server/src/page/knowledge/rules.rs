@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 use axum::response::Html;
 use std::sync::Arc;
 
-const PAGE_SIZE: usize = 50;
+const PAGE_SIZE: usize = 30;
 
 #[derive(Template)]
 #[template(path = "knowledge_rules.html")]

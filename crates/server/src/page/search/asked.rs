@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 /// Events shown on one page.
-pub(super) const PAGE_SIZE: usize = 40;
+pub(super) const PAGE_SIZE: usize = 25;
 /// Columns beside those that are always there.
 const MAX_COLUMNS: usize = 12;
 /// Longest encoded search that every link of a page repeats: there are a hundred of them.

@@ -1,7 +1,7 @@
 //! Who has the cores while a person waits? Decoders stop for a moment when asked to, in the middle of a pass.
 //!
 //! A thread's priority alone does not give way to others: on few cores whatever computes beside them takes their caches and their
-//! memory's time. It is asked for by whoever knows that a person waits, and bounded here: decoders always have three quarters of
+//! memory's time. It is asked for by whoever knows that a person waits, and bounded here: decoders always have two thirds of
 //! the time.
 
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// When the last rest ends, in nanoseconds since then.
 static UNTIL: AtomicU64 = AtomicU64::new(0);
 /// How much longer than they rested decoders go on before they rest again.
-const WORK_PER_REST: u32 = 3;
+const WORK_PER_REST: u32 = 2;
 
 /// Lets every decoder of this process rest for so long, from now on, unless the last rest is not long enough ago: then nothing
 /// happens. Embedders go on.

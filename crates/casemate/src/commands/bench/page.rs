@@ -1,7 +1,7 @@
 //! `casemate bench page`: how long does a person wait for a page, with a full store and an investigation running?
 //!
 //! First bytes are measured over one kept connection on loopback. With `--browser` each page is opened in headless
-//! Chromium as well, with an empty cache: until then it can be used ([`interactive.mjs`](interactive.mjs)).
+//! Chromium as well, with nothing cached: until then it can be used ([`interactive.mjs`](interactive.mjs)).
 
 use super::site::{Client, intrusion, ordinary, quantile, start};
 use super::{Better, Row};
@@ -21,6 +21,8 @@ use std::time::Instant;
 const BATCH: u64 = 20_000;
 /// Days over which the events lie.
 const DAYS: i64 = 30;
+/// The page that others are opened from.
+const FROM: &str = "/session";
 /// What opens pages in a browser.
 const INTERACTIVE: &str = include_str!("interactive.mjs");
 
@@ -167,7 +169,7 @@ fn pages(client: &mut Client) -> anyhow::Result<Vec<String>> {
 
 fn in_browser(browser: &Path, address: &str, pages: &[String]) -> anyhow::Result<Vec<Row>> {
     let mut node = Command::new("node");
-    node.args(["--input-type=module", "-", &format!("http://{address}")])
+    node.args(["--input-type=module", "-", &format!("http://{address}"), FROM])
         .args(pages)
         .env("CASEMATE_BROWSER", browser);
     let mut child = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("starting node")?;
@@ -190,6 +192,7 @@ fn in_browser(browser: &Path, address: &str, pages: &[String]) -> anyhow::Result
             found["n"].as_u64().unwrap_or(1) as usize,
         );
         row.more.insert("most", number(&found["most"]));
+        row.more.insert("new_tab", number(&found["new_tab"]));
         row.more.insert("transferred_bytes", number(&found["bytes"]));
         rows.push(row);
     }

@@ -172,22 +172,21 @@ fn an_update_updates_also_what_was_closed_and_investigated() {
     server.end();
 }
 
-/// Defender's sample, closed here, and what Defender says of it then.
-fn closed_then(change: impl Fn(&mut Value)) -> (Site, Server) {
+/// A product's sample, closed here, `done` with there too, and what the product says of it then.
+fn closed_then(product: &str, done: fn(&mut Value), change: fn(&mut Value)) -> (Site, Server) {
     let site = Site::new();
     let server = site.serve_with(&["--only-when-asked"]);
-    let defender = SAMPLES.iter().find(|sample| sample.product == "Microsoft Defender").unwrap();
+    let sample = SAMPLES.iter().find(|sample| sample.product == product).unwrap();
     let json = [("content-type", "application/json")];
-    let mut alert: Value = serde_json::from_slice(&bytes(defender)).unwrap();
+    let mut alert: Value = serde_json::from_slice(&bytes(sample)).unwrap();
     let send = |alert: &Value| {
-        let body = json!({ "value": [alert] }).to_string();
-        post(&server.address, "/v1/ingest/auto", &json, body.as_bytes()).unwrap().expect_ok()
+        post(&server.address, "/v1/ingest/auto", &json, alert.to_string().as_bytes()).unwrap().expect_ok()
     };
     assert_eq!(send(&alert)["alerts"].as_array().unwrap().len(), 1);
     let close = json!({ "verdict": "benign", "reason": "an exercise", "by": "mira" }).to_string();
     assert_eq!(post(&server.address, "/v1/alerts/1/close", &json, close.as_bytes()).unwrap().status, 200);
-    // What Defender closes, too, stays closed.
-    alert["status"] = json!("resolved");
+    // What its product closes, too, stays closed.
+    done(&mut alert);
     send(&alert);
     until(&server, |rows| rows.len() == 1 && rows[0]["event_count"] == 2);
     change(&mut alert);
@@ -197,13 +196,32 @@ fn closed_then(change: impl Fn(&mut Value)) -> (Site, Server) {
 
 #[test]
 fn what_is_worse_than_what_was_closed_is_an_alert_again() {
-    let reopened: fn(&mut Value) = |alert| alert["status"] = json!("inProgress");
-    let elsewhere: fn(&mut Value) =
-        |alert| alert["evidence"][0]["deviceDnsName"] = json!("ws77.plant.example");
-    for (change, why) in
-        [(reopened, "its product has opened it again"), (elsewhere, "it names host:ws77 now")]
-    {
-        let (_site, server) = closed_then(change);
+    type Change = fn(&mut Value);
+    const OPENED: &str = "its product has opened it again";
+    let resolved: Change = |alert| alert["status"] = json!("resolved");
+    let cases: [(&str, Change, Change, &str); 4] = [
+        ("Microsoft Defender", resolved, |alert| alert["status"] = json!("inProgress"), OPENED),
+        (
+            "Microsoft Defender",
+            resolved,
+            |alert| alert["evidence"][0]["deviceDnsName"] = json!("ws77.plant.example"),
+            "it names host:ws77 now",
+        ),
+        (
+            "Elastic Security",
+            |alert| alert["kibana.alert.workflow_status"] = json!("closed"),
+            |alert| alert["kibana.alert.workflow_status"] = json!("open"),
+            OPENED,
+        ),
+        (
+            "OpenSearch Alerting",
+            |alert| alert["state"] = json!("COMPLETED"),
+            |alert| alert["state"] = json!("ACTIVE"),
+            OPENED,
+        ),
+    ];
+    for (product, done, change, why) in cases {
+        let (_site, server) = closed_then(product, done, change);
         let rows = until(&server, |rows| rows.len() == 2);
         // The newest first: it is open, and what was decided stays with what it was decided about.
         assert_eq!(

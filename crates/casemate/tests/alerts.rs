@@ -210,13 +210,19 @@ fn what_is_worse_than_what_was_closed_is_an_alert_again() {
         (
             "Elastic Security",
             |alert| alert["kibana.alert.workflow_status"] = json!("closed"),
-            |alert| alert["kibana.alert.workflow_status"] = json!("open"),
+            |alert| {
+                alert["kibana.alert.workflow_status"] = json!("open");
+                alert["kibana.alert.workflow_status_updated_at"] = json!("2026-03-09T09:20:00Z");
+            },
             OPENED,
         ),
         (
             "OpenSearch Alerting",
             |alert| alert["state"] = json!("COMPLETED"),
-            |alert| alert["state"] = json!("ACTIVE"),
+            |alert| {
+                alert["state"] = json!("ACTIVE");
+                alert["last_notification_time"] = json!(1_773_047_731_004_u64);
+            },
             OPENED,
         ),
     ];

@@ -70,15 +70,14 @@ fn plain_words_have_pages_and_say_what_they_leave_out() {
     server.ingest(&lines(300));
     let mut path = "/search?q=failed%20sshd%20password&mode=hybrid".to_owned();
     let mut seen = Vec::new();
-    for place in [
-        "the 200 events",
-        "41 to 80 of the 200",
-        "81 to 120 of the 200",
-        "121 to 160 of the 200",
-        "161 to 200 of the 200",
-    ] {
+    for first in (1..200).step_by(25) {
         let page = html(&server, &path);
-        assert!(page.contains(place), "{place} in {page}");
+        let place = if first == 1 {
+            "the 200 events".to_owned()
+        } else {
+            format!("{first} to {} of the 200", first + 24)
+        };
+        assert!(page.contains(&place), "{place} in {page}");
         assert!(page.contains("what fits less than the best 200 is left out"));
         assert_eq!(page.contains("class=\"histogram\""), seen.is_empty());
         assert!(!page.contains("oldest first"), "what is best first has no order of time");
@@ -106,7 +105,7 @@ fn plain_words_have_pages_and_say_what_they_leave_out() {
         .split('"')
         .next()
         .unwrap();
-    assert!(html(&server, &all.replace("&amp;", "&")).contains("305 events<"), "{all}");
+    assert!(html(&server, &all.replace("&amp;", "&")).contains("308 events<"), "{all}");
 }
 
 #[test]

@@ -304,12 +304,17 @@ fn hostile_directories_are_refused() {
     };
     check(&|tiny| full(tiny, query, f32::NAN), "holds NaN");
     check(&|tiny| full(tiny, "encoder.layer.0.output.dense.bias", f32::INFINITY), "holds inf");
-    for (name, value) in [("embeddings.word_embeddings.weight", f32::NAN), (query, 1e30)] {
+    let embedded = |name: &str, value: f32| {
         let mut tiny = Tiny::new();
         full(&mut tiny, name, value);
-        let embedder = Embedder::load(tiny.write().path()).unwrap();
-        let outcome = embedder.embed(&["login failed"]);
-        assert!(matches!(outcome, Err(Error::NotFinite)), "{name}: {outcome:?}");
+        Embedder::load(tiny.write().path()).unwrap().embed(&["login failed"])
+    };
+    let outcome = embedded("embeddings.word_embeddings.weight", f32::NAN);
+    assert!(matches!(outcome, Err(Error::NotFinite)), "{outcome:?}");
+    // Whether scores this large overflow depends on how the processor multiplies: an error, or finite numbers.
+    match embedded(query, 1e30) {
+        Ok(vectors) => assert!(vectors.iter().flatten().all(|x| x.is_finite()), "{vectors:?}"),
+        Err(error) => assert!(matches!(error, Error::NotFinite), "{error}"),
     }
 }
 

@@ -50,9 +50,13 @@ fn of_server(global: &Global, args: &ServeArgs) -> Needs {
         _ => PathBuf::from("."),
     };
     read.extend(receive.watch.iter().map(around));
-    let given = [&global.mappings, &receive.tls_cert, &receive.tls_key, &receive.tls_client_ca];
-    let given = given.into_iter().chain([&args.model.site, &args.model.head, &args.door.api_client_ca]);
-    read.extend(given.flatten().cloned().chain([PathBuf::from(&args.model.model)]));
+    // What is read again when it is replaced: a new file is another one to the kernel, and a link may lead elsewhere then.
+    let replaced = [&receive.tls_cert, &receive.tls_key, &receive.tls_client_ca, &args.door.api_client_ca];
+    for path in replaced.into_iter().flatten() {
+        read.extend([around(path)].into_iter().chain(path.canonicalize().ok().as_ref().map(around)));
+    }
+    let given = [&global.mappings, &args.model.site, &args.model.head];
+    read.extend(given.into_iter().flatten().cloned().chain([PathBuf::from(&args.model.model)]));
     let socket = match &args.listen {
         Address::Unix(path) => path.parent().map(Path::to_owned),
         Address::Tcp(_) => None,

@@ -6,6 +6,7 @@ use crate::models;
 use anyhow::anyhow;
 use casemate_bundle::Bundles;
 use casemate_detect::Rules;
+use casemate_inference::Embedder;
 use casemate_ingest::{Mappings, Options};
 use casemate_investigate::{Head, Investigator, LoadedHead, LoadedModel, Playbooks, Site};
 use casemate_pipeline::Pipeline;
@@ -38,13 +39,12 @@ pub(crate) fn config_dir(global: &Global, name: &str) -> Outcome<PathBuf> {
 
 /// Opens the data directory with rules and, where it is there, the embedding model.
 pub(crate) fn pipeline(global: &Global) -> Outcome<Pipeline> {
-    pipeline_with(global, Limits::default())
+    pipeline_with(global, models::load_embedder(&global.model_dirs())?, Limits::default())
 }
 
-fn pipeline_with(global: &Global, limits: Limits) -> Outcome<Pipeline> {
+fn pipeline_with(global: &Global, embedder: Option<Embedder>, limits: Limits) -> Outcome<Pipeline> {
     let rules = rules(global)?;
     let mappings = mappings(global)?;
-    let embedder = models::load_embedder(&global.model_dirs())?;
     let pipeline = Pipeline::open_with(&global.data_dir, rules, embedder, limits)?;
     Ok(pipeline.with_mappings(mappings).with_findings())
 }
@@ -90,7 +90,8 @@ pub(crate) struct Desk {
 
 /// Opens everything an investigation needs.
 pub(crate) fn desk(global: &Global, args: &ModelArgs, limits: Limits) -> Outcome<Desk> {
-    desk_over(global, args, Arc::new(pipeline_with(global, limits)?))
+    let embedder = models::load_embedder(&global.model_dirs())?;
+    desk_over(global, args, Arc::new(pipeline_with(global, embedder, limits)?))
 }
 
 /// Opens everything else that an investigation over these events needs.
@@ -99,13 +100,17 @@ pub(crate) fn desk_over(global: &Global, args: &ModelArgs, pipeline: Arc<Pipelin
     desk_with(global, args, pipeline, model)
 }
 
-/// As [`desk`], for a server: why there is no model that should be there is said, and all else is opened.
+/// As [`desk`], for a server: why a model cannot be used that should be there is said, and all else is opened.
 pub(crate) fn desk_or_held(
     global: &Global,
     args: &ModelArgs,
     limits: Limits,
 ) -> Outcome<(Desk, Option<String>)> {
-    let pipeline = Arc::new(pipeline_with(global, limits)?);
+    let embedder = models::load_embedder(&global.model_dirs()).unwrap_or_else(|why| {
+        tracing::error!(%why, "search by meaning is off until that is put right and this is started again");
+        None
+    });
+    let pipeline = Arc::new(pipeline_with(global, embedder, limits)?);
     // The threads that compute a model are started where it is loaded, and wait for others as that thread does.
     let loading = || {
         casemate_server::give_way();

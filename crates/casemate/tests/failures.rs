@@ -9,6 +9,7 @@ mod common;
 use common::http::{get, post};
 use common::{Server, Site, data, models};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -107,14 +108,43 @@ fn a_model_that_is_not_the_one_the_catalogue_names_is_not_used() {
 }
 
 #[test]
-fn an_expired_certificate_is_said_and_shown_still() {
+fn without_its_embedder_everything_but_search_by_meaning_goes_on() {
     let site = Site::new();
-    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = site.file("old.pem", params.self_signed(&key).unwrap().pem().as_bytes());
-    let key = site.file("old.key", key.serialize_pem().as_bytes());
+    let models = site.data_dir().with_file_name("models");
+    let embedder = models.join("all-MiniLM-L6-v2");
+    fs_err::create_dir_all(&embedder).unwrap();
+    for name in ["model.safetensors", "tokenizer.json", "config.json"] {
+        fs_err::write(embedder.join(name), b"\x08\0\0\0\0\0\0\0 and then nothing that makes sense").unwrap();
+    }
+    let server = serve(&site, &["--model", "none", "--models", &models.display().to_string()]);
+    assert!(server.said.contains("search by meaning is off"), "{}", server.said);
+    let logs = fs_err::read(data("incident/logs/windows-estate.json.gz")).unwrap();
+    let raw = [("content-type", "application/octet-stream")];
+    let taken = post(&server.address, "/v1/ingest/auto", &raw, &logs).unwrap().expect_ok();
+    assert!(taken["alerts"].as_array().is_some_and(|alerts| alerts.len() >= 4), "{taken}");
+    assert!(get(&server.address, "/v1/search?q=powershell").unwrap().expect_ok()["total"].as_u64() > Some(0));
+    let by_meaning = get(&server.address, "/v1/search?mode=semantic&q=powershell").unwrap();
+    assert!(by_meaning.status < 500 && by_meaning.body.contains("embedding model"), "{by_meaning:?}");
+}
+
+#[test]
+fn an_expired_certificate_is_said_and_shown_still_until_it_is_replaced() {
+    let site = Site::new();
+    // Written beside the files and put in their place, as programs that renew certificates do.
+    let certify = |year: i32| {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(year, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year + 1, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap().pem();
+        let put = |name: &str, text: &str| {
+            let path = site.file(name, b"");
+            fs_err::rename(site.file("new", text.as_bytes()), &path).unwrap();
+            path
+        };
+        (put("site.pem", &made), put("site.key", &key.serialize_pem()), made)
+    };
+    let (certificate, key, expired) = certify(2020);
     let tls = ["--model", "none", "--tls", "--tls-cert", &certificate, "--tls-key", &key];
     let args = [&["serve", "--no-auth", "--listen", "127.0.0.1:0"], &tls[..]].concat();
     // Without a proof nothing but loopback is served, and over TLS it is not told which that is.
@@ -123,6 +153,106 @@ fn an_expired_certificate_is_said_and_shown_still() {
     let server = Server::start(&mut site.command(&args));
     assert!(server.said.contains("the certificate has expired"), "{}", server.said);
     assert!(std::net::TcpStream::connect(&server.address).is_ok());
+    let Some(shown) = shown_by(&server) else { return };
+    assert_eq!(lines(&shown), lines(&expired));
+    let (.., renewed) = certify(2090);
+    let begun = Instant::now();
+    while lines(&shown_by(&server).unwrap()) != lines(&renewed) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the new certificate is not shown");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter(|line| !line.starts_with("---"))
+        .flat_map(|line| line.split_ascii_whitespace())
+        .collect()
+}
+
+/// The certificate that a server shows, as PEM; `None`, with a message, without Python.
+fn shown_by(server: &Server) -> Option<String> {
+    const ASK: &str = "import ssl, sys; host, port = sys.argv[1].rsplit(':', 1); \
+                       print(ssl.get_server_certificate((host, int(port))))";
+    let asked = Command::new("python3").args(["-c", ASK, &server.address]).output();
+    let Ok(output) = asked else {
+        eprintln!("skipped: python3 is not installed");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// What lets a program see another time than the machine's; `None`, with a message, where it is not installed.
+fn faketime() -> Option<PathBuf> {
+    let unpacked = std::env::var_os("CASEMATE_SHIPPERS").map(PathBuf::from).unwrap_or_default();
+    let library = Path::new("usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1");
+    let found = [unpacked, PathBuf::from("/")].into_iter().map(|root| root.join(library));
+    let found = found.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        eprintln!("skipped: libfaketime is neither in $CASEMATE_SHIPPERS nor installed");
+    }
+    found
+}
+
+#[test]
+fn a_clock_that_jumps_deletes_and_loses_nothing() {
+    let Some(faketime) = faketime() else { return };
+    let site = Site::new();
+    fs_err::create_dir_all(site.data_dir()).unwrap();
+    // Where the server may read it: it is sealed.
+    let clock = site.data_dir().join("clock");
+    let start = |offset: &str| {
+        fs_err::write(&clock, offset).unwrap();
+        let args = ["serve", "--no-auth", "--model", "none", "--listen", "127.0.0.1:0", "--keep-days", "30"];
+        let mut command = site.command(&args);
+        command.env("LD_PRELOAD", &faketime).env("FAKETIME_TIMESTAMP_FILE", &clock);
+        command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        Server::start(&mut command)
+    };
+    let send = |server: &Server, name: &str| {
+        let logs = fs_err::read(data(&format!("incident/logs/{name}"))).unwrap();
+        let raw = [("content-type", "application/octet-stream")];
+        post(&server.address, "/v1/ingest/auto", &raw, &logs).unwrap().expect_ok();
+    };
+    let events = |server: &Server| {
+        get(&server.address, "/v1/system").unwrap().expect_ok()["intake"]["events"].as_u64().unwrap()
+    };
+    let investigated = |server: &Server| {
+        let begun = Instant::now();
+        loop {
+            let alerts = get(&server.address, "/v1/alerts").unwrap().expect_ok()["total"].as_u64().unwrap();
+            let done =
+                get(&server.address, "/v1/investigations").unwrap().expect_ok()["total"].as_u64().unwrap();
+            if alerts == done {
+                return done;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{done} of {alerts} alerts");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+
+    let server = start("+0");
+    send(&server, "windows-prd01.zip");
+    let (first, before) = (investigated(&server), events(&server));
+    assert!(first > 0 && before > 10_000, "{first} alerts, {before} events");
+    // A year and more ahead; then before it all.
+    fs_err::write(&clock, "+400d").unwrap();
+    send(&server, "windows-estate.json.gz");
+    let second = investigated(&server);
+    assert!(second > first, "{second} after {first}");
+    fs_err::write(&clock, "-400d").unwrap();
+    send(&server, "linux-syslog.log");
+    assert!(investigated(&server) > second);
+    let all = events(&server);
+    server.end();
+
+    // What is old by the clock alone stays.
+    let server = start("+400d");
+    assert!(server.said.contains("nothing is deleted by age for a day"), "{}", server.said);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(events(&server), all);
+    assert_eq!(get(&server.address, "/v1/events/1").unwrap().status, 200);
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub enum QuarantineReason {
     UnknownBinary,
     /// Looks like an event as XML and is none.
     MalformedXml,
+    /// Made a decoder fail: a fault of ours, not of the record.
+    DecoderFault,
 }
 
 impl QuarantineReason {
@@ -80,6 +82,7 @@ impl QuarantineReason {
             Self::DecompressionLimit => "decompression_limit",
             Self::UnknownBinary => "unknown_binary",
             Self::MalformedXml => "malformed_xml",
+            Self::DecoderFault => "decoder_fault",
         }
     }
 }

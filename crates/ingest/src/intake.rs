@@ -3,6 +3,7 @@
 //! Counts every record, skips those an earlier read has taken, gathers the rest into batches for the sink.
 //! Decodes nothing.
 
+use crate::fault;
 use crate::formats::Draft;
 use crate::join::{Action, Waiting};
 use crate::record::{Finisher, Record};
@@ -96,24 +97,29 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Takes a decoded record.
-    pub(crate) fn event(&mut self, origin: Origin<'_>, draft: Draft, raw: Vec<u8>) -> Result<()> {
-        let event = self.finisher.event(draft, raw);
-        self.finished(origin, event)
+    /// Takes a record with what `decode` makes of it: an event, or why there is none.
+    pub(crate) fn decoded(
+        &mut self,
+        origin: Origin<'_>,
+        raw: &[u8],
+        decode: impl FnOnce() -> Result<Draft, (QuarantineReason, &'static str)>,
+    ) -> Result<()> {
+        match fault::caught(|| decode().map(|draft| self.finisher.event(draft, raw))) {
+            Ok(Ok(event)) => self.finished(origin, event),
+            Ok(Err((reason, detail))) => self.quarantine(origin, reason, detail, raw),
+            Err(fault) => self.quarantine(origin, QuarantineReason::DecoderFault, &fault, raw),
+        }
     }
 
     /// Takes what has waited for its other records.
     fn joined(&mut self, actions: Vec<Action>) -> Result<()> {
         for mut action in actions {
-            let (source, position) = (std::mem::take(&mut action.source), action.position);
-            let event = match action.alone() {
-                Some(record) => record,
-                None => {
-                    let (draft, raw) = action.joined();
-                    self.finisher.event(draft, raw)
-                }
-            };
-            self.finished(Origin { source: &source, position }, event)?;
+            let source = std::mem::take(&mut action.source);
+            let origin = Origin { source: &source, position: action.position };
+            match action.alone() {
+                Some(record) => self.finished(origin, record)?,
+                None => self.decoded(origin, &action.raw(), || Ok(action.joined()))?,
+            }
         }
         Ok(())
     }

@@ -107,9 +107,13 @@ impl Action {
         if self.records.len() == 1 { self.records.pop() } else { None }
     }
 
-    /// What all records say, and all their bytes, a line each.
-    pub(crate) fn joined(self) -> (Draft, Vec<u8>) {
-        let draft = auditd::join(&self.records);
+    /// What all records say.
+    pub(crate) fn joined(&self) -> Draft {
+        auditd::join(&self.records)
+    }
+
+    /// Their bytes, a line each.
+    pub(crate) fn raw(&self) -> Vec<u8> {
         let mut raw = Vec::with_capacity(self.bytes + self.records.len());
         for record in &self.records {
             if !raw.is_empty() {
@@ -117,6 +121,6 @@ impl Action {
             }
             raw.extend_from_slice(&record.raw);
         }
-        (draft, raw)
+        raw
     }
 }

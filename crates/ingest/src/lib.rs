@@ -11,6 +11,7 @@
 
 mod archive;
 mod carrier;
+mod fault;
 mod formats;
 mod framing;
 mod intake;

@@ -121,20 +121,14 @@ fn decode(decoder: &mut Decoder, block: &Block, limit: usize) -> Vec<Item> {
     let mut items = Vec::new();
     let mut lines = Lines::new(block.bytes.as_slice(), limit);
     // Reading from memory does not fail.
-    while let Ok(Some((shape, line))) = lines.next() {
+    while let Ok(Some((shape, number, line))) = lines.next() {
         if line.trim_ascii().is_empty() {
             continue;
         }
+        let number = block.before + number;
         match shape {
-            Shape::Whole => {
-                let line = line.to_vec();
-                let number = block.before + lines.number();
-                decoder.line(line, &mut |record| items.push(Item::Record(number, record)));
-            }
-            Shape::Piece(piece) => {
-                let line = line.to_vec();
-                items.push(Item::Piece(block.before + lines.number(), piece, line));
-            }
+            Shape::Whole => items.extend(decoder.line(line).map(|record| Item::Record(number, record))),
+            Shape::Piece(piece) => items.push(Item::Piece(number, piece, line.to_vec())),
         }
     }
     items

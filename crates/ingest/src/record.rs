@@ -37,7 +37,7 @@ impl Finisher {
     }
 
     /// The event that `draft` says, its source and position not set.
-    pub(crate) fn event(&mut self, mut draft: Draft, raw: Vec<u8>) -> Event {
+    pub(crate) fn event(&mut self, mut draft: Draft, raw: &[u8]) -> Event {
         if draft.message.is_empty() {
             draft.message.push_str("record without text");
         }
@@ -57,7 +57,7 @@ impl Finisher {
             message: draft.message,
             fields: draft.fields,
             native: draft.native,
-            raw,
+            raw: raw.to_vec(),
             template: self.template(&template_text),
             template_text,
         }

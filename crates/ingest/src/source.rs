@@ -83,7 +83,7 @@ pub(crate) fn read_framed<'r>(
             let detail = format!("record longer than {} bytes", options.max_record_bytes);
             intake.quarantine(origin, QuarantineReason::TooLong, &detail, raw)?;
         } else {
-            take(&mut intake, origin, |emit| decoder.line(raw.to_vec(), emit))?;
+            take(&mut intake, origin, decoder.line(raw))?;
         }
     }
     intake.finish().map(|_summary| ())
@@ -172,33 +172,27 @@ pub(crate) fn read_lines_in_turn(
     let limit = intake.options.max_record_bytes;
     let mut lines = Lines::new(reader, limit);
     loop {
-        let (shape, raw) = match lines.next() {
-            Ok(Some((shape, line))) => (shape, line.to_vec()),
+        let (shape, number, raw) = match lines.next() {
+            Ok(Some(next)) => next,
             Ok(None) => return Ok(()),
             Err(error) => return Err(intake.read_error(error)),
         };
-        let origin = Origin { source: name, position: before + lines.number() };
+        let origin = Origin { source: name, position: before + number };
         match shape {
             _ if raw.trim_ascii().is_empty() => {}
-            lines::Shape::Whole => take(intake, origin, |emit| decoder.line(raw, emit))?,
-            lines::Shape::Piece(number) => too_long(intake, origin, "line", number, &raw)?,
+            lines::Shape::Whole => take(intake, origin, decoder.line(raw))?,
+            lines::Shape::Piece(piece) => too_long(intake, origin, "line", piece, raw)?,
         }
     }
 }
 
-/// Hands on the records that `decode` emits.
+/// Hands on what a decoder made of one record.
 fn take(
     intake: &mut Intake<'_>,
     origin: Origin<'_>,
-    decode: impl FnOnce(&mut dyn FnMut(Record)),
+    mut records: impl Iterator<Item = Record>,
 ) -> Result<()> {
-    let mut outcome = Ok(());
-    decode(&mut |record| {
-        if outcome.is_ok() {
-            outcome = intake.record(origin, record);
-        }
-    });
-    outcome
+    records.try_for_each(|record| intake.record(origin, record))
 }
 
 fn read_documents(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead) -> Result<()> {
@@ -209,7 +203,7 @@ fn read_documents(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead)
     let mut cut = false;
     let end = loop {
         let (shape, raw) = match documents.next() {
-            Ok(Ok((shape, value))) => (shape, value.to_vec()),
+            Ok(Ok(next)) => next,
             Ok(Err(end)) => break end,
             Err(error) => return Err(intake.read_error(error)),
         };
@@ -219,12 +213,12 @@ fn read_documents(intake: &mut Intake<'_>, name: &str, reader: &mut dyn BufRead)
         let origin = Origin { source: name, position };
         match shape {
             _ if raw.trim_ascii().is_empty() => {}
-            documents::Shape::Whole => take(intake, origin, |emit| decoder.value(raw, emit))?,
-            documents::Shape::Piece(number) => too_long(intake, origin, "JSON value", number, &raw)?,
+            documents::Shape::Whole => take(intake, origin, decoder.value(raw))?,
+            documents::Shape::Piece(number) => too_long(intake, origin, "JSON value", number, raw)?,
             documents::Shape::Cut => {
                 cut = true;
                 let detail = format!("the document ends inside this value, after {} bytes of it", raw.len());
-                intake.quarantine(origin, QuarantineReason::MalformedJson, &detail, &raw)?;
+                intake.quarantine(origin, QuarantineReason::MalformedJson, &detail, raw)?;
             }
         }
     };
@@ -253,7 +247,7 @@ fn read_enclosed(
     let mut position = 0;
     loop {
         let (shape, raw) = match records.next() {
-            Ok(Some((shape, raw))) => (shape, raw.to_vec()),
+            Ok(Some(next)) => next,
             Ok(None) => return Ok(()),
             Err(error) => return Err(intake.read_error(error)),
         };
@@ -262,12 +256,12 @@ fn read_enclosed(
         }
         let origin = Origin { source: name, position };
         match shape {
-            documents::Shape::Piece(number) => too_long(intake, origin, "record", number, &raw)?,
+            documents::Shape::Piece(number) => too_long(intake, origin, "record", number, raw)?,
             // Damage ends as a reason of the decoder's.
-            documents::Shape::Whole | documents::Shape::Cut => take(intake, origin, |emit| match kind {
-                enclosed::Kind::XmlEvents => decoder.xml(raw, emit),
-                enclosed::Kind::JournalExport => decoder.journal_entry(raw, emit),
-            })?,
+            documents::Shape::Whole | documents::Shape::Cut => match kind {
+                enclosed::Kind::XmlEvents => take(intake, origin, decoder.xml(raw))?,
+                enclosed::Kind::JournalExport => take(intake, origin, decoder.journal_entry(raw))?,
+            },
         }
     }
 }

@@ -22,8 +22,9 @@ use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 use std::fmt;
 use std::io::Read;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use template_index::TemplateIndex;
@@ -140,6 +141,8 @@ pub struct Pipeline {
     /// Whether alerts of other products are alerts here.
     takes_findings: bool,
     data_dir: PathBuf,
+    /// Events that detection faulted on.
+    faults: AtomicU64,
     /// Held while quarantined records are tried again: each becomes events once.
     retrying: Mutex<()>,
 }
@@ -190,7 +193,7 @@ impl Pipeline {
         let templates = TemplateIndex::open(data_dir.join("templates.hnsw"), embedder.as_deref());
         let correlator = Mutex::new(rules.correlator());
         let mappings = Options::default().mappings;
-        let (data_dir, retrying) = (data_dir.to_owned(), Mutex::default());
+        let (data_dir, faults, retrying) = (data_dir.to_owned(), AtomicU64::default(), Mutex::default());
         let takes_findings = false;
         Ok(Self {
             store,
@@ -201,6 +204,7 @@ impl Pipeline {
             mappings,
             takes_findings,
             data_dir,
+            faults,
             retrying,
         })
     }
@@ -362,7 +366,9 @@ impl Pipeline {
             let from = correlator.replay_from(start);
             self.for_each_chunk(from, start, &mut |chunk| {
                 for (stored, matched) in chunk {
-                    correlator.observe(&self.rules, stored, matched);
+                    self.unless_it_faults(stored.id, || {
+                        correlator.observe(&self.rules, stored, matched);
+                    });
                 }
                 Ok(())
             })?;
@@ -371,7 +377,7 @@ impl Pipeline {
         self.for_each_chunk(EventId(start.0 + 1), last, &mut |chunk| {
             let mut raises: Vec<Raise> = Vec::new();
             for (stored, matched) in chunk {
-                raises.extend(self.raises(correlator, stored, matched));
+                raises.extend(self.unless_it_faults(stored.id, || self.raises(correlator, stored, matched)));
             }
             let Some((newest, _)) = chunk.last() else { return Ok(()) };
             done.matches += raises.len() as u64;
@@ -405,7 +411,7 @@ impl Pipeline {
             let (chunk, next) = rayon::join(
                 || -> Vec<Matched<'s>> {
                     let matched = events.into_par_iter().map(|stored| {
-                        let rules = self.rules.matches(&stored.event);
+                        let rules = self.unless_it_faults(stored.id, || self.rules.matches(&stored.event));
                         (stored, rules)
                     });
                     matched.collect()
@@ -416,6 +422,21 @@ impl Pipeline {
             events = next?;
         }
         Ok(())
+    }
+
+    /// What `look` makes of an event, or nothing where it faults: one such event is not to hold up all that follow. It
+    /// stays in the store, is counted, and is named in the log.
+    fn unless_it_faults<T: Default>(&self, event: EventId, look: impl FnOnce() -> T) -> T {
+        catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%event, "a fault inside casemate while rules looked at this event; please report it");
+            T::default()
+        })
+    }
+
+    /// Events since the start that detection faulted on: no rule says anything about them.
+    pub fn detection_faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
     }
 
     /// What the rules of alert level say about one event, and what correlation rules it completes.
@@ -484,4 +505,24 @@ fn set_log_sources(rules: &mut Rules, mappings: &Mappings) {
 /// A panic while holding one of these locks leaves nothing half-changed that matters: go on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn an_event_that_detection_faults_on_is_counted_and_holds_up_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipeline = Pipeline::open(dir.path(), Rules::default(), None).unwrap();
+        let looked = |id: u64| {
+            pipeline.unless_it_faults(EventId(id), || {
+                assert_ne!(id, 2, "no such column");
+                vec![id]
+            })
+        };
+        let seen: Vec<u64> = (1..=3).into_par_iter().flat_map_iter(looked).collect();
+        assert_eq!((seen, pipeline.detection_faults()), (vec![1, 3], 1));
+    }
 }

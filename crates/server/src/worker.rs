@@ -240,9 +240,16 @@ impl Intake {
             let now = Timestamp::now();
             for (alert, raised) in &found {
                 self.seen = alert.id;
-                if !self.failed.contains(&alert.id) {
-                    lock(&shared.lines).add(waiting(tools, alert, raised.unwrap_or(now)), now);
+                if self.failed.contains(&alert.id) {
+                    continue;
                 }
+                let seen = || waiting(tools, alert, raised.unwrap_or(now));
+                let Ok(waiting) = catch_unwind(AssertUnwindSafe(seen)) else {
+                    tracing::error!(alert = %alert.id, "a fault inside casemate: this alert is not investigated by itself");
+                    self.failed.insert(alert.id);
+                    continue;
+                };
+                lock(&shared.lines).add(waiting, now);
             }
             if found.len() < READ_AT_ONCE {
                 return;

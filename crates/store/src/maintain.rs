@@ -227,7 +227,16 @@ impl State {
 impl Inner {
     /// Deletes what is not to be kept, and puts small segments together once; says whether there were any.
     pub(crate) fn tidy(&self) -> Result<bool> {
-        let deleted = self.retain(&self.limits.retention, Timestamp::now())?;
+        let now = Timestamp::now();
+        let mut retention = self.limits.retention;
+        if !lock(&self.clock).believes(now, Instant::now()) {
+            retention.max_age = None;
+        }
+        let deleted = self.retain(&retention, now)?;
+        // On a full disk there may be room for it next time.
+        if let Err(error) = self.meta.note_open(now) {
+            tracing::warn!(%error, "cannot note until when the store was open");
+        }
         if deleted.segments > 0 {
             tracing::info!(events = deleted.events, bytes = deleted.bytes, "old events deleted");
             self.note_deleted(&deleted)?;

@@ -188,6 +188,21 @@ impl Meta {
         })
     }
 
+    /// When this store was last known to be open; nothing for one that is new or was made anew.
+    pub(crate) fn open_at(&self) -> Result<Option<Timestamp>> {
+        let seconds = i64::try_from(self.state("open_at")?).unwrap_or_default();
+        Ok(Timestamp::from_second(seconds).ok().filter(|_| seconds > 0))
+    }
+
+    /// Notes that it is open at `now`, durably.
+    pub(crate) fn note_open(&self, now: Timestamp) -> Result<()> {
+        let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+        self.write(|write| {
+            write.open_table(STATE)?.insert("open_at", seconds)?;
+            Ok(())
+        })
+    }
+
     fn state(&self, name: &str) -> Result<u64> {
         let read = self.tables.database.begin_read().map_err(self.tables.error("read"))?;
         let table = read.open_table(STATE).map_err(self.tables.error("read"))?;

@@ -6,6 +6,7 @@ use crate::head::Head;
 use crate::manifest::{Manifest, SegmentEntry, log_path, numbers, segment_path};
 use crate::meta::Meta;
 use crate::resident::Resident;
+use crate::retention::ClockWatch;
 use crate::segment::Segment;
 use crate::stats::Stats;
 use crate::store::{Inner, Writer};
@@ -13,8 +14,10 @@ use crate::view::{Slot, View};
 use crate::{Error, Limits, Result};
 use casemate_disk::{DirLock, Mark};
 use casemate_event::EventId;
+use jiff::Timestamp;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
 /// Opens the store whose files are in `dir`.
 pub(crate) fn open(dir: &Path, limits: Limits) -> Result<Inner> {
@@ -66,6 +69,10 @@ pub(crate) fn open(dir: &Path, limits: Limits) -> Result<Inner> {
         manifest.first_log = heads.first().map_or(0, |head| head.number);
         manifest.write(dir)?;
     }
+    let now = Timestamp::now();
+    let sealed_at = manifest.segments.iter().map(|entry| entry.sealed_at).max();
+    let sealed_at = sealed_at.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let clock = ClockWatch::new(meta.open_at()?.max(sealed_at).unwrap_or(now), Instant::now());
     Ok(Inner {
         dir: dir.to_owned(),
         limits,
@@ -79,6 +86,7 @@ pub(crate) fn open(dir: &Path, limits: Limits) -> Result<Inner> {
         sealed: Mutex::new(sealed),
         moving: RwLock::new(()),
         replacing: Mutex::new(()),
+        clock: Mutex::new(clock),
         manifest: Mutex::new(manifest),
         _lock: lock,
     })

@@ -9,9 +9,9 @@ use casemate_disk::mapped_bytes;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of mapped files beyond those that were there when pages were last let go.
-const MOST: u64 = 256 << 20;
+const MOST: u64 = 96 << 20;
 
-/// Mapped bytes when pages were last let go; 0 before that.
+/// Mapped bytes when pages were last let go, or before the first search; 0 before that.
 #[derive(Debug, Default)]
 pub(crate) struct Resident(AtomicU64);
 
@@ -21,6 +21,12 @@ pub(crate) struct Looking<'a>(&'a Inner);
 impl Inner {
     /// To be held while segments are looked into.
     pub(crate) fn looking(&self) -> Looking<'_> {
+        let base = &self.resident.0;
+        if base.load(Ordering::Relaxed) == 0
+            && let Some(mapped) = mapped_bytes()
+        {
+            base.store(mapped, Ordering::Relaxed);
+        }
         Looking(self)
     }
 }
@@ -29,9 +35,6 @@ impl Drop for Looking<'_> {
     fn drop(&mut self) {
         let Some(mapped) = mapped_bytes() else { return };
         let base = &self.0.resident.0;
-        if base.load(Ordering::Relaxed) == 0 {
-            base.store(mapped, Ordering::Relaxed);
-        }
         if mapped <= base.load(Ordering::Relaxed) + MOST {
             return;
         }

@@ -1,4 +1,7 @@
 //! How long are events kept? Whole segments are deleted, the oldest first.
+//!
+//! A clock that leaps ahead makes all of them old at once. So nothing is deleted by age for a day after the clock is
+//! seen to be further than the time that has passed: somebody can set it right, or it was right.
 
 use crate::manifest::segment_path;
 use crate::stats::Stats;
@@ -7,6 +10,12 @@ use crate::view::Slot;
 use crate::{Error, Result};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A clock that is further ahead than this has leapt, or nobody had the store open for so long.
+const LEAP: SignedDuration = SignedDuration::from_hours(24);
+/// How long nothing is deleted by age then.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Bounds on what is kept. What is not bounded is kept for good.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +36,39 @@ pub struct Deleted {
     pub events: u64,
     /// Bytes of their files.
     pub bytes: u64,
+}
+
+/// Compares the clock with the time that passes.
+#[derive(Debug)]
+pub(crate) struct ClockWatch {
+    /// What the clock said when it was last looked at, and when that was.
+    said: Timestamp,
+    at: Instant,
+    /// Until when it is not believed.
+    doubted_until: Option<Instant>,
+}
+
+impl ClockWatch {
+    /// A watch over a store that was last known to be open when the clock said `said`, as of now (`at`).
+    pub(crate) fn new(said: Timestamp, at: Instant) -> Self {
+        Self { said, at, doubted_until: None }
+    }
+
+    /// Whether events can be deleted by what the clock says now.
+    pub(crate) fn believes(&mut self, says: Timestamp, now: Instant) -> bool {
+        let passed = SignedDuration::try_from(now.duration_since(self.at)).unwrap_or(SignedDuration::MAX);
+        let ahead = says.duration_since(self.said).saturating_sub(passed);
+        if ahead > LEAP {
+            tracing::warn!(
+                "the clock is {} h ahead of the time that has passed, or nothing ran for so long: nothing is deleted by age \
+                 for a day; set it right if it is wrong",
+                ahead.as_hours()
+            );
+            self.doubted_until = Some(now + PATIENCE);
+        }
+        (self.said, self.at) = (says, now);
+        self.doubted_until.is_none_or(|until| now >= until)
+    }
 }
 
 impl Store {
@@ -89,5 +131,30 @@ impl Inner {
             deleted.bytes += entry.bytes;
         }
         Ok(deleted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_clock_that_leaps_is_not_believed_for_a_day() {
+        let (said, began) = (Timestamp::from_second(1_700_000_000).unwrap(), Instant::now());
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let mut watch = ClockWatch::new(said, began);
+        let mut believes =
+            |clock: u64, passed: u64| watch.believes(said + hours(clock), began + hours(passed));
+        // Off over night; then the clock goes with the time.
+        assert!(believes(14, 0));
+        assert!(believes(500, 486));
+        // A year ahead, and on from there.
+        assert!(!believes(500 + 8760, 487));
+        assert!(!believes(500 + 8783, 510));
+        assert!(believes(500 + 8784, 511));
+        // Set back: nothing is old by that.
+        assert!(believes(525, 512));
+        assert!(!believes(525 + 8760, 513));
     }
 }

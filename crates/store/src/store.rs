@@ -12,6 +12,7 @@ use crate::meta::{Meta, Template};
 use crate::open;
 use crate::quarantine::{QuarantineId, Resolved, StoredQuarantined};
 use crate::resident::Resident;
+use crate::retention::ClockWatch;
 use crate::stats::Stats;
 use crate::view::{Place, Slot, View};
 use crate::{Error, Limits, Result};
@@ -57,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) moving: RwLock<()>,
     /// Held while segments are put together or made anew: two at once would do the same ones twice.
     pub(crate) replacing: Mutex<()>,
+    /// Whether the clock is to be believed when events are deleted by age.
+    pub(crate) clock: Mutex<ClockWatch>,
     /// Held while the manifest is changed.
     pub(crate) manifest: Mutex<Manifest>,
     /// Given back last.

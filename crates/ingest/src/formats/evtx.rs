@@ -7,6 +7,7 @@
 
 use super::windows;
 use crate::Result;
+use crate::fault;
 use crate::intake::{Intake, Origin};
 use crate::json::Object;
 use casemate_event::{Format, QuarantineReason, TimeQuality};
@@ -26,7 +27,7 @@ pub(crate) fn read(intake: &mut Intake<'_>, name: &str, reader: &mut dyn Read) -
     if header.len() < HEADER_BYTES as usize {
         let detail = format!("the file ends inside its header, after {} bytes", header.len());
         intake.problem(format!("{name}: {detail}; copy or export the log again"));
-        return log.damaged(intake, &detail, &header);
+        return log.damaged(intake, QuarantineReason::DamagedRecord, &detail, &header);
     }
     // Number of chunks at offset 42; a log that was not closed cleanly may hold more.
     let stated = header.get(42..44).map_or(0, |bytes| u64::from(u16::from_le_bytes([bytes[0], bytes[1]])));
@@ -85,11 +86,11 @@ impl Log<'_> {
         length: usize,
         settings: &Arc<ParserSettings>,
     ) -> Result<()> {
-        let mut data = match EvtxChunkData::new(bytes.to_vec(), false) {
+        let there = bytes.get(..length).unwrap_or(bytes);
+        let mut data = match attempt(|| EvtxChunkData::new(bytes.to_vec(), false)) {
             Ok(data) => data,
-            Err(error) => {
-                let detail = format!("chunk {number}: {}", chain(&error));
-                return self.damaged(intake, &detail, bytes.get(..length).unwrap_or(bytes));
+            Err((reason, why)) => {
+                return self.damaged(intake, reason, &format!("chunk {number}: {why}"), there);
             }
         };
         if length == CHUNK_BYTES && !data.validate_checksum() {
@@ -99,52 +100,81 @@ impl Log<'_> {
                 self.name
             ));
         }
-        let mut chunk = match data.parse(Arc::clone(settings)) {
+        let mut chunk = match attempt(|| data.parse(Arc::clone(settings))) {
             Ok(chunk) => chunk,
-            Err(error) => {
-                let detail = format!("chunk {number}: {}", chain(&error));
-                return self.damaged(intake, &detail, bytes.get(..length).unwrap_or(bytes));
+            Err((reason, why)) => {
+                return self.damaged(intake, reason, &format!("chunk {number}: {why}"), there);
             }
         };
-        for record in chunk.iter() {
-            let rendered = record.and_then(|record| {
-                let time = record.timestamp;
-                record.into_json().map(|json| (time.as_nanosecond(), json.data))
+        let mut records = chunk.iter();
+        loop {
+            let rendered = fault::caught(|| {
+                records.next().map(|record| {
+                    let record = record?;
+                    let time = record.timestamp;
+                    record.into_json().map(|json| (time.as_nanosecond(), json.data))
+                })
             });
+            let rendered = match rendered {
+                Ok(Some(rendered)) => rendered,
+                Ok(None) => break,
+                // Where the next record begins is not known any more.
+                Err(fault) => {
+                    let detail = format!("chunk {number}, from record {} on: {fault}", self.position + 1);
+                    return self.damaged(intake, QuarantineReason::DecoderFault, &detail, there);
+                }
+            };
             match rendered {
-                Ok((nanos, json)) => self.record(intake, nanos, json)?,
+                Ok((nanos, json)) => self.record(intake, nanos, &json)?,
                 Err(error) => {
                     let detail = format!("chunk {number}: {}", chain(&error));
-                    self.damaged(intake, &detail, record_bytes(bytes, &error))?;
+                    let reason = QuarantineReason::DamagedRecord;
+                    self.damaged(intake, reason, &detail, record_bytes(bytes, &error))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn record(&mut self, intake: &mut Intake<'_>, nanos: i128, json: String) -> Result<()> {
+    fn record(&mut self, intake: &mut Intake<'_>, nanos: i128, json: &str) -> Result<()> {
         self.position += 1;
         let origin = Origin { source: self.name, position: self.position };
-        let draft = match serde_json::from_str::<Object<'_>>(&json) {
-            Ok(object) => windows::decode_evtx(&object),
-            Err(_) => None,
-        };
-        let Some(mut draft) = draft else {
-            let detail = "the record has no System part";
-            return intake.quarantine(origin, QuarantineReason::DamagedRecord, detail, json.as_bytes());
-        };
-        draft.format = Format::Evtx;
-        if draft.time.is_none() {
-            draft.time = jiff::Timestamp::from_nanosecond(nanos).ok().map(|time| (time, TimeQuality::Stated));
-        }
-        intake.event(origin, draft, json.into_bytes())
+        intake.decoded(origin, json.as_bytes(), || {
+            let object = serde_json::from_str::<Object<'_>>(json).ok();
+            let draft = object.and_then(|object| windows::decode_evtx(&object));
+            let mut draft =
+                draft.ok_or((QuarantineReason::DamagedRecord, "the record has no System part"))?;
+            draft.format = Format::Evtx;
+            if draft.time.is_none() {
+                draft.time =
+                    jiff::Timestamp::from_nanosecond(nanos).ok().map(|time| (time, TimeQuality::Stated));
+            }
+            Ok(draft)
+        })
     }
 
-    fn damaged(&mut self, intake: &mut Intake<'_>, detail: &str, raw: &[u8]) -> Result<()> {
+    fn damaged(
+        &mut self,
+        intake: &mut Intake<'_>,
+        reason: QuarantineReason,
+        detail: &str,
+        raw: &[u8],
+    ) -> Result<()> {
         self.position += 1;
         self.damaged_records += 1;
         let origin = Origin { source: self.name, position: self.position };
-        intake.quarantine(origin, QuarantineReason::DamagedRecord, detail, raw)
+        intake.quarantine(origin, reason, detail, raw)
+    }
+}
+
+/// What `read` gives, or why it gives nothing.
+fn attempt<T, E: std::error::Error>(
+    read: impl FnOnce() -> Result<T, E>,
+) -> Result<T, (QuarantineReason, String)> {
+    match fault::caught(read) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err((QuarantineReason::DamagedRecord, chain(&error))),
+        Err(fault) => Err((QuarantineReason::DecoderFault, fault)),
     }
 }
 

@@ -20,6 +20,7 @@ mod zeek_ot;
 pub(crate) use generic::pairs;
 
 use crate::carrier::table::{Kind, Table};
+use crate::fault;
 use crate::framing::documents::{Documents, End, Shape};
 use crate::intake::Intake;
 use crate::json::{Json, Object};
@@ -119,10 +120,12 @@ pub(crate) struct Decoder {
     zeek: zeek::Columns,
     /// Columns that a header names, of a format that mapping files describe.
     table: Option<Table>,
+    /// Where records are gathered, kept for its room.
+    records: Records,
 }
 
-/// Where decoded records go.
-type Emit<'a> = &'a mut dyn FnMut(Record);
+/// What a decoder makes of one record: one event as a rule, several of what is packed into a line.
+type Records = Vec<Record>;
 
 impl Decoder {
     pub(crate) fn new(intake: &Intake<'_>) -> Self {
@@ -131,7 +134,8 @@ impl Decoder {
 
     fn with(hint: Option<Format>, arrival: Timestamp, mappings: Arc<Mappings>) -> Self {
         let finisher = Finisher::new(arrival);
-        Self { hint, arrival, mappings, finisher, zeek: zeek::Columns::default(), table: None }
+        let (zeek, records) = (zeek::Columns::default(), Vec::new());
+        Self { hint, arrival, mappings, finisher, zeek, table: None, records }
     }
 
     /// Looks at the beginning of a file for a line that names its columns. The line is still to be given.
@@ -168,133 +172,157 @@ impl Decoder {
     }
 
     /// Takes one line that is not blank.
-    pub(crate) fn line(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
-        let text = match std::str::from_utf8(&raw) {
-            Ok(text) => text,
-            Err(error) => return emit(invalid_encoding(error, raw)),
-        };
+    pub(crate) fn line(&mut self, raw: &[u8]) -> impl Iterator<Item = Record> {
+        self.unless_it_faults(raw, Self::read_line)
+    }
+
+    /// Takes an event as XML.
+    pub(crate) fn xml(&mut self, raw: &[u8]) -> impl Iterator<Item = Record> {
+        self.unless_it_faults(raw, |decoder, raw, records| {
+            records.push(match windows::decode_xml(utf8(raw)?) {
+                Ok(draft) => decoder.event(draft, raw),
+                Err(detail) => quarantined(QuarantineReason::MalformedXml, detail, raw),
+            });
+            Ok(())
+        })
+    }
+
+    /// Takes an entry of the journal's export format.
+    pub(crate) fn journal_entry(&mut self, raw: &[u8]) -> impl Iterator<Item = Record> {
+        self.unless_it_faults(raw, |decoder, raw, records| {
+            records.push(match journald::decode_export(raw) {
+                Some(draft) => decoder.event(draft, raw),
+                None => {
+                    let detail = "not an entry of the journal's export format".to_owned();
+                    quarantined(QuarantineReason::DamagedRecord, detail, raw)
+                }
+            });
+            Ok(())
+        })
+    }
+
+    /// Takes one value of a JSON document.
+    pub(crate) fn value(&mut self, raw: &[u8]) -> impl Iterator<Item = Record> {
+        self.unless_it_faults(raw, |decoder, raw, records| {
+            records.push(decoder.read_value(raw)?);
+            Ok(())
+        })
+    }
+
+    /// What `read` makes of a record; the record itself in quarantine should a decoder fault on it.
+    fn unless_it_faults(
+        &mut self,
+        raw: &[u8],
+        read: impl FnOnce(&mut Self, &[u8], &mut Records) -> Result<(), Record>,
+    ) -> impl Iterator<Item = Record> {
+        let mut records = std::mem::take(&mut self.records);
+        let outcome = fault::caught(|| read(self, raw, &mut records)).unwrap_or_else(|detail| {
+            // Half of a packed line is not what was received.
+            records.clear();
+            Err(quarantined(QuarantineReason::DecoderFault, detail, raw))
+        });
+        records.extend(outcome.err());
+        self.records = records;
+        self.records.drain(..)
+    }
+
+    fn read_line(&mut self, raw: &[u8], records: &mut Records) -> Result<(), Record> {
+        let text = utf8(raw)?;
         if self.hint == Some(Format::Text) {
-            let draft = generic::text(text);
-            return self.event(draft, raw, emit);
+            records.push(self.event(generic::text(text), raw));
+            return Ok(());
         }
         let trimmed = text.trim_start();
         if trimmed.starts_with('{') {
             if sniff::envelope(trimmed.as_bytes()).is_some() {
-                return self.packed_line(raw, emit);
+                return self.read_packed(raw, records);
             }
-            return self.json_line(raw, emit);
+            records.push(self.read_json(text, raw)?);
+            return Ok(());
         }
         if let Some(rest) = trimmed.strip_prefix('[')
             && let Some(rest) = rest.trim_start().strip_prefix('{')
             && looks_like_members(rest)
         {
-            return self.packed_line(raw, emit);
+            return self.read_packed(raw, records);
         }
+        records.push(self.read_text(text, raw)?);
+        Ok(())
+    }
+
+    fn read_text(&mut self, text: &str, raw: &[u8]) -> Result<Record, Record> {
         if self.zeek.header(text) {
-            return emit(Record::Header);
+            return Ok(Record::Header);
         }
         if self.zeek.is_open() {
-            return match self.zeek.record(text) {
-                Ok(draft) => self.event(draft, raw, emit),
-                Err(detail) => {
-                    let reason = QuarantineReason::MalformedColumns;
-                    emit(Record::Quarantined { reason, detail, raw });
-                }
-            };
+            let malformed = |detail| quarantined(QuarantineReason::MalformedColumns, detail, raw);
+            let draft = self.zeek.record(text).map_err(malformed)?;
+            return Ok(self.event(draft, raw));
         }
         if text.starts_with('#') && Table::directive(&mut self.table, text) {
-            return emit(Record::Header);
+            return Ok(Record::Header);
         }
         if let Some(table) = &self.table {
             if table.is_header(text) {
-                return emit(Record::Header);
+                return Ok(Record::Header);
             }
             if let Some(draft) = self.mappings.row(table, text, self.arrival) {
-                return self.event(draft, raw, emit);
+                return Ok(self.event(draft, raw));
             }
         }
         let draft = self.text(text);
-        self.event(draft, raw, emit);
+        Ok(self.event(draft, raw))
     }
 
-    /// Takes an event as XML.
-    pub(crate) fn xml(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
-        let text = match std::str::from_utf8(&raw) {
-            Ok(text) => text,
-            Err(error) => return emit(invalid_encoding(error, raw)),
-        };
-        match windows::decode_xml(text) {
-            Ok(draft) => self.event(draft, raw, emit),
-            Err(detail) => emit(Record::Quarantined { reason: QuarantineReason::MalformedXml, detail, raw }),
-        }
-    }
-
-    /// Takes an entry of the journal's export format.
-    pub(crate) fn journal_entry(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
-        match journald::decode_export(&raw) {
-            Some(draft) => self.event(draft, raw, emit),
-            None => {
-                let detail = "not an entry of the journal's export format".to_owned();
-                emit(Record::Quarantined { reason: QuarantineReason::DamagedRecord, detail, raw });
-            }
-        }
-    }
-
-    /// Takes one value of a JSON document.
-    pub(crate) fn value(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
-        let text = match std::str::from_utf8(&raw) {
-            Ok(text) => text,
-            Err(error) => return emit(invalid_encoding(error, raw)),
-        };
-        let draft = match serde_json::from_str::<Json<'_>>(text) {
+    fn read_value(&mut self, raw: &[u8]) -> Result<Record, Record> {
+        let draft = match serde_json::from_str::<Json<'_>>(utf8(raw)?) {
             Ok(Json::Object(object)) => self.object(&object),
             Ok(value) => generic::scalar(&value),
-            Err(error) => return emit(malformed_json(&error, raw)),
+            Err(error) => return Err(malformed_json(&error, raw)),
         };
-        self.event(draft, raw, emit);
+        Ok(self.event(draft, raw))
     }
 
-    fn event(&mut self, draft: Draft, raw: Vec<u8>, emit: Emit<'_>) {
-        emit(Record::Event(self.finisher.event(draft, raw)));
-    }
-
-    fn json_line(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
-        let text = std::str::from_utf8(&raw).unwrap_or_default();
+    fn read_json(&mut self, text: &str, raw: &[u8]) -> Result<Record, Record> {
         let draft = match serde_json::from_str::<Object<'_>>(text) {
             Ok(object) => self.object(&object),
             Err(error) => {
                 let members = text.trim_start().get(1..).unwrap_or_default();
                 if looks_like_members(members) {
-                    return emit(malformed_json(&error, raw));
+                    return Err(malformed_json(&error, raw));
                 }
                 self.text(text)
             }
         };
-        self.event(draft, raw, emit);
+        Ok(self.event(draft, raw))
     }
 
     /// Takes a line that holds several records: an array or an envelope. All or nothing: a damaged line is
     /// quarantined whole.
-    fn packed_line(&mut self, raw: Vec<u8>, emit: Emit<'_>) {
-        let mut records = Vec::new();
-        let mut documents = Documents::new(raw.as_slice(), raw.len());
+    fn read_packed(&mut self, raw: &[u8], records: &mut Records) -> Result<(), Record> {
+        let mut values = Vec::new();
+        let mut documents = Documents::new(raw, raw.len());
         let end = loop {
             match documents.next() {
-                Ok(Ok((Shape::Whole, value))) => records.push(value.to_vec()),
+                Ok(Ok((Shape::Whole, value))) => values.push(value.to_vec()),
                 Ok(Err(end)) => break end,
                 Ok(Ok(_)) | Err(_) => break End::Broken,
             }
         };
-        if end != End::Clean || records.is_empty() {
-            let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&raw);
-            return match whole {
-                Ok(_) => self.value(raw, emit),
-                Err(error) => emit(malformed_json(&error, raw)),
-            };
+        if end != End::Clean || values.is_empty() {
+            serde_json::from_slice::<serde::de::IgnoredAny>(raw)
+                .map_err(|error| malformed_json(&error, raw))?;
+            records.push(self.read_value(raw)?);
+            return Ok(());
         }
-        for record in records {
-            self.value(record, emit);
+        for value in values {
+            records.push(self.read_value(&value).unwrap_or_else(|quarantined| quarantined));
         }
+        Ok(())
+    }
+
+    fn event(&mut self, draft: Draft, raw: &[u8]) -> Record {
+        Record::Event(self.finisher.event(draft, raw))
     }
 
     fn object(&self, object: &Object<'_>) -> Draft {
@@ -362,12 +390,48 @@ fn looks_like_members(rest: &str) -> bool {
     matches!(rest.trim_start().as_bytes().first(), None | Some(b'"' | b'}'))
 }
 
-fn malformed_json(error: &serde_json::Error, raw: Vec<u8>) -> Record {
-    let detail = format!("not valid JSON: {error}");
-    Record::Quarantined { reason: QuarantineReason::MalformedJson, detail, raw }
+fn quarantined(reason: QuarantineReason, detail: String, raw: &[u8]) -> Record {
+    Record::Quarantined { reason, detail, raw: raw.to_vec() }
 }
 
-fn invalid_encoding(error: std::str::Utf8Error, raw: Vec<u8>) -> Record {
-    let detail = format!("byte {} is not valid UTF-8", error.valid_up_to() + 1);
-    Record::Quarantined { reason: QuarantineReason::InvalidEncoding, detail, raw }
+fn malformed_json(error: &serde_json::Error, raw: &[u8]) -> Record {
+    quarantined(QuarantineReason::MalformedJson, format!("not valid JSON: {error}"), raw)
+}
+
+fn utf8(raw: &[u8]) -> Result<&str, Record> {
+    std::str::from_utf8(raw).map_err(|error| {
+        let detail = format!("byte {} is not valid UTF-8", error.valid_up_to() + 1);
+        quarantined(QuarantineReason::InvalidEncoding, detail, raw)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use casemate_event::Event;
+
+    #[test]
+    fn a_decoder_that_faults_costs_one_record_and_keeps_it() {
+        let arrival = Timestamp::from_second(1_700_000_000).unwrap();
+        let mut decoder = Decoder::with(None, arrival, crate::mapping::standard());
+        let faulty = b"{\"half\": 1}";
+        let made: Vec<Record> = decoder
+            .unless_it_faults(faulty, |decoder, raw, records| {
+                records.push(decoder.read_value(raw)?);
+                panic!("no such column: {}", records.len());
+            })
+            .collect();
+        let [Record::Quarantined { reason: QuarantineReason::DecoderFault, detail, raw }] = made.as_slice()
+        else {
+            panic!("{made:?}");
+        };
+        assert!(detail.contains("no such column: 1"), "{detail}");
+        assert_eq!(raw, faulty);
+        let next: Vec<Record> = decoder.line(b"Mar  2 09:00:00 h su: one").collect();
+        assert!(
+            matches!(next.as_slice(), [Record::Event(Event { format: Format::SyslogRfc3164, .. })]),
+            "{next:?}"
+        );
+    }
 }

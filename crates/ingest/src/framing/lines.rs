@@ -25,13 +25,8 @@ impl<R: BufRead> Lines<R> {
         Self { reader, max_bytes: max_bytes.max(1), line: Vec::new(), number: 0, pieces: 0 }
     }
 
-    /// Number of the line that was given last, from 1.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// The next line or piece of one, without its line end (`\n` or `\r\n`); `None` at the end.
-    pub(crate) fn next(&mut self) -> io::Result<Option<(Shape, &[u8])>> {
+    /// The next line or piece of one, without its line end (`\n` or `\r\n`), and its number from 1; `None` at the end.
+    pub(crate) fn next(&mut self) -> io::Result<Option<(Shape, u64, &[u8])>> {
         self.line.clear();
         loop {
             let buffer = match self.reader.fill_buf() {
@@ -60,29 +55,29 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    fn at_end(&mut self) -> Option<(Shape, &[u8])> {
+    fn at_end(&mut self) -> Option<(Shape, u64, &[u8])> {
         (!self.line.is_empty()).then(|| self.at_line_end())
     }
 
-    fn at_line_end(&mut self) -> (Shape, &[u8]) {
+    fn at_line_end(&mut self) -> (Shape, u64, &[u8]) {
         if self.line.last() == Some(&b'\r') {
             self.line.pop();
         }
         if self.pieces > 0 {
             let number = self.pieces + 1;
             self.pieces = 0;
-            return (Shape::Piece(number), &self.line);
+            return (Shape::Piece(number), self.number, &self.line);
         }
         self.number += 1;
-        (Shape::Whole, &self.line)
+        (Shape::Whole, self.number, &self.line)
     }
 
-    fn piece(&mut self) -> (Shape, &[u8]) {
+    fn piece(&mut self) -> (Shape, u64, &[u8]) {
         self.pieces += 1;
         if self.pieces == 1 {
             self.number += 1;
         }
-        (Shape::Piece(self.pieces), &self.line)
+        (Shape::Piece(self.pieces), self.number, &self.line)
     }
 }
 
@@ -96,9 +91,8 @@ mod tests {
             let reader = BufReader::with_capacity(capacity, input.as_bytes());
             let mut lines = Lines::new(reader, max_bytes);
             let mut found = Vec::new();
-            while let Some((shape, line)) = lines.next().unwrap() {
-                let line = String::from_utf8(line.to_vec()).unwrap();
-                found.push((shape, line, lines.number()));
+            while let Some((shape, number, line)) = lines.next().unwrap() {
+                found.push((shape, String::from_utf8(line.to_vec()).unwrap(), number));
             }
             let found: Vec<_> = found.iter().map(|(s, l, n)| (*s, l.as_str(), *n)).collect();
             assert_eq!(found, expected, "{input:?} with a buffer of {capacity}");

@@ -113,6 +113,8 @@ pub(crate) struct Intake {
     pub(crate) quarantined: BTreeMap<QuarantineReason, u64>,
     pub(crate) events: u64,
     pub(crate) last_event: Option<Timestamp>,
+    /// Events since the start that detection faulted on.
+    pub(crate) detection_faults: u64,
 }
 
 #[derive(Serialize)]
@@ -288,6 +290,7 @@ fn intake(app: &App, counts: &casemate_store::Counts) -> Intake {
         quarantined: counts.quarantined.clone(),
         events: counts.events,
         last_event: counts.last_time,
+        detection_faults: app.pipeline.detection_faults(),
     }
 }
 

@@ -79,6 +79,9 @@ fn write_metrics(app: &App, counts: &Counts) -> String {
     text.by("casemate_events", "Events stored, by format.", "format", formats);
     let reasons = counts.quarantined.iter().map(|(reason, count)| (reason.name().to_owned(), *count));
     text.by("casemate_quarantined", "Records quarantined, by reason.", "reason", reasons);
+    let faults = app.pipeline.detection_faults();
+    let help = "Events since the start that detection faulted on, which no rule says anything about.";
+    text.single("casemate_detection_faults_total", "counter", help, faults);
     text.single("casemate_alerts", "gauge", "Alerts stored.", counts.alerts);
     text.single("casemate_templates", "gauge", "Message templates known.", counts.templates);
     text.single("casemate_store_bytes", "gauge", "Bytes on disk.", counts.bytes_on_disk);

@@ -74,7 +74,7 @@ fn intake() -> Value {
             "dropped": integer(), "last_seen": maybe(&time()), "silent": boolean(),
         }))),
         "all": integer(), "silent": integer(), "quarantined": named("Counts"), "events": integer(),
-        "last_event": maybe(&time()),
+        "last_event": maybe(&time()), "detection_faults": integer(),
     }))
 }
 

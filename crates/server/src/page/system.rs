@@ -270,6 +270,12 @@ fn warnings(system: &System, now: Timestamp) -> Vec<String> {
     {
         warnings.push(format!("The disk has {} left of {}.", bytes(free), bytes(all)));
     }
+    if system.intake.detection_faults > 0 {
+        warnings.push(format!(
+            "Detection failed on {} events, which no rule says anything about: the log names them.",
+            system.intake.detection_faults
+        ));
+    }
     if system.intake.silent > 0 {
         let s = if system.intake.silent == 1 { "source has" } else { "sources have" };
         warnings.push(format!("{} {s} fallen silent: see Intake.", system.intake.silent));

@@ -6,7 +6,7 @@
 use crate::fault;
 use crate::formats::Draft;
 use crate::join::{Action, Waiting};
-use crate::record::{Finisher, Record};
+use crate::record::{Finisher, Malformed, Record};
 use crate::{Error, Options, Result, SinkError, Summary};
 use casemate_event::{Batch, Event, Format, QuarantineReason, Quarantined, SourceProgress};
 use std::cell::Cell;
@@ -102,11 +102,11 @@ impl<'a> Intake<'a> {
         &mut self,
         origin: Origin<'_>,
         raw: &[u8],
-        decode: impl FnOnce() -> Result<Draft, (QuarantineReason, &'static str)>,
+        decode: impl FnOnce() -> Result<Draft, Malformed>,
     ) -> Result<()> {
         match fault::caught(|| decode().map(|draft| self.finisher.event(draft, raw))) {
             Ok(Ok(event)) => self.finished(origin, event),
-            Ok(Err((reason, detail))) => self.quarantine(origin, reason, detail, raw),
+            Ok(Err(why)) => self.quarantine(origin, why.reason, &why.detail, raw),
             Err(fault) => self.quarantine(origin, QuarantineReason::DecoderFault, &fault, raw),
         }
     }

@@ -18,6 +18,24 @@ pub(crate) enum Record {
     Header,
 }
 
+/// Why a record is no event.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    pub(crate) reason: QuarantineReason,
+    pub(crate) detail: String,
+}
+
+impl Malformed {
+    pub(crate) fn new(reason: QuarantineReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    /// The record in quarantine.
+    pub(crate) fn keeping(self, raw: &[u8]) -> Record {
+        Record::Quarantined { reason: self.reason, detail: self.detail, raw: raw.to_vec() }
+    }
+}
+
 /// Clocks that differ by less are not worth a note.
 const MAX_AHEAD_SECONDS: i64 = 60;
 /// Template texts whose identities are kept at hand.

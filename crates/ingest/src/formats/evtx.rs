@@ -10,6 +10,7 @@ use crate::Result;
 use crate::fault;
 use crate::intake::{Intake, Origin};
 use crate::json::Object;
+use crate::record::Malformed;
 use casemate_event::{Format, QuarantineReason, TimeQuality};
 use evtx::err::EvtxError;
 use evtx::{EvtxChunkData, ParserSettings};
@@ -89,8 +90,9 @@ impl Log<'_> {
         let there = bytes.get(..length).unwrap_or(bytes);
         let mut data = match attempt(|| EvtxChunkData::new(bytes.to_vec(), false)) {
             Ok(data) => data,
-            Err((reason, why)) => {
-                return self.damaged(intake, reason, &format!("chunk {number}: {why}"), there);
+            Err(why) => {
+                let detail = format!("chunk {number}: {}", why.detail);
+                return self.damaged(intake, why.reason, &detail, there);
             }
         };
         if length == CHUNK_BYTES && !data.validate_checksum() {
@@ -102,8 +104,9 @@ impl Log<'_> {
         }
         let mut chunk = match attempt(|| data.parse(Arc::clone(settings))) {
             Ok(chunk) => chunk,
-            Err((reason, why)) => {
-                return self.damaged(intake, reason, &format!("chunk {number}: {why}"), there);
+            Err(why) => {
+                let detail = format!("chunk {number}: {}", why.detail);
+                return self.damaged(intake, why.reason, &detail, there);
             }
         };
         let mut records = chunk.iter();
@@ -142,8 +145,8 @@ impl Log<'_> {
         intake.decoded(origin, json.as_bytes(), || {
             let object = serde_json::from_str::<Object<'_>>(json).ok();
             let draft = object.and_then(|object| windows::decode_evtx(&object));
-            let mut draft =
-                draft.ok_or((QuarantineReason::DamagedRecord, "the record has no System part"))?;
+            let what = "the record has no System part";
+            let mut draft = draft.ok_or_else(|| Malformed::new(QuarantineReason::DamagedRecord, what))?;
             draft.format = Format::Evtx;
             if draft.time.is_none() {
                 draft.time =
@@ -168,13 +171,11 @@ impl Log<'_> {
 }
 
 /// What `read` gives, or why it gives nothing.
-fn attempt<T, E: std::error::Error>(
-    read: impl FnOnce() -> Result<T, E>,
-) -> Result<T, (QuarantineReason, String)> {
+fn attempt<T, E: std::error::Error>(read: impl FnOnce() -> Result<T, E>) -> Result<T, Malformed> {
     match fault::caught(read) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err((QuarantineReason::DamagedRecord, chain(&error))),
-        Err(fault) => Err((QuarantineReason::DecoderFault, fault)),
+        Ok(Err(error)) => Err(Malformed::new(QuarantineReason::DamagedRecord, chain(&error))),
+        Err(fault) => Err(Malformed::new(QuarantineReason::DecoderFault, fault)),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::framing::documents::{Documents, End, Shape};
 use crate::intake::Intake;
 use crate::json::{Json, Object};
 use crate::mapping::Mappings;
-use crate::record::{Finisher, Record};
+use crate::record::{Finisher, Malformed, Record};
 use crate::sniff;
 use crate::text::base_name;
 use crate::time::Dated;
@@ -179,10 +179,9 @@ impl Decoder {
     /// Takes an event as XML.
     pub(crate) fn xml(&mut self, raw: &[u8]) -> impl Iterator<Item = Record> {
         self.unless_it_faults(raw, |decoder, raw, records| {
-            records.push(match windows::decode_xml(utf8(raw)?) {
-                Ok(draft) => decoder.event(draft, raw),
-                Err(detail) => quarantined(QuarantineReason::MalformedXml, detail, raw),
-            });
+            let malformed = |detail: String| Malformed::new(QuarantineReason::MalformedXml, detail);
+            let draft = windows::decode_xml(utf8(raw)?).map_err(malformed)?;
+            records.push(decoder.event(draft, raw));
             Ok(())
         })
     }
@@ -190,13 +189,10 @@ impl Decoder {
     /// Takes an entry of the journal's export format.
     pub(crate) fn journal_entry(&mut self, raw: &[u8]) -> impl Iterator<Item = Record> {
         self.unless_it_faults(raw, |decoder, raw, records| {
-            records.push(match journald::decode_export(raw) {
-                Some(draft) => decoder.event(draft, raw),
-                None => {
-                    let detail = "not an entry of the journal's export format".to_owned();
-                    quarantined(QuarantineReason::DamagedRecord, detail, raw)
-                }
-            });
+            let what = "not an entry of the journal's export format";
+            let draft = journald::decode_export(raw);
+            let draft = draft.ok_or_else(|| Malformed::new(QuarantineReason::DamagedRecord, what))?;
+            records.push(decoder.event(draft, raw));
             Ok(())
         })
     }
@@ -213,20 +209,20 @@ impl Decoder {
     fn unless_it_faults(
         &mut self,
         raw: &[u8],
-        read: impl FnOnce(&mut Self, &[u8], &mut Records) -> Result<(), Record>,
+        read: impl FnOnce(&mut Self, &[u8], &mut Records) -> Result<(), Malformed>,
     ) -> impl Iterator<Item = Record> {
         let mut records = std::mem::take(&mut self.records);
         let outcome = fault::caught(|| read(self, raw, &mut records)).unwrap_or_else(|detail| {
             // Half of a packed line is not what was received.
             records.clear();
-            Err(quarantined(QuarantineReason::DecoderFault, detail, raw))
+            Err(Malformed::new(QuarantineReason::DecoderFault, detail))
         });
-        records.extend(outcome.err());
+        records.extend(outcome.err().map(|why| why.keeping(raw)));
         self.records = records;
         self.records.drain(..)
     }
 
-    fn read_line(&mut self, raw: &[u8], records: &mut Records) -> Result<(), Record> {
+    fn read_line(&mut self, raw: &[u8], records: &mut Records) -> Result<(), Malformed> {
         let text = utf8(raw)?;
         if self.hint == Some(Format::Text) {
             records.push(self.event(generic::text(text), raw));
@@ -250,12 +246,12 @@ impl Decoder {
         Ok(())
     }
 
-    fn read_text(&mut self, text: &str, raw: &[u8]) -> Result<Record, Record> {
+    fn read_text(&mut self, text: &str, raw: &[u8]) -> Result<Record, Malformed> {
         if self.zeek.header(text) {
             return Ok(Record::Header);
         }
         if self.zeek.is_open() {
-            let malformed = |detail| quarantined(QuarantineReason::MalformedColumns, detail, raw);
+            let malformed = |detail: String| Malformed::new(QuarantineReason::MalformedColumns, detail);
             let draft = self.zeek.record(text).map_err(malformed)?;
             return Ok(self.event(draft, raw));
         }
@@ -274,22 +270,22 @@ impl Decoder {
         Ok(self.event(draft, raw))
     }
 
-    fn read_value(&mut self, raw: &[u8]) -> Result<Record, Record> {
+    fn read_value(&mut self, raw: &[u8]) -> Result<Record, Malformed> {
         let draft = match serde_json::from_str::<Json<'_>>(utf8(raw)?) {
             Ok(Json::Object(object)) => self.object(&object),
             Ok(value) => generic::scalar(&value),
-            Err(error) => return Err(malformed_json(&error, raw)),
+            Err(error) => return Err(malformed_json(&error)),
         };
         Ok(self.event(draft, raw))
     }
 
-    fn read_json(&mut self, text: &str, raw: &[u8]) -> Result<Record, Record> {
+    fn read_json(&mut self, text: &str, raw: &[u8]) -> Result<Record, Malformed> {
         let draft = match serde_json::from_str::<Object<'_>>(text) {
             Ok(object) => self.object(&object),
             Err(error) => {
                 let members = text.trim_start().get(1..).unwrap_or_default();
                 if looks_like_members(members) {
-                    return Err(malformed_json(&error, raw));
+                    return Err(malformed_json(&error));
                 }
                 self.text(text)
             }
@@ -299,7 +295,7 @@ impl Decoder {
 
     /// Takes a line that holds several records: an array or an envelope. All or nothing: a damaged line is
     /// quarantined whole.
-    fn read_packed(&mut self, raw: &[u8], records: &mut Records) -> Result<(), Record> {
+    fn read_packed(&mut self, raw: &[u8], records: &mut Records) -> Result<(), Malformed> {
         let mut values = Vec::new();
         let mut documents = Documents::new(raw, raw.len());
         let end = loop {
@@ -310,13 +306,12 @@ impl Decoder {
             }
         };
         if end != End::Clean || values.is_empty() {
-            serde_json::from_slice::<serde::de::IgnoredAny>(raw)
-                .map_err(|error| malformed_json(&error, raw))?;
+            serde_json::from_slice::<serde::de::IgnoredAny>(raw).map_err(|error| malformed_json(&error))?;
             records.push(self.read_value(raw)?);
             return Ok(());
         }
         for value in values {
-            records.push(self.read_value(&value).unwrap_or_else(|quarantined| quarantined));
+            records.push(self.read_value(&value).unwrap_or_else(|why| why.keeping(&value)));
         }
         Ok(())
     }
@@ -390,18 +385,14 @@ fn looks_like_members(rest: &str) -> bool {
     matches!(rest.trim_start().as_bytes().first(), None | Some(b'"' | b'}'))
 }
 
-fn quarantined(reason: QuarantineReason, detail: String, raw: &[u8]) -> Record {
-    Record::Quarantined { reason, detail, raw: raw.to_vec() }
+fn malformed_json(error: &serde_json::Error) -> Malformed {
+    Malformed::new(QuarantineReason::MalformedJson, format!("not valid JSON: {error}"))
 }
 
-fn malformed_json(error: &serde_json::Error, raw: &[u8]) -> Record {
-    quarantined(QuarantineReason::MalformedJson, format!("not valid JSON: {error}"), raw)
-}
-
-fn utf8(raw: &[u8]) -> Result<&str, Record> {
+fn utf8(raw: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(raw).map_err(|error| {
         let detail = format!("byte {} is not valid UTF-8", error.valid_up_to() + 1);
-        quarantined(QuarantineReason::InvalidEncoding, detail, raw)
+        Malformed::new(QuarantineReason::InvalidEncoding, detail)
     })
 }
 

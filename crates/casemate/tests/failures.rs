@@ -276,6 +276,20 @@ fn what_helps_those_who_help_says_nothing_of_what_was_logged() {
 }
 
 #[test]
+fn doctor_says_how_many_templates_are_found_by_meaning() {
+    let Some(models) = models() else { return };
+    let site = Site::new();
+    let models = models.display().to_string();
+    let logs = data("incident/logs/windows-estate.json.gz").display().to_string();
+    assert_eq!(site.run(&["ingest", &logs, "--models", &models]).code, 0);
+    let indexes = site.run(&["doctor", "--models", &models]).json["indexes"].clone();
+    assert!(indexes["templates"].as_u64() > Some(50), "{indexes}");
+    assert_eq!(indexes["templates_indexed"], indexes["templates"], "{indexes}");
+    let quick = site.run(&["doctor", "--quick", "--models", &models]).json["indexes"].clone();
+    assert!(quick["templates"] == indexes["templates"] && quick["templates_indexed"].is_null(), "{quick}");
+}
+
+#[test]
 fn logs_are_lines_of_json_where_that_is_asked_for_and_tell_the_journal_how_grave_they_are() {
     let site = Site::new();
     let said = site.run(&["ingest", "--log-format", "json", &site.file("a.log", b"one line\n")]).stderr;

@@ -59,7 +59,8 @@ struct Indexes {
     data_dir: String,
     #[serde(flatten)]
     counts: casemate_store::Counts,
-    templates_indexed: usize,
+    /// Templates in the vector index; not looked at with `--quick`, or without the embedding model.
+    templates_indexed: Option<usize>,
     open_seconds: f64,
     /// Whether verdicts still hold, its warnings being among the problems; not looked at with `--quick`.
     verdicts: Option<Drift>,
@@ -181,7 +182,17 @@ fn check_indexes(global: &Global, args: &DoctorArgs, problems: &mut Vec<String>)
         return None;
     }
     let started = Instant::now();
-    let opened = Pipeline::open(&global.data_dir, casemate_detect::Rules::default(), None)
+    // Its absence is said with the models.
+    let embedder = match (!args.quick).then(|| models::load_embedder(&global.model_dirs())) {
+        Some(Ok(embedder)) => embedder,
+        Some(Err(failure)) => {
+            problems.push(failure.to_string());
+            None
+        }
+        None => None,
+    };
+    let has_embedder = embedder.is_some();
+    let opened = Pipeline::open(&global.data_dir, casemate_detect::Rules::default(), embedder)
         .and_then(|pipeline| Ok((pipeline.store().counts()?, pipeline)));
     let open_seconds = output::seconds(started);
     match opened {
@@ -215,7 +226,7 @@ fn check_indexes(global: &Global, args: &DoctorArgs, problems: &mut Vec<String>)
             Some(Indexes {
                 data_dir: global.data_dir.display().to_string(),
                 counts,
-                templates_indexed: pipeline.indexed_templates(),
+                templates_indexed: has_embedder.then(|| pipeline.indexed_templates()),
                 open_seconds,
                 verdicts,
             })
@@ -247,17 +258,18 @@ impl Report {
             count => format!(", {count} of them for log sources that nothing here writes"),
         };
         output::line(&format!("rules    {}{idle}", self.rules))?;
+        let indexed = self.indexes.as_ref().and_then(|indexes| indexes.templates_indexed);
+        let indexed = indexed.map(|count| format!(" ({count} in the vector index)")).unwrap_or_default();
         match &self.indexes {
             Some(indexes) => output::line(&format!(
-                "data     {}: {} events, {} quarantined, {} alerts, {} investigations, {} templates ({} in the \
-                 vector index), {:.1} MB, opened in {:.3} s",
+                "data     {}: {} events, {} quarantined, {} alerts, {} investigations, {} templates{indexed}, {:.1} MB, \
+                 opened in {:.3} s",
                 indexes.data_dir,
                 indexes.counts.events,
                 indexes.counts.quarantined.values().sum::<u64>(),
                 indexes.counts.alerts,
                 indexes.counts.investigations,
                 indexes.counts.templates,
-                indexes.templates_indexed,
                 indexes.counts.bytes_on_disk as f64 / 1e6,
                 indexes.open_seconds
             ))?,

@@ -143,10 +143,11 @@ impl Log<'_> {
         self.position += 1;
         let origin = Origin { source: self.name, position: self.position };
         intake.decoded(origin, json.as_bytes(), || {
-            let object = serde_json::from_str::<Object<'_>>(json).ok();
-            let draft = object.and_then(|object| windows::decode_evtx(&object));
-            let what = "the record has no System part";
-            let mut draft = draft.ok_or_else(|| Malformed::new(QuarantineReason::DamagedRecord, what))?;
+            let damaged = |what: String| Malformed::new(QuarantineReason::DamagedRecord, what);
+            let object = serde_json::from_str::<Object<'_>>(json)
+                .map_err(|error| damaged(format!("the record as JSON cannot be read: {error}")))?;
+            let draft = windows::decode_evtx(&object);
+            let mut draft = draft.ok_or_else(|| damaged("the record has no System part".to_owned()))?;
             draft.format = Format::Evtx;
             if draft.time.is_none() {
                 draft.time =

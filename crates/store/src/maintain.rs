@@ -229,7 +229,7 @@ impl Inner {
     pub(crate) fn tidy(&self) -> Result<bool> {
         let now = Timestamp::now();
         let mut retention = self.limits.retention;
-        if !lock(&self.clock).believes(now, Instant::now()) {
+        if retention.max_age.is_some() && !lock(&self.clock).believes(now, Instant::now()) {
             retention.max_age = None;
         }
         let deleted = self.retain(&retention, now)?;

@@ -57,6 +57,7 @@ if (beside) {
       body.replaceChildren(...[...whole.childNodes].map((node) => document.importNode(node, true)));
       body.scrollTop = 0;
     } catch (error) {
+      if (mine !== asked) return true;
       body.textContent = `The event could not be read: ${error.message}`;
     }
     body.removeAttribute("aria-busy");

@@ -32,6 +32,7 @@ async function watch(page, title, host) {
   const row = page.getByRole("row").filter({ hasText: title }).filter({ hasText: host }).first();
   await row.waitFor({ timeout: PATIENCE });
   await row.getByRole("link", { name: title }).first().click();
+  await page.waitForURL(/\/(alerts|investigations)\/\d+/);
   const start = page.getByRole("button", { name: "Investigate", exact: true });
   if (await start.count()) await start.first().click();
   const call = page.locator("section.verdict .call");
@@ -62,12 +63,13 @@ await withBrowser(async (browser) => {
   const citation = page.locator(".sentences .cites a").first();
   const label = (await citation.innerText()).trim();
   await citation.click();
-  const panel = page.getByRole("complementary", { name: /event/i }).or(page.getByRole("dialog"));
-  await panel.first().waitFor();
-  const raw = await panel.first().innerText();
+  // The panel opens at once; the event comes when it was read.
+  const panel = page.locator("#beside");
+  await panel.locator(".raw").first().waitFor();
+  const raw = await panel.innerText();
   check(/comsvcs|winword|whoami|powershell/i.test(raw), `${label} shows ${raw.slice(0, 200)}`);
   await page.keyboard.press("Escape");
-  await panel.first().waitFor({ state: "hidden" });
+  await panel.waitFor({ state: "hidden" });
   check(page.url().startsWith(before.url.split("#")[0]), "reading place was lost");
 
   // One key, and why.

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { check, open, withBrowser } from "./browser.mjs";
 
 const [base, token, first, second] = process.argv.slice(2);
-const PATIENCE = 180_000;
+const PATIENCE = 400_000;
 const REASON = "red team exercise 4711";
 
 /** Sends logs the way a shipper does. */

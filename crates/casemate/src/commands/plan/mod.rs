@@ -122,13 +122,16 @@ pub(crate) fn run(global: &Global, args: &PlanArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The times measured, and for the share of alerts whose verdict is used again what is done without a model.
+/// The times measured, each as often as the others, and for the share of alerts whose verdict is used again what is done
+/// without a model.
 fn with_repeats(measured: &Measured, repeats: &Repeats) -> Vec<f64> {
-    const OF: usize = 100;
-    let reused = (repeats.reused * OF as f64).round() as usize;
-    let fresh =
-        measured.seconds.iter().copied().cycle().take((OF - reused.min(OF)).max(measured.seconds.len()));
-    fresh.chain(std::iter::repeat_n(measured.without_model(), reused)).collect()
+    const AT_LEAST: usize = 100;
+    const MOST_REUSED: f64 = 0.99;
+    let rounds = AT_LEAST.div_ceil(measured.seconds.len().max(1));
+    let fresh = measured.seconds.repeat(rounds);
+    let share = repeats.reused.clamp(0.0, MOST_REUSED);
+    let reused = (fresh.len() as f64 * share / (1.0 - share)).round() as usize;
+    fresh.into_iter().chain(std::iter::repeat_n(measured.without_model(), reused)).collect()
 }
 
 fn smaller(

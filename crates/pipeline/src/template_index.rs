@@ -8,6 +8,7 @@ use casemate_event::TemplateId;
 use casemate_inference::Embedder;
 use casemate_store::Store;
 use casemate_vector::{Options, Params, Vectors};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -101,7 +102,7 @@ fn embed_new(
     for chunk in new.chunks(EMBED_CHUNK) {
         let texts: Vec<&str> = chunk.iter().map(|template| template.text.as_str()).collect();
         let ids: Vec<u64> = chunk.iter().map(|template| template.id.0).collect();
-        vectors.add(&ids, &embedder.embed(&texts)?)?;
+        vectors.add(&ids, &embed_each(&texts, embedder.dimension(), |texts| embedder.embed(texts))?)?;
         done += chunk.len() as u64;
         on_progress(Stage::Embed, done, new.len() as u64);
     }
@@ -109,4 +110,55 @@ fn embed_new(
         vectors.merge()?;
     }
     Ok(done)
+}
+
+/// A vector for each text. One that the embedder fails on is not to hold up all that follow: it is named in the log and has
+/// the first axis, which no text is near.
+fn embed_each(
+    texts: &[&str],
+    dimension: usize,
+    embed: impl Fn(&[&str]) -> casemate_inference::Result<Vec<Vec<f32>>>,
+) -> Result<Vec<Vec<f32>>> {
+    // None: it is a text that fails. What a model's weights lead to fails for all of them.
+    let attempt = |texts: &[&str]| match catch_unwind(AssertUnwindSafe(|| embed(texts))) {
+        Ok(Err(casemate_inference::Error::Tokenizer(_))) | Err(_) => None,
+        Ok(result) => Some(result),
+    };
+    if let Some(result) = attempt(texts) {
+        return Ok(result?);
+    }
+    let mut vectors = Vec::with_capacity(texts.len());
+    for text in texts {
+        match attempt(&[text]) {
+            Some(result) => vectors.extend(result?),
+            None => {
+                tracing::error!(
+                    template = text,
+                    "a fault inside casemate while this was embedded; please report it"
+                );
+                vectors.push((0..dimension).map(|axis| f32::from(u8::from(axis == 0))).collect());
+            }
+        }
+    }
+    Ok(vectors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use casemate_inference::Error as Failure;
+
+    #[test]
+    fn a_text_that_the_embedder_fails_on_holds_up_no_other() {
+        let embed = |texts: &[&str]| {
+            assert!(!texts.contains(&"panics"));
+            if texts.contains(&"fails") {
+                return Err(Failure::Tokenizer("no such word".to_owned()));
+            }
+            Ok(texts.iter().map(|text| vec![text.len() as f32, 1.0]).collect())
+        };
+        let vectors = embed_each(&["a", "panics", "ccc", "fails"], 2, embed).unwrap();
+        assert_eq!(vectors, [[1.0, 1.0], [1.0, 0.0], [3.0, 1.0], [1.0, 0.0]]);
+        assert!(embed_each(&["a"], 2, |_| Err(Failure::NotFinite)).is_err());
+    }
 }

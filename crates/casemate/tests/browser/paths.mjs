@@ -64,7 +64,7 @@ await withBrowser(async (browser) => {
   const label = (await citation.innerText()).trim();
   await citation.click();
   // The panel opens at once; the event comes when it was read.
-  const panel = page.locator("#beside");
+  const panel = page.getByRole("complementary", { name: /event/i }).or(page.getByRole("dialog")).first();
   await panel.locator(".raw").first().waitFor();
   const raw = await panel.innerText();
   check(/comsvcs|winword|whoami|powershell/i.test(raw), `${label} shows ${raw.slice(0, 200)}`);
